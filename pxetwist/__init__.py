@@ -1,0 +1,1 @@
+"""A network boot server on Twisted: DHCP, ProxyDHCP, TFTP and HTTP are mouths of one answer."""

@@ -1,0 +1,95 @@
+"""Everything that can go wrong, as a tree of exceptions.
+
+Peer mistakes are :class:`WireError` and never tracebacks. Mistakes of a person are
+:class:`ConfigError`. Anything that is not below :class:`PxeError` is a bug of ours.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+
+class PxeError(Exception):
+    """The root of all expected errors."""
+
+
+class WireError(PxeError):
+    """A peer sent bytes that are no message of its protocol.
+
+    :param reason: what is wrong, in words.
+    :param offset: where in the input, in bytes from its start.
+    """
+
+    def __init__(self, reason: str, offset: int = 0) -> None:
+        super().__init__(f"{reason} at byte {offset}")
+        self.reason = reason
+        self.offset = offset
+
+
+@attrs.frozen
+class Location:
+    """A place in a configuration file; lines count from 1, 0 means the whole file."""
+
+    file: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+class ConfigError(PxeError):
+    """One mistake in the configuration: where, and what would mend it."""
+
+    def __init__(self, location: Location, message: str) -> None:
+        super().__init__(f"{location}: {message}")
+        self.location = location
+        self.message = message
+
+
+class ConfigErrors(PxeError):
+    """All mistakes found in one reading of the configuration, in the order of the file."""
+
+    def __init__(self, errors: list[ConfigError]) -> None:
+        super().__init__("\n".join(str(error) for error in errors))
+        self.errors = errors
+
+
+class DirectoryUnavailable(PxeError):
+    """A host directory could not be asked now: not the same as not knowing the machine."""
+
+
+class PolicyError(PxeError):
+    """A policy could not decide, for instance because a profile lacks the architecture."""
+
+
+class LeaseConflict(PxeError):
+    """An address that was to be committed belongs to another client by now."""
+
+
+class StateUnavailable(PxeError):
+    """The state engine could not store something: nothing may be acknowledged."""
+
+
+class ContentError(PxeError):
+    """A content path could not be opened."""
+
+
+class ContentNotFound(ContentError):
+    """No such content; the next store may have it."""
+
+
+class ContentDenied(ContentError):
+    """The content exists but is not for this request; the client is told the same as above."""
+
+
+class TftpError(PxeError):
+    """A TFTP transfer cannot go on; `code` is the error code of RFC 1350 §5."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class StartError(PxeError):
+    """The server cannot start here: a port in use, rights missing, no interface; one line."""

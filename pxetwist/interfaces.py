@@ -1,0 +1,198 @@
+"""The seams of pxetwist: what a plugin must provide, and what it is given.
+
+Every method that may wait is ``async def``. A plugin's constructor touches nothing outside
+itself; an object that needs to be started or stopped provides :class:`IService` as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+import attrs
+from twisted.application.service import IService
+from twisted.internet.interfaces import IAddress
+from twisted.logger import Logger
+from zope.interface import Attribute, Interface
+
+from pxetwist.model.boot import BootPlan, BootRequest, Resolution
+from pxetwist.model.content import ContentInfo, ContentPath
+from pxetwist.model.event import BootEvent
+from pxetwist.model.identity import ClientIdentity
+from pxetwist.model.lease import Lease, Network
+from pxetwist.model.machine import Machine
+from pxetwist.model.profile import BootProfile
+
+
+class IHostDirectory(Interface):
+    """Knows machines."""
+
+    async def find_machine(identity: ClientIdentity) -> Machine | None:
+        """Return the machine that this identity belongs to, or `None`: not known here.
+
+        :raises DirectoryUnavailable: if it cannot be asked now.
+        """
+
+
+class IReservations(Interface):
+    """May be provided by a host directory as well: the addresses it has promised to machines."""
+
+    def reserved_addresses() -> Collection[IPv4Address]:
+        """Return all addresses that no pool may give to others."""
+
+
+class IReloads(Interface):
+    """May be provided by any plugin: reads its data again when the server gets SIGHUP."""
+
+    def reload() -> None:
+        """Read the data again; on a mistake log it and keep the last good state."""
+
+
+class IBootPolicy(Interface):
+    """Decides what a machine boots."""
+
+    async def plan_boot(request: BootRequest) -> BootPlan | None:
+        """Return a plan, an ignored plan (stay silent), or `None`: no opinion, ask the next.
+
+        :raises PolicyError: if it should decide but cannot.
+        """
+
+
+class ILeaseStore(Interface):
+    """Keeps who holds which address. Times are seconds since the epoch."""
+
+    async def offer(
+        identity: ClientIdentity,
+        network: Network,
+        wanted: IPv4Address | None,
+        reserved: IPv4Address | None,
+        avoid: Collection[IPv4Address],
+        now: float,
+    ) -> Lease | None:
+        """Hold an address for this client for a minute and return it; `None`: the pool is empty.
+
+        In this order (RFC 2131 §4.3.1): `reserved` if given, the client's current or former
+        address, `wanted` if free, the longest unused one. `avoid` is never given from a pool.
+        """
+
+    async def commit(lease: Lease, now: float) -> Lease:
+        """Store a lease; it is durable when this returns, and only then may be acknowledged.
+
+        :raises LeaseConflict: if somebody else holds the address by now.
+        :raises StateUnavailable: if it cannot be stored.
+        """
+
+    async def release(address: IPv4Address, identity: ClientIdentity, now: float) -> bool:
+        """End the lease if this client holds it, and remember it for its return."""
+
+    async def decline(address: IPv4Address, identity: ClientIdentity, now: float) -> bool:
+        """Keep an address out of use for a day: the client found it taken (RFC 2131 §4.3.3)."""
+
+    async def held(identity: ClientIdentity, network: Network, now: float) -> Lease | None:
+        """Return the offer or lease of this client in this network, if it has not ended."""
+
+    async def holder(address: IPv4Address, now: float) -> Lease | None:
+        """Return the offer or lease of an address, if it has not ended."""
+
+    def leases() -> Iterable[Lease]:
+        """Return every record, in the order of addresses."""
+
+
+class IContent(Interface):
+    """An open content."""
+
+    info: ContentInfo = Attribute("size, modified, tag, media type; the size is never unknown")
+
+    async def read(offset: int, length: int) -> bytes:
+        """Return `length` bytes from `offset`; fewer only at the end."""
+
+    def fileno() -> int | None:
+        """Return a plain file's descriptor, so that services may use sendfile or a memory map."""
+
+    def close() -> None:
+        """Let go of it; closing twice does no harm."""
+
+
+class IContentStore(Interface):
+    """Has files, or makes them."""
+
+    async def open(path: ContentPath, request: BootRequest) -> IContent:
+        """Open a content for this request, whose `machine` and `plan` are resolved.
+
+        :raises ContentNotFound: if there is none here; the next store is asked.
+        :raises ContentDenied: if there is, but not for this request.
+        """
+
+
+class IBootObserver(Interface):
+    """Is told of every event; can delay or change nothing."""
+
+    def notice(event: BootEvent) -> None:
+        """Take note, quickly; an exception is logged and does no harm to the boot."""
+
+
+class IBootService(IService):
+    """A listening part of the server."""
+
+    def listening() -> Sequence[IAddress]:
+        """Return what it listens on, once started."""
+
+
+class IBoot(Interface):
+    """The one answer behind all protocols; every plugin can ask it through its site."""
+
+    async def resolve(request: BootRequest) -> Resolution:
+        """Find machine and plan. Never raises: what broke is a silence with its reason."""
+
+    async def open(path: ContentPath, request: BootRequest) -> IContent:
+        """Open a content from the first store that has it, for a resolved request.
+
+        :raises ContentNotFound: if no store has it.
+        :raises ContentDenied: if it is not for this request.
+        """
+
+    async def identify(address: str, now: float) -> tuple[ClientIdentity, str]:
+        """Return who speaks from this address, as far as we know, and the id of its boot.
+
+        Known from what was answered lately, else from leases, else from the kernel's neighbour
+        table; an identity with nothing but the address if from none of them.
+        """
+
+    def tell(event: BootEvent) -> None:
+        """Pass an event to every observer."""
+
+
+@attrs.frozen
+class Site:
+    """What a plugin instance is given; nothing in pxetwist is global.
+
+    `name` is the instance's (``rack`` of ``[hosts:rack]``), `folder` that of the INI (relative
+    paths start there), `state_folder` where it may write. `reactor` is the real one, and is
+    also the clock. `profiles` and `networks` are those of the INI, by name.
+    """
+
+    name: str
+    reactor: Any
+    log: Logger
+    folder: Path
+    state_folder: Path
+    boot: Any  # IBoot; mypy-zope cannot see through an attribute
+    profiles: Mapping[str, BootProfile] = attrs.field(factory=dict)
+    networks: Mapping[str, Network] = attrs.field(factory=dict)
+    http_port: int = 80
+
+
+class IPluginFactory(Interface):
+    """What a dropin, a file in the site folder or an entry point provides."""
+
+    kind: str = Attribute("hosts, policy, state, content, observer or service")
+    name: str = Attribute("its name in the INI")
+    summary: str = Attribute("one line about it")
+
+    def settings() -> type:
+        """Return the frozen attrs class of `option()` fields that its section is bound to."""
+
+    def build(settings: Any, site: Site) -> object:
+        """Make the instance, without any IO; one that provides IService is started and stopped."""

@@ -1,0 +1,180 @@
+"""A request to boot, and the plan that answers it."""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+from pxetwist.model.content import ContentPath
+from pxetwist.model.identity import ClientIdentity
+from pxetwist.model.machine import Machine
+
+
+class BootStage(enum.Enum):
+    """How far a machine has come."""
+
+    FIRMWARE = "firmware"
+    LOADER = "loader"  # iPXE, GRUB, PXELINUX
+    KERNEL = "kernel"  # the kernel, its initramfs or the installed system
+    ROOT = "root"
+
+
+class Protocol(enum.Enum):
+    """The mouth through which a machine asks."""
+
+    DHCP = "dhcp"
+    PROXY_DHCP = "proxydhcp"
+    BINL = "4011"
+    TFTP = "tftp"
+    HTTP = "http"
+
+
+@attrs.frozen
+class Endpoints:
+    """Where this client reaches us: our address on its network and the port of HTTP."""
+
+    address: str = ""
+    http_port: int = 80
+
+    @property
+    def http(self) -> str:
+        """The base URL, without a slash at its end."""
+        port = "" if self.http_port == 80 else f":{self.http_port}"
+        return f"http://{self.address}{port}"
+
+    @property
+    def tftp(self) -> str:
+        """The base URL for TFTP, without a slash at its end."""
+        return f"tftp://{self.address}"
+
+
+@attrs.frozen
+class Files:
+    """A kernel to start: content paths (or URLs) of kernel and initrds, and its arguments."""
+
+    kernel: str
+    initrds: tuple[str, ...] = ()
+    arguments: str = ""
+
+
+@attrs.frozen
+class Nbp:
+    """Any network boot program, by its content path or URL."""
+
+    path: str
+
+
+@attrs.frozen
+class Script:
+    """The site's own loader texts; an empty one means that this loader has none."""
+
+    ipxe: str = ""
+    grub: str = ""
+    pxelinux: str = ""
+
+
+@attrs.frozen
+class LocalDisk:
+    """Leave the network and start what is installed."""
+
+
+@attrs.frozen
+class MenuEntry:
+    """One line of a menu."""
+
+    name: str
+    title: str
+    boot: Files | Nbp | Script | LocalDisk
+
+
+@attrs.frozen
+class Menu:
+    """Let the person at the machine choose; after `timeout` seconds (0: wait) the default."""
+
+    title: str
+    entries: tuple[MenuEntry, ...]
+    default: str
+    timeout: int = 0
+
+
+@attrs.frozen
+class Ignored:
+    """Stay silent."""
+
+
+Boot = Files | Nbp | Script | LocalDisk | Menu | Ignored
+
+
+@attrs.frozen
+class BootPlan:
+    """What a policy decided for one machine: complete, comparable, printable.
+
+    `loader` names the loader family that must do it (``ipxe``, ``grub``, ``pxelinux``); empty
+    leaves the choice to the site's loaders. `reason` is one sentence for people.
+    """
+
+    boot: Boot
+    profile: str = ""
+    reason: str = ""
+    policy: str = ""
+    loader: str = ""
+
+    @classmethod
+    def ignore(cls, reason: str) -> BootPlan:
+        """Stay silent, and say why in the log."""
+        return cls(Ignored(), reason=reason)
+
+    @property
+    def ignored(self) -> bool:
+        """Whether the machine must get no answer at all."""
+        return isinstance(self.boot, Ignored)
+
+
+@attrs.frozen
+class BootRequest:
+    """One question of one machine.
+
+    `wanted` is the path asked for over TFTP or HTTP. `machine` and `plan` are filled in by the
+    resolver on the way. `boot_id` ties the requests of one boot together.
+    """
+
+    identity: ClientIdentity
+    stage: BootStage
+    protocol: Protocol
+    wanted: ContentPath | None = None
+    endpoints: Endpoints = Endpoints()
+    machine: Machine | None = None
+    plan: BootPlan | None = None
+    boot_id: str = ""
+
+
+@attrs.frozen
+class Step:
+    """One thing that was asked on the way to a plan: `who` (``hosts rack``), and its `answer`."""
+
+    who: str
+    answer: str
+    elapsed: float = 0.0
+
+
+@attrs.frozen
+class Resolution:
+    """The answer to a :class:`BootRequest`: the request with machine and plan, and the way there.
+
+    `silence` says why there is no plan; it is empty when there is one.
+    """
+
+    request: BootRequest
+    steps: tuple[Step, ...] = ()
+    silence: str = ""
+
+    @property
+    def machine(self) -> Machine | None:
+        """What the directories said."""
+        return self.request.machine
+
+    @property
+    def plan(self) -> BootPlan | None:
+        """What the policies said; never an ignored plan, that is a silence."""
+        return self.request.plan

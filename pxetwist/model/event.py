@@ -1,0 +1,36 @@
+"""What happens to machines, for those who watch."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+
+import attrs
+
+
+class EventKind(enum.Enum):
+    """What happened."""
+
+    ANSWERED = "answered"  # a DHCP, ProxyDHCP or 4011 reply left
+    SILENT = "silent"  # nothing was sent, on purpose or for a fault
+    STARTED = "started"  # a transfer began
+    ENDED = "ended"  # a transfer ended whole
+    FAILED = "failed"  # a transfer ended before its end
+    SCRIPT = "script"  # a loader got its script or configuration
+
+
+@attrs.frozen
+class BootEvent:
+    """One thing that happened to one machine at `time` (seconds since the epoch).
+
+    `summary` is one line for people; `details` are the same facts for programs.
+    """
+
+    time: float
+    kind: EventKind
+    protocol: str
+    machine: str  # its name, else its key, else its address
+    boot_id: str = ""
+    stage: str = ""
+    summary: str = ""
+    details: Mapping[str, object] = attrs.field(factory=dict)

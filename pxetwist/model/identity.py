@@ -1,0 +1,119 @@
+"""Who is asking: what a packet or a connection proves about its sender."""
+
+from __future__ import annotations
+
+import enum
+import re
+from ipaddress import IPv4Address
+from uuid import UUID
+
+import attrs
+
+from pxetwist.wire.iana import Architecture
+
+_MAC = re.compile(r"[0-9a-f]{12}")
+
+#: UUIDs that boards carry by the thousand: they identify nobody (field lists of such values).
+_SHARED_UUIDS = frozenset(
+    {
+        UUID(int=0),
+        UUID(int=(1 << 128) - 1),
+        UUID("03000200-0400-0500-0006-000700080009"),
+        UUID("00020003-0004-0005-0006-000700080009"),
+    }
+)
+
+
+class Firmware(enum.Enum):
+    """Who is speaking now; selects the NBP, as the architecture selects the system."""
+
+    BIOS = "bios"
+    UEFI = "uefi"
+    UEFI_HTTP = "uefi-http"
+    IPXE = "ipxe"
+    UBOOT = "u-boot"
+    RASPBERRY_PI = "raspberry-pi"
+    SYSTEM = "system"  # the DHCP client of an operating system or an initramfs
+    UNKNOWN = "unknown"
+
+
+def parse_mac(text: str) -> str:
+    """Return a MAC address as ``52:54:00:12:34:56``, from any usual spelling.
+
+    :raises ValueError: if it is none.
+    """
+    digits = re.sub(r"[-:. ]", "", text).lower()
+    if not _MAC.fullmatch(digits):
+        raise ValueError(f"expected a MAC address like 52:54:00:12:34:56, got {text!r}")
+    return ":".join(digits[i : i + 2] for i in range(0, 12, 2))
+
+
+def machine_uuid(raw: bytes) -> UUID | None:
+    """Read the 16 bytes of SMBIOS or option 97 (first three fields little-endian).
+
+    Constants that many boards share give `None`: they identify nobody.
+    """
+    if len(raw) != 16:
+        return None
+    uuid = UUID(bytes_le=raw)
+    if uuid in _SHARED_UUIDS or UUID(bytes=raw) in _SHARED_UUIDS:
+        return None
+    return uuid
+
+
+def swapped(uuid: UUID) -> UUID:
+    """Return the same UUID as firmware of SMBIOS < 2.6 and PXELINUX spell it."""
+    return UUID(bytes=uuid.bytes_le)
+
+
+@attrs.frozen
+class Relay:
+    """What a relay agent added (RFC 3046): its address and the sub-options of option 82."""
+
+    address: IPv4Address | None = None
+    circuit_id: bytes = b""
+    remote_id: bytes = b""
+    link_selection: IPv4Address | None = None
+
+
+@attrs.frozen
+class ClientIdentity:
+    """What a packet or connection proves about the machine behind it.
+
+    `mac` is normalised by :func:`parse_mac`, `uuid` is in the canonical order (as Linux and
+    iPXE print it), `interface` is ours, on which the packet arrived, `address` is the one the
+    client speaks from, if it has one. `features` are iPXE's (option 175), by number.
+    """
+
+    mac: str = ""
+    uuid: UUID | None = None
+    client_id: bytes = b""
+    architecture: Architecture | None = None
+    firmware: Firmware = Firmware.UNKNOWN
+    vendor_class: str = ""
+    user_class: str = ""
+    hostname: str = ""
+    relay: Relay | None = None
+    interface: str = ""
+    address: IPv4Address | None = None
+    features: frozenset[int] = frozenset()
+
+    @property
+    def uuids(self) -> tuple[UUID, ...]:
+        """Both byte orders of the UUID, canonical first; empty if it has none."""
+        return () if self.uuid is None else (self.uuid, swapped(self.uuid))
+
+    @property
+    def key(self) -> str:
+        """One machine, one key: the MAC, so that ROM, loader and OS share it (RFC 2131 §4.2
+        allows it; they send three different client identifiers in one boot). Without a MAC
+        (IPoIB, RFC 4390) the client identifier, then the UUID; empty if nothing is known.
+        """
+        if self.mac:
+            return self.mac
+        if self.client_id:
+            return "id:" + self.client_id.hex()
+        return f"uuid:{self.uuid}" if self.uuid else ""
+
+    def __str__(self) -> str:
+        return self.key or (str(self.address) if self.address else "an unknown machine")

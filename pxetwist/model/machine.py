@@ -1,0 +1,25 @@
+"""What a directory says of a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import IPv4Address
+from uuid import UUID
+
+import attrs
+
+
+@attrs.frozen
+class Machine:
+    """One machine of a site, as its host directory knows it.
+
+    `address` is a reservation. `labels` are the facts that rules match and templates print;
+    the names ``profile`` (what it boots) and ``loader`` (how) are looked at by built-ins.
+    """
+
+    name: str
+    macs: tuple[str, ...] = ()
+    uuid: UUID | None = None
+    address: IPv4Address | None = None
+    labels: Mapping[str, str] = attrs.field(factory=dict)
+    directory: str = ""
