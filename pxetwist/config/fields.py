@@ -1,0 +1,261 @@
+"""Options of INI sections: what a plugin's ``Settings`` class is made of.
+
+A settings class is an ``attrs.frozen`` class whose fields are made by :func:`option`. A hyphen in
+the INI is an underscore in the class. One class yields the parser, its strictness, the output of
+``pxetwist plugins`` and the page of the reference.
+
+A converter is any callable that turns text into a value and raises :class:`ValueError` with a
+sentence like ``expected a port (0-65535), got 'x'``. The text it is given is an
+:class:`OptionText`, so that a converter can ask in which folder and on which lines it stands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
+from pathlib import Path
+from stat import S_IROTH
+from typing import Any, Generic, Self, TypeVar
+
+import attrs
+
+from pxetwist.errors import Location
+from pxetwist.model.identity import parse_mac
+from pxetwist.model.lease import Pool
+
+T = TypeVar("T")
+
+#: The default of an option that must be given.
+REQUIRED: Any = attrs.NOTHING
+
+
+@attrs.frozen
+class Line:
+    """One line of a multi-line value, stripped, and where it stands."""
+
+    text: str
+    location: Location
+
+
+class OptionText(str):
+    """The text of an option, which remembers its lines and the folder of its file.
+
+    `folder` is where relative paths start; `lines` are its non-empty lines.
+    """
+
+    __slots__ = ("folder", "lines")
+
+    folder: Path
+    lines: tuple[Line, ...]
+
+    def __new__(cls, text: str, folder: Path, lines: tuple[Line, ...]) -> Self:
+        """Make one; the text is `lines` joined, or a part of it."""
+        self = super().__new__(cls, text)
+        self.folder = folder
+        self.lines = lines
+        return self
+
+    @classmethod
+    def of(cls, value: str) -> OptionText:
+        """Return the text itself, or plain text as if it stood alone in the current folder."""
+        if isinstance(value, OptionText):
+            return value
+        numbered = enumerate(value.splitlines(), 1)
+        found = tuple(Line(s.strip(), Location("", n)) for n, s in numbered if s.strip())
+        return cls(value, Path.cwd(), found)
+
+    def part(self, text: str) -> OptionText:
+        """Return a piece of it, which stands at the same place."""
+        return OptionText(text, self.folder, self.lines)
+
+
+@attrs.frozen
+class Converter(Generic[T]):
+    """A converter that can say what it expects; `parse` raises ValueError on anything else."""
+
+    expects: str
+    parse: Callable[[str], T]
+
+    def __call__(self, value: str) -> T:
+        """Turn text into the value."""
+        try:
+            return self.parse(value)
+        except ValueError as error:
+            raise ValueError(f"expected {self.expects}, got {str(value)!r}") from error
+
+
+@attrs.frozen
+class PerArchitecture(Generic[T]):
+    """Binds ``name`` and every ``name.ARCHITECTURE`` to a dict; see :func:`per_architecture`."""
+
+    convert: Callable[[str], T]
+
+    @property
+    def expects(self) -> str:
+        """What each of the values must be."""
+        return f"{expects(self.convert)}; also per architecture"
+
+    def __call__(self, value: str) -> dict[str, T]:
+        """Turn the value for all architectures into the dict."""
+        return {"": self.convert(value)}
+
+
+def option(convert: Callable[[str], T], *, default: T = REQUIRED, doc: str) -> T:
+    """Declare one option of a settings class; without a default it must be given.
+
+    `default` is a value, not text. The annotated type is what `convert` returns.
+    """
+    return attrs.field(
+        default=default,
+        kw_only=True,
+        repr=convert is not secret_file,
+        metadata={"convert": convert, "doc": doc},
+    )
+
+
+def expects(convert: Callable[[str], Any]) -> str:
+    """Say what a converter wants, for people."""
+    known = getattr(convert, "expects", None)
+    if isinstance(known, str):
+        return known
+    return str(convert.__doc__ or getattr(convert, "__name__", "a value")).splitlines()[0]
+
+
+def integer(minimum: int | None = None, maximum: int | None = None) -> Converter[int]:
+    """Accept whole numbers between two bounds, both included."""
+
+    def parse(value: str) -> int:
+        number = int(value, 10)
+        low = minimum is not None and number < minimum
+        if low or (maximum is not None and number > maximum):
+            raise ValueError("out of bounds")
+        return number
+
+    match minimum, maximum:
+        case None, None:
+            bounds = ""
+        case _, None:
+            bounds = f" of at least {minimum}"
+        case None, _:
+            bounds = f" of at most {maximum}"
+        case _:
+            bounds = f" from {minimum} to {maximum}"
+    return Converter(f"a whole number{bounds}", parse)
+
+
+def choice(*names: str) -> Converter[str]:
+    """Accept one of these words."""
+
+    def parse(value: str) -> str:
+        if value not in names:
+            raise ValueError("none of them")
+        return str(value)
+
+    return Converter(" or ".join(filter(None, [", ".join(names[:-1]), names[-1]])), parse)
+
+
+def list_of(convert: Callable[[str], T]) -> Converter[tuple[T, ...]]:
+    """Accept several values with commas or white space (also new lines) between them."""
+
+    def parse(value: str) -> tuple[T, ...]:
+        source = OptionText.of(value)
+        joined = re.sub(r"\s+-\s+", "-", source)  # the dash of a range, not a separator
+        return tuple(convert(source.part(item)) for item in re.split(r"[,\s]+", joined) if item)
+
+    return _Whole(f"a list, each {expects(convert)}", parse)
+
+
+def per_architecture(convert: Callable[[str], T]) -> PerArchitecture[T]:
+    """Accept ``name = …`` for all architectures and ``name.x64 = …`` for one of them.
+
+    The value is a dict: ``{"": general, "x64": special}``.
+    """
+    return PerArchitecture(convert)
+
+
+class _Whole(Converter[T]):
+    """A converter whose `parse` already says what it expected."""
+
+    def __call__(self, value: str) -> T:
+        return self.parse(value)
+
+
+def _boolean(value: str) -> bool:
+    words = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
+    try:
+        return words[value.lower()]
+    except KeyError:
+        raise ValueError("no such word") from None
+
+
+def _scaled(units: dict[str, int]) -> Callable[[str], float]:
+    pattern = re.compile(rf"(\d+(?:\.\d+)?)\s*([{''.join(units)}]?)")
+
+    def parse(value: str) -> float:
+        found = pattern.fullmatch(value)
+        if found is None:
+            raise ValueError("no number with a unit")
+        return float(found[1]) * units.get(found[2], 1)
+
+    return parse
+
+
+_bytes = _scaled({"K": 1 << 10, "M": 1 << 20, "G": 1 << 30})
+
+
+def _pool(value: str) -> Pool:
+    first, _, last = (part.strip() for part in value.partition("-"))
+    pool = Pool(IPv4Address(first), IPv4Address(last or first))
+    if pool.last < pool.first:
+        raise AddressValueError("the ends are exchanged")
+    return pool
+
+
+def _path(value: str) -> Path:
+    if not value:
+        raise ValueError("empty")
+    return OptionText.of(value).folder.absolute() / Path(value).expanduser()
+
+
+def _secret(value: str) -> str:
+    file = path(value)
+    try:
+        if file.stat().st_mode & S_IROTH:
+            raise ValueError(f"{file} can be read by everyone; mend: chmod o-rwx {file}")
+        return file.read_text("utf-8").strip()
+    except OSError as error:
+        raise ValueError(f"cannot read {file}: {error.strerror}") from error
+
+
+def _lines(value: str) -> tuple[Line, ...]:
+    return OptionText.of(value).lines
+
+
+#: Any text, as it stands (lines of a multi-line value have a newline between them).
+text: Converter[str] = Converter("text", str)
+#: ``yes`` or ``no``.
+boolean: Converter[bool] = Converter("yes or no", _boolean)
+#: A duration in seconds: ``90``, ``90s``, ``10m``, ``1h``, ``1d``.
+seconds: Converter[float] = Converter(
+    "a duration like 90, 90s, 10m, 1h or 1d",
+    _scaled({"s": 1, "m": 60, "h": 3600, "d": 86400}),
+)
+#: A number of bytes: ``512``, ``64K``, ``64M``, ``2G``.
+size: Converter[int] = Converter("a size like 512, 64K, 64M or 2G", lambda v: int(_bytes(v)))
+#: An IPv4 address.
+address: Converter[IPv4Address] = Converter("an IPv4 address", IPv4Address)
+#: An IPv4 network, without host bits.
+network: Converter[IPv4Network] = Converter("an IPv4 network like 10.0.0.0/24", IPv4Network)
+#: A range of addresses, ``10.0.0.100 - 10.0.0.200``, or a single one.
+pool: Converter[Pool] = Converter("a pool like 10.0.0.100 - 10.0.0.200", _pool)
+#: A port; 0 lets the system choose.
+port: Converter[int] = Converter("a port from 0 to 65535", integer(0, 65535))
+#: A MAC address, in any usual spelling; the value is spelled ``52:54:00:12:34:56``.
+mac: Converter[str] = Converter("a MAC address like 52:54:00:12:34:56", parse_mac)
+#: A path, relative to the folder of the INI; the value is absolute.
+path: Converter[Path] = Converter("a path", _path)
+#: The path of a file, not readable by everyone, whose stripped content is the value.
+secret_file: Converter[str] = _Whole("the path of a file that holds the secret", _secret)
+#: The non-empty lines of a multi-line value, without comments.
+lines: Converter[tuple[Line, ...]] = _Whole("one entry per line", _lines)
