@@ -1,0 +1,61 @@
+"""Why a port could not be taken, in one line for the person who starts the server."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from pxetwist.errors import StartError
+
+
+def start_error(
+    error: OSError, protocol: str, address: str, port: int, interface: str = ""
+) -> StartError:
+    """Say in one line why a port (`protocol` is ``udp`` or ``tcp``) could not be taken."""
+    where = f"{protocol} port {port} on {address or 'all addresses'}"
+    if interface:
+        where += f" of {interface}"
+    match error.errno:
+        case errno.EADDRINUSE:
+            return StartError(f"{where} is in use{_by_whom(protocol, port)}; stop that first")
+        case errno.EACCES | errno.EPERM:
+            return StartError(
+                f"no right to take {where}: start as root or with CAP_NET_BIND_SERVICE"
+                + (" and CAP_NET_RAW" if interface else "")
+            )
+        case errno.EADDRNOTAVAIL:
+            return StartError(f"cannot take {where}: no interface has the address {address}")
+        case errno.ENODEV:
+            return StartError(f"cannot take {where}: there is no interface {interface}")
+        case _:
+            return StartError(f"cannot take {where}: {error.strerror or error}")
+
+
+def _by_whom(protocol: str, port: int) -> str:
+    """Name the process that has a port, as far as ``/proc`` tells."""
+    names = set()
+    sockets = {f"socket:[{inode}]" for inode in _inodes(protocol, port)}
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*") if sockets else ():
+        try:
+            if os.readlink(descriptor) in sockets:
+                process = descriptor.parents[1]
+                names.add(f"{(process / 'comm').read_text().strip()} (pid {process.name})")
+        except OSError:
+            continue  # the process has gone, or is not ours to look at
+    return f" by {', '.join(sorted(names))}" if names else ""
+
+
+def _inodes(protocol: str, port: int) -> set[str]:
+    found = set()
+    for table in (f"/proc/net/{protocol}", f"/proc/net/{protocol}6"):
+        try:
+            lines = Path(table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            listens = protocol == "udp" or fields[3] == "0A"  # TCP_LISTEN
+            if listens and int(fields[1].rpartition(":")[2], 16) == port:
+                found.add(fields[9])
+    return found

@@ -1,0 +1,280 @@
+"""UDP sockets that say where a datagram came in, and that answer from the address it was sent to.
+
+Twisted's own UDP port drops the arrival interface and the header destination; both decide what
+a boot server answers. Linux only: ``IP_PKTINFO``, ``SO_BINDTODEVICE``, ``/proc``.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import struct
+from collections import Counter
+from typing import Any, Protocol
+
+import attrs
+from twisted.internet.address import IPv4Address
+from twisted.internet.interfaces import IReadDescriptor
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from pxetwist.services.ports import start_error
+
+IP_PKTINFO = 8  # not in Python 3.11's socket module
+_SIOCGIFADDR = 0x8915
+_PKTINFO = struct.Struct("@I4s4s")  # struct in_pktinfo: ifindex, spec_dst, addr
+_BATCH = 256
+_RECEIVE_BUFFER = 4 << 20
+_REMEMBER = 1.0  # seconds an interface's name and address are believed
+_UNSPECIFIED = b"\0\0\0\0"
+
+
+@attrs.frozen
+class Arrival:
+    """Where a datagram came in.
+
+    `interface` and `index` are the interface's; `local` is the address of ours to answer from
+    (for a broadcast of a client without address the interface's first one, empty if it has
+    none); `destination` is what the IP header said.
+    """
+
+    interface: str
+    index: int
+    local: str
+    destination: str
+
+
+class IDatagramReceiver(Protocol):
+    """What a :class:`UdpSocket` delivers to."""
+
+    def received(self, data: bytes, peer: tuple[str, int], arrival: Arrival) -> None:
+        """Take one datagram."""
+
+    def drained(self) -> None:
+        """Know that a batch is over: the place for work done once per group."""
+
+
+class IDatagramSocket(Protocol):
+    """The surface of :class:`UdpSocket`, which `pxetwist.testing.MemoryNetwork` offers as well."""
+
+    def bind(self) -> None:
+        """Take the port."""
+
+    def start(self) -> None:
+        """Begin to receive."""
+
+    def stop(self) -> None:
+        """Receive no more and give the port back."""
+
+    def send(self, data: bytes, peer: tuple[str, int], source: str = "", index: int = 0) -> None:
+        """Send one datagram."""
+
+    def getHost(self) -> IPv4Address:
+        """Return what it is bound to."""
+
+
+class DatagramFactory(Protocol):
+    """Makes the sockets of a service; :class:`UdpSocket` itself, or a test's network."""
+
+    def __call__(
+        self,
+        reactor: Any,
+        receiver: IDatagramReceiver,
+        *,
+        address: str = "",
+        port: int,
+        interface: str = "",
+        broadcast: bool = False,
+        reuse: bool = False,
+    ) -> IDatagramSocket:
+        """Return an unbound socket."""
+
+
+@implementer(IReadDescriptor)
+class UdpSocket:
+    """One bound UDP socket; each readiness event reads up to 256 datagrams.
+
+    `interface` limits it to one interface, `broadcast` allows to send to broadcast addresses,
+    `reuse` shares the port with other processes (``SO_REUSEPORT``). What could not be sent or
+    read is counted in `failures` by the name of its errno, and never raised.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        receiver: IDatagramReceiver,
+        *,
+        address: str = "",
+        port: int,
+        interface: str = "",
+        broadcast: bool = False,
+        reuse: bool = False,
+    ) -> None:
+        self.failures: Counter[str] = Counter()
+        self._reactor = reactor
+        self._receiver = receiver
+        self._address = address
+        self._port = port
+        self._interface = interface
+        self._broadcast = broadcast
+        self._reuse = reuse
+        self._socket: socket.socket | None = None
+        self._buffer = bytearray(65535)
+        self._interfaces = _Interfaces(reactor)
+
+    def bind(self) -> None:
+        """Take the port.
+
+        :raises StartError: with one line that says what is in the way.
+        """
+        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            made.setblocking(False)
+            self._prepare(made)
+            made.bind((self._address, self._port))
+        except OSError as error:
+            made.close()
+            raise start_error(error, "udp", self._address, self._port, self._interface) from None
+        self._socket = made
+
+    def _prepare(self, made: socket.socket) -> None:
+        made.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        if self._broadcast:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        if self._reuse:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if self._interface:
+            made.setsockopt(
+                socket.SOL_SOCKET, socket.SO_BINDTODEVICE, os.fsencode(self._interface)
+            )
+
+    def start(self) -> None:
+        """Begin to receive; binds first if that was not done."""
+        if self._socket is None:
+            self.bind()
+        self._reactor.addReader(self)
+
+    def stop(self) -> None:
+        """Receive no more and give the port back; stopping twice does no harm."""
+        if self._socket is not None:
+            self._reactor.removeReader(self)
+            self._socket.close()
+            self._socket = None
+
+    def getHost(self) -> IPv4Address:
+        """Return what it is bound to; an unbound socket tells what was asked for."""
+        if self._socket is None:
+            return IPv4Address("UDP", self._address or "0.0.0.0", self._port)
+        return IPv4Address("UDP", *self._socket.getsockname())
+
+    def send(self, data: bytes, peer: tuple[str, int], source: str = "", index: int = 0) -> None:
+        """Send one datagram from our address `source` out of the interface `index`, if given."""
+        if self._socket is None:
+            self.failures["closed"] += 1
+            return
+        control = []
+        if source or index:
+            origin = socket.inet_aton(source) if source else _UNSPECIFIED
+            control = [(socket.IPPROTO_IP, IP_PKTINFO, _PKTINFO.pack(index, origin, _UNSPECIFIED))]
+        try:
+            self._socket.sendmsg([data], control, 0, peer)
+        except OSError as error:
+            self._count(error)
+
+    # IReadDescriptor
+
+    def fileno(self) -> int:
+        """Return the descriptor, -1 when closed."""
+        return -1 if self._socket is None else self._socket.fileno()
+
+    def logPrefix(self) -> str:
+        """Name it in the reactor's log."""
+        return "UdpSocket"
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Close; the reactor says this when it stops."""
+        self.stop()
+
+    def doRead(self) -> None:
+        """Read what has arrived, at most one batch of it."""
+        for _ in range(_BATCH):
+            if self._socket is None:
+                return
+            try:
+                size, control, _flags, peer = self._socket.recvmsg_into([self._buffer], 64)
+            except BlockingIOError:
+                break
+            except OSError as error:  # an interface that went down reports here
+                self._count(error)
+                continue
+            self._deliver(bytes(self._buffer[:size]), peer, control)
+        try:
+            self._receiver.drained()
+        except Exception:
+            self._log.failure("A batch of datagrams could not be finished")
+
+    def _deliver(
+        self, data: bytes, peer: tuple[str, int], control: list[tuple[int, int, bytes]]
+    ) -> None:
+        for level, kind, value in control:
+            if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
+                index, local, destination = _PKTINFO.unpack(value[: _PKTINFO.size])
+                break
+        else:
+            self.failures["no IP_PKTINFO"] += 1
+            return
+        name, first = self._interfaces.lookup(index)
+        address = socket.inet_ntoa(local)
+        if destination != local and peer[0] == "0.0.0.0":
+            address = first  # the kernel would name another interface's, rather than none
+        arrival = Arrival(name, index, address, socket.inet_ntoa(destination))
+        try:
+            self._receiver.received(data, peer, arrival)
+        except Exception:
+            self._log.failure("A datagram from {peer} could not be treated", peer=peer)
+
+    def _count(self, error: OSError) -> None:
+        self.failures[errno.errorcode.get(error.errno or 0, str(error))] += 1
+
+
+class _Interfaces:
+    """Names and first addresses of interfaces by index, asked anew every second."""
+
+    def __init__(self, clock: Any) -> None:
+        self._clock = clock
+        self._known: dict[int, tuple[str, str]] = {}
+        self._since = 0.0
+
+    def lookup(self, index: int) -> tuple[str, str]:
+        now = self._clock.seconds()
+        if now - self._since >= _REMEMBER:
+            self._known.clear()
+            self._since = now
+        if index not in self._known:
+            self._known[index] = self._ask(index)
+        return self._known[index]
+
+    @staticmethod
+    def _ask(index: int) -> tuple[str, str]:
+        try:
+            name = socket.if_indextoname(index)
+        except OSError:
+            return "", ""
+        return name, interface_address(name)
+
+
+def interface_address(name: str) -> str:
+    """Return the first IPv4 address of an interface, empty if it has none."""
+    request = struct.pack("16s24x", os.fsencode(name)[:15])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        try:
+            answer = fcntl.ioctl(asked, _SIOCGIFADDR, request)
+        except OSError:
+            return ""
+    return socket.inet_ntoa(answer[20:24])
