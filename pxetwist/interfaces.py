@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from zope.interface import Attribute, Interface
 
-from pxetwist.model.boot import BootPlan, BootRequest, Resolution
+from pxetwist.model.boot import BootFile, BootPlan, BootRequest, BootStage, Resolution
 from pxetwist.model.content import ContentInfo, ContentPath
 from pxetwist.model.event import BootEvent
 from pxetwist.model.identity import ClientIdentity
@@ -159,6 +159,24 @@ class IBoot(Interface):
         Known from what was answered lately, else from leases, else from the kernel's neighbour
         table; an identity with nothing but the address if from none of them.
         """
+
+    def see(identity: ClientIdentity, stage: BootStage, now: float) -> str:
+        """Note that this machine is at this stage; return the id of its boot."""
+
+    def locate(address: IPv4Address, identity: ClientIdentity, now: float) -> None:
+        """Note that this machine speaks from this address."""
+
+    def boot_file(request: BootRequest, now: float) -> BootFile | None:
+        """Choose the first file for a resolved request of firmware or loader.
+
+        `None`: this client starts nothing, or there is no loader for it.
+        """
+
+    def redeem(token: str, now: float) -> tuple[ClientIdentity, str] | None:
+        """Return the identity and boot id that a script URL was made for; `None`: not ours."""
+
+    def reserved_addresses() -> Collection[IPv4Address]:
+        """Return what directories have promised to machines."""
 
     def tell(event: BootEvent) -> None:
         """Pass an event to every observer."""

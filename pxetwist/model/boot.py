@@ -158,16 +158,26 @@ class Step:
     elapsed: float = 0.0
 
 
+class Verdict(enum.Enum):
+    """How a resolution ended; only the first has a plan. The others are never confused."""
+
+    PLANNED = "planned"
+    NO_OPINION = "no opinion"  # every policy passed
+    IGNORED = "ignored"  # a policy said: stay silent
+    BROKEN = "broken"  # a directory or policy failed
+
+
 @attrs.frozen
 class Resolution:
     """The answer to a :class:`BootRequest`: the request with machine and plan, and the way there.
 
-    `silence` says why there is no plan; it is empty when there is one.
+    `reason` says in words why there is no plan; it is empty when there is one.
     """
 
     request: BootRequest
+    verdict: Verdict
     steps: tuple[Step, ...] = ()
-    silence: str = ""
+    reason: str = ""
 
     @property
     def machine(self) -> Machine | None:
@@ -176,5 +186,17 @@ class Resolution:
 
     @property
     def plan(self) -> BootPlan | None:
-        """What the policies said; never an ignored plan, that is a silence."""
+        """What the policies said; never an ignored plan, that is a verdict."""
         return self.request.plan
+
+
+@attrs.frozen
+class BootFile:
+    """The first file for a firmware or loader: a path for TFTP, or a URL.
+
+    `family` is the loader family it belongs to, or ``script`` or ``nbp``; `reason` for people.
+    """
+
+    name: str
+    family: str
+    reason: str = ""
