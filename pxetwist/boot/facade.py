@@ -1,0 +1,209 @@
+"""The one answer behind every mouth: what the services and plugins ask through their site."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from ipaddress import AddressValueError, IPv4Address
+from pathlib import Path
+
+import attrs
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from pxetwist.boot.loaders import Loader, Loaders
+from pxetwist.boot.neighbours import neighbour_mac
+from pxetwist.boot.resolver import BootResolver
+from pxetwist.boot.sightings import LOOP_LIMIT, Sighting, Sightings
+from pxetwist.boot.tokens import Tokens
+from pxetwist.errors import ContentNotFound
+from pxetwist.interfaces import (
+    IBoot,
+    IBootObserver,
+    IBootPolicy,
+    IContent,
+    IContentStore,
+    IHostDirectory,
+    ILeaseStore,
+    IReservations,
+)
+from pxetwist.model.boot import (
+    BootFile,
+    BootPlan,
+    BootRequest,
+    BootStage,
+    Nbp,
+    Protocol,
+    Resolution,
+    Script,
+    Step,
+    Verdict,
+)
+from pxetwist.model.content import ContentPath
+from pxetwist.model.event import BootEvent
+from pxetwist.model.identity import ClientIdentity, Firmware
+from pxetwist.model.lease import Network
+
+#: The name under which a loader finds its script; iPXE itself asks for autoexec.ipxe.
+SCRIPT_NAME = "boot.ipxe"
+
+
+@implementer(IBoot)
+class BootFacade:
+    """Joins resolver, sightings, loaders, content and observers. Built first, attached later,
+    since the plugins that it asks are given the facade themselves.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        *,
+        loaders: Sequence[Loader] = (),
+        networks: Mapping[str, Network],
+        state_folder: Path,
+        http_port: int = 80,
+    ) -> None:
+        self._reactor = reactor
+        self.networks = networks
+        self.http_port = http_port
+        self.loaders = Loaders(tuple(loaders))
+        self.sightings = Sightings()
+        self._tokens = Tokens(state_folder)
+        self.attach(hosts=(), policies=(), content=(), observers=(), leases=None)
+
+    def attach(
+        self,
+        *,
+        hosts: Sequence[tuple[str, IHostDirectory]],
+        policies: Sequence[tuple[str, IBootPolicy]],
+        content: Sequence[tuple[str, IContentStore]],
+        observers: Sequence[tuple[str, IBootObserver]],
+        leases: ILeaseStore | None,
+    ) -> None:
+        """Give it the plugins, in the order of the INI."""
+        self.resolver = BootResolver(self._reactor, hosts, policies)
+        self.leases = leases
+        self._hosts = hosts
+        self._content = content
+        self._observers = observers
+
+    def reload(self) -> None:
+        """Decide every machine anew: directories were read again."""
+        self.sightings.forget_plans()
+
+    # Who is it?
+
+    def see(self, identity: ClientIdentity, stage: BootStage, now: float) -> str:
+        """Note a machine at a stage; return its boot id."""
+        return self.sightings.see(identity, stage, now).boot_id if identity.key else ""
+
+    def locate(self, address: IPv4Address, identity: ClientIdentity, now: float) -> None:
+        """Note the address that a machine speaks from."""
+        if identity.key and int(address):
+            self.sightings.locate(address, identity.key)
+
+    async def identify(self, address: str, now: float) -> tuple[ClientIdentity, str]:
+        """Turn a peer address into the machine behind it, as well as we know."""
+        try:
+            peer = IPv4Address(address)
+        except AddressValueError:
+            return ClientIdentity(), ""
+        sighting = self.sightings.at(peer, now)
+        if sighting is None:
+            mac = await self._mac_at(peer, now)
+            if not mac:
+                return ClientIdentity(address=peer), ""
+            sighting = self.sightings.get(mac, now)
+            if sighting is None:
+                return ClientIdentity(mac=mac, address=peer), ""
+        return attrs.evolve(sighting.identity, address=peer), sighting.boot_id
+
+    async def _mac_at(self, peer: IPv4Address, now: float) -> str:
+        lease = await self.leases.holder(peer, now) if self.leases else None
+        if lease is not None and lease.key.count(":") == 5:
+            return lease.key
+        return neighbour_mac(peer)
+
+    def redeem(self, token: str, now: float) -> tuple[ClientIdentity, str] | None:
+        """Turn the token of a script URL into the machine it was made for."""
+        redeemed = self._tokens.redeem(token, now)
+        if redeemed is None:
+            return None
+        identity, boot_id = redeemed
+        sighting = self.sightings.get(identity.key, now)
+        if sighting and sighting.boot_id == boot_id:
+            identity = attrs.evolve(
+                sighting.identity, architecture=identity.architecture, firmware=Firmware.IPXE
+            )
+        return identity, boot_id
+
+    def reserved_addresses(self) -> Collection[IPv4Address]:
+        """Collect what the directories have promised."""
+        lists = [d.reserved_addresses() for _, d in self._hosts if IReservations.providedBy(d)]
+        if len(lists) == 1:
+            return lists[0]
+        return {address for each in lists for address in each}
+
+    # What does it get?
+
+    async def resolve(self, request: BootRequest) -> Resolution:
+        """Resolve a request. Within one boot TFTP and HTTP keep the plan that DHCP announced."""
+        now = self._reactor.seconds()
+        sighting = self.sightings.get(request.identity.key, now)
+        if sighting and request.protocol in (Protocol.TFTP, Protocol.HTTP) and sighting.plan:
+            return self._as_announced(request, sighting)
+        resolution = await self.resolver.resolve(request)
+        if sighting is not None:
+            sighting.machine = resolution.machine
+            sighting.plan, sighting.planned = resolution.plan, now
+        return resolution
+
+    def _as_announced(self, request: BootRequest, sighting: Sighting) -> Resolution:
+        request = attrs.evolve(request, machine=sighting.machine, plan=sighting.plan)
+        step = Step("this boot", f"profile {request.plan.profile}, as announced by DHCP")  # type: ignore[union-attr]
+        return Resolution(request, Verdict.PLANNED, (step,))
+
+    def boot_file(self, request: BootRequest, now: float) -> BootFile | None:
+        """Choose the first file of a resolved request."""
+        plan, identity, base = request.plan, request.identity, request.endpoints
+        if plan is None:
+            return None
+        script = f"{base.http}/{SCRIPT_NAME}"
+        if identity.mac:
+            token = self._tokens.issue(identity, request.boot_id, now)
+            script = f"{base.http}/boot/{token}/{SCRIPT_NAME}"
+        if identity.firmware is Firmware.IPXE and self._loops(identity, plan, now):
+            return BootFile(script, "script", "iPXE loads iPXE over and over: stopped")
+        return self.loaders.choose(identity, plan, base.http, script, f"{base.tftp}/{SCRIPT_NAME}")
+
+    def _loops(self, identity: ClientIdentity, plan: BootPlan, now: float) -> bool:
+        """Count the programs given to an iPXE: one may be iPXE under another name."""
+        sighting = self.sightings.get(identity.key, now)
+        if sighting is None or not isinstance(plan.boot, Nbp | Script):
+            return False
+        sighting.handed += 1
+        return sighting.handed > LOOP_LIMIT
+
+    def looping(self, identity: ClientIdentity, now: float) -> bool:
+        """Whether this machine's iPXE was stopped for loading itself."""
+        sighting = self.sightings.get(identity.key, now)
+        return sighting is not None and sighting.handed > LOOP_LIMIT
+
+    async def open(self, path: ContentPath, request: BootRequest) -> IContent:
+        """Open a content from the first store that has it."""
+        for _, store in self._content:
+            try:
+                return await store.open(path, request)
+            except ContentNotFound:
+                continue
+        raise ContentNotFound(str(path))
+
+    def tell(self, event: BootEvent) -> None:
+        """Pass an event to every observer; one that breaks hinders nobody."""
+        for name, observer in self._observers:
+            try:
+                observer.notice(event)
+            except Exception:
+                self.log.failure("observer {name}", name=name)

@@ -1,0 +1,113 @@
+"""Which network boot program for which architecture, firmware and loader family.
+
+Architecture says what the machine is, firmware who is speaking. An iPXE that asks is never
+given an iPXE: it gets its script. That alone ends chain-load loops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from pxetwist.model.boot import BootFile, BootPlan, Nbp, Script
+from pxetwist.model.identity import ClientIdentity, Firmware
+
+#: Loader families, in the order in which one is chosen when a plan names none.
+FAMILIES = ("ipxe", "grub", "pxelinux")
+#: The feature number by which iPXE says that it speaks HTTP (option 175).
+_IPXE_HTTP = 0x13
+
+
+@attrs.frozen
+class Loader:
+    """A loader of a family for an architecture (its short name): a content path."""
+
+    architecture: str
+    family: str
+    file: str
+
+
+#: What `pxetwist loaders` installs. snponly and undionly use the firmware's own driver of the
+#: NIC that booted, the safest choice (quirks B13, B14).
+BUILT_IN = (
+    Loader("bios", "ipxe", "loaders/undionly.kpxe"),
+    Loader("x64", "ipxe", "loaders/snponly.efi"),
+    Loader("arm64", "ipxe", "loaders/snponly-arm64.efi"),
+    Loader("x64", "grub", "loaders/shimx64.efi"),
+    Loader("arm64", "grub", "loaders/shimaa64.efi"),
+    Loader("bios", "pxelinux", "loaders/pxelinux.0"),
+)
+
+
+@attrs.frozen
+class Loaders:
+    """The loaders of a site: its own before the built-in ones."""
+
+    own: Sequence[Loader] = ()
+
+    def find(self, architecture: str, family: str) -> str:
+        """Return the content path of a loader, or an empty text."""
+        for loader in (*self.own, *BUILT_IN):
+            if (loader.architecture, loader.family) == (architecture, family):
+                return loader.file
+        return ""
+
+    def is_ipxe(self, path: str) -> bool:
+        """Whether a boot program is an iPXE, by the table and by the names iPXE builds have."""
+        if any(path == each.file for each in (*self.own, *BUILT_IN) if each.family == "ipxe"):
+            return True
+        name = path.rsplit("/", 1)[-1].lower()
+        return any(word in name for word in ("ipxe", "snponly", "undionly"))
+
+    def choose(
+        self, identity: ClientIdentity, plan: BootPlan, http: str, script: str, tftp_script: str
+    ) -> BootFile | None:
+        """Choose the first file.
+
+        `http` is our base URL; `script` the URL of this machine's iPXE script, `tftp_script`
+        the same for an iPXE that cannot speak HTTP.
+        """
+        firmware = identity.firmware
+        if firmware in (Firmware.SYSTEM, Firmware.UNKNOWN):
+            return None
+        if firmware is Firmware.IPXE:
+            speaks_http = not identity.features or _IPXE_HTTP in identity.features
+            return self._for_ipxe(identity, plan, script if speaks_http else tftp_script)
+        chosen = self._for_firmware(identity, plan)
+        if chosen and firmware is Firmware.UEFI_HTTP and "://" not in chosen.name:
+            return attrs.evolve(chosen, name=f"{http}/{chosen.name}")
+        return chosen
+
+    def _for_ipxe(self, identity: ClientIdentity, plan: BootPlan, script: str) -> BootFile | None:
+        if isinstance(plan.boot, Nbp) and not self.is_ipxe(plan.boot.path):
+            return BootFile(plan.boot.path, "nbp", f"the program of profile {plan.profile}")
+        if not isinstance(plan.boot, Nbp) and _family(plan) not in ("", "ipxe"):
+            file = self.find(_architecture(identity), _family(plan))
+            if file:
+                return BootFile(file, _family(plan), f"iPXE asks, {_family(plan)} is wanted")
+        return BootFile(script, "script", "iPXE asks: its script")
+
+    def _for_firmware(self, identity: ClientIdentity, plan: BootPlan) -> BootFile | None:
+        if isinstance(plan.boot, Nbp):
+            return BootFile(plan.boot.path, "nbp", f"the program of profile {plan.profile}")
+        architecture, wanted = _architecture(identity), _family(plan)
+        for family in (wanted,) if wanted else FAMILIES:
+            file = self.find(architecture, family)
+            if file:
+                return BootFile(
+                    file, family, f"{family} for {architecture}, {identity.firmware.value} asks"
+                )
+        return None
+
+
+def _architecture(identity: ClientIdentity) -> str:
+    return identity.architecture.short if identity.architecture is not None else ""
+
+
+def _family(plan: BootPlan) -> str:
+    """Return the family that a plan asks for, or that its only script is written for."""
+    if plan.loader or not isinstance(plan.boot, Script):
+        return plan.loader
+    texts = {"ipxe": plan.boot.ipxe, "grub": plan.boot.grub, "pxelinux": plan.boot.pxelinux}
+    return next((family for family in FAMILIES if texts[family]), "")

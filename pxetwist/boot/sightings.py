@@ -1,0 +1,89 @@
+"""Who was seen lately, at which stage and address, and with which plan.
+
+TFTP and HTTP prove nothing but an address; a sighting turns it into the machine that DHCP saw
+there. Bounded, so that a flood of invented machines costs nothing but its own memory.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from ipaddress import IPv4Address
+
+import attrs
+
+from pxetwist.model.boot import BootPlan, BootStage
+from pxetwist.model.identity import ClientIdentity
+from pxetwist.model.machine import Machine
+
+#: A machine that was silent for this long (seconds) begins a new boot when it speaks again.
+BOOT_GAP = 300.0
+#: A plan holds for the whole boot, so that a change never mixes two systems; no longer than this.
+PLAN_LIFE = 600.0
+#: An iPXE that asks more often than this in one boot, each time to be given a program, is
+#: loading itself. A kernel that speaks, or a pause of BOOT_GAP, begins a new boot.
+LOOP_LIMIT = 4
+
+_ORDER = {stage: number for number, stage in enumerate(BootStage)}
+
+
+@attrs.define
+class Sighting:
+    """What is known of a machine's present boot."""
+
+    identity: ClientIdentity
+    boot_id: str
+    stage: BootStage
+    last: float
+    machine: Machine | None = None
+    plan: BootPlan | None = None
+    planned: float = 0.0
+    handed: int = 0  # boot programs given to iPXE in this boot
+
+
+class Sightings:
+    """The sightings of all machines, by key and by address."""
+
+    def __init__(self, limit: int = 100_000) -> None:
+        self._limit = limit
+        self._by_key: OrderedDict[str, Sighting] = OrderedDict()
+        self._by_address: OrderedDict[IPv4Address, str] = OrderedDict()
+
+    def see(self, identity: ClientIdentity, stage: BootStage, now: float) -> Sighting:
+        """Note a machine at a stage. Going back to an earlier stage is a new boot."""
+        key = identity.key
+        sighting = self._by_key.get(key)
+        if (
+            sighting is None
+            or now - sighting.last > BOOT_GAP
+            or _ORDER[stage] < _ORDER[sighting.stage]
+        ):
+            sighting = Sighting(identity, secrets.token_hex(2), stage, now)
+            self._by_key[key] = sighting
+            if len(self._by_key) > self._limit:
+                self._by_key.popitem(last=False)
+        sighting.identity, sighting.stage, sighting.last = identity, stage, now
+        self._by_key.move_to_end(key)
+        return sighting
+
+    def get(self, key: str, now: float) -> Sighting | None:
+        """Return the sighting of a machine, if it is of its present boot."""
+        sighting = self._by_key.get(key)
+        return sighting if sighting and now - sighting.last <= PLAN_LIFE else None
+
+    def locate(self, address: IPv4Address, key: str) -> None:
+        """Note that a machine speaks from an address; the latest one counts."""
+        self._by_address[address] = key
+        self._by_address.move_to_end(address)
+        if len(self._by_address) > self._limit:
+            self._by_address.popitem(last=False)
+
+    def at(self, address: IPv4Address, now: float) -> Sighting | None:
+        """Return the machine seen at an address."""
+        key = self._by_address.get(address)
+        return self.get(key, now) if key else None
+
+    def forget_plans(self) -> None:
+        """Let every machine be decided anew: the directories were read again."""
+        for sighting in self._by_key.values():
+            sighting.plan = None

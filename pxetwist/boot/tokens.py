@@ -1,0 +1,79 @@
+"""Signed names for machines in URLs: short, of limited life, impossible to guess or to change."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+import struct
+from pathlib import Path
+
+import attrs
+
+from pxetwist.model.identity import ClientIdentity, Firmware
+from pxetwist.wire.iana import Architecture
+
+#: How long a script URL from a DHCP answer may be used, in seconds.
+TOKEN_LIFE = 3600
+_BODY = struct.Struct("!6sHH4s")  # MAC, architecture, boot id, end of life
+_SIGNATURE = 12
+_NO_ARCHITECTURE = 0xFFFF
+
+
+@attrs.define
+class Tokens:
+    """Makes and checks tokens with a key that is kept in the state folder."""
+
+    folder: Path
+    _key: bytes = b""
+
+    def issue(self, identity: ClientIdentity, boot_id: str, now: float) -> str:
+        """Return a token for an identity with a MAC: 35 characters of URL-safe base 64."""
+        arch = _NO_ARCHITECTURE if identity.architecture is None else int(identity.architecture)
+        ends = int(now + TOKEN_LIFE).to_bytes(4, "big")
+        body = _BODY.pack(
+            bytes.fromhex(identity.mac.replace(":", "")), arch, int(boot_id or "0", 16), ends
+        )
+        return base64.urlsafe_b64encode(body + self._sign(body)).decode().rstrip("=")
+
+    def redeem(self, token: str, now: float) -> tuple[ClientIdentity, str] | None:
+        """Return identity and boot id of a token; `None` if it is not ours or its time is over."""
+        try:
+            raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        except ValueError:
+            return None
+        body, signature = raw[: _BODY.size], raw[_BODY.size :]
+        if len(body) != _BODY.size or not hmac.compare_digest(signature, self._sign(body)):
+            return None
+        mac, arch, boot, ends = _BODY.unpack(body)
+        if int.from_bytes(ends, "big") < now:
+            return None
+        identity = ClientIdentity(
+            mac=mac.hex(":"),
+            architecture=None if arch == _NO_ARCHITECTURE else Architecture(arch),
+            firmware=Firmware.IPXE,
+        )
+        return identity, f"{boot:04x}"
+
+    def _sign(self, body: bytes) -> bytes:
+        if not self._key:
+            self._key = _stored_key(self.folder / "token.key")
+        return hmac.digest(self._key, body, hashlib.sha256)[:_SIGNATURE]
+
+
+def _stored_key(path: Path) -> bytes:
+    """Read the key, or make it; readable by nobody else."""
+    try:
+        key = path.read_bytes()
+        if len(key) == 32:
+            return key
+    except FileNotFoundError:
+        pass
+    path.parent.mkdir(parents=True, exist_ok=True)
+    key = secrets.token_bytes(32)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(key)
+    return key
