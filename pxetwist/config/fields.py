@@ -23,7 +23,10 @@ import attrs
 from pxetwist.errors import Location
 from pxetwist.model.identity import parse_mac
 from pxetwist.model.lease import Pool
+from pxetwist.wire.iana import ARCHITECTURE_NAMES
 
+D = TypeVar("D")
+K = TypeVar("K")
 T = TypeVar("T")
 
 #: The default of an option that must be given.
@@ -86,32 +89,33 @@ class Converter(Generic[T]):
 
 
 @attrs.frozen
-class PerArchitecture(Generic[T]):
-    """Binds ``name`` and every ``name.ARCHITECTURE`` to a dict; see :func:`per_architecture`."""
+class Keyed(Generic[K, T]):
+    """Binds the options ``NAME.KEY`` to a dict; `entry` turns a key and its text into one item.
 
-    convert: Callable[[str], T]
+    `prefix` is the NAME if it is not the field's; plain ``NAME`` is the empty key.
+    """
 
-    @property
-    def expects(self) -> str:
-        """What each of the values must be."""
-        return f"{expects(self.convert)}; also per architecture"
+    expects: str
+    entry: Callable[[str, str], tuple[K, T]]
+    prefix: str = ""
 
-    def __call__(self, value: str) -> dict[str, T]:
-        """Turn the value for all architectures into the dict."""
-        return {"": self.convert(value)}
+    def __call__(self, value: str) -> dict[K, T]:
+        """Turn the value of plain ``NAME`` into the dict."""
+        return dict([self.entry("", value)])
 
 
-def option(convert: Callable[[str], T], *, default: T = REQUIRED, doc: str) -> T:
+def option(convert: Callable[[str], T], *, default: D = REQUIRED, doc: str) -> T | D:
     """Declare one option of a settings class; without a default it must be given.
 
     `default` is a value, not text. The annotated type is what `convert` returns.
     """
-    return attrs.field(
+    made: Any = attrs.field(
         default=default,
         kw_only=True,
         repr=convert is not secret_file,
         metadata={"convert": convert, "doc": doc},
     )
+    return made  # type: ignore[no-any-return]  # attrs turns it into the value
 
 
 def expects(convert: Callable[[str], Any]) -> str:
@@ -166,12 +170,19 @@ def list_of(convert: Callable[[str], T]) -> Converter[tuple[T, ...]]:
     return _Whole(f"a list, each {expects(convert)}", parse)
 
 
-def per_architecture(convert: Callable[[str], T]) -> PerArchitecture[T]:
+def per_architecture(convert: Callable[[str], T]) -> Keyed[str, T]:
     """Accept ``name = …`` for all architectures and ``name.x64 = …`` for one of them.
 
     The value is a dict: ``{"": general, "x64": special}``.
     """
-    return PerArchitecture(convert)
+
+    def entry(key: str, value: str) -> tuple[str, T]:
+        if key and key not in ARCHITECTURE_NAMES:
+            names = ", ".join(ARCHITECTURE_NAMES)
+            raise ValueError(f"{key!r} is no architecture (known: {names})")
+        return key, convert(value)
+
+    return Keyed(f"{expects(convert)}; also per architecture: NAME.x64 and so on", entry)
 
 
 class _Whole(Converter[T]):
