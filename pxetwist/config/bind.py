@@ -1,0 +1,92 @@
+"""From the text of a section to its settings class."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+import attrs
+
+from pxetwist.config.fields import Keyed
+from pxetwist.config.ini import Option, Section
+from pxetwist.errors import ConfigError
+
+S = TypeVar("S")
+
+
+def ini_name(field: attrs.Attribute[Any]) -> str:
+    """Return the name of a field as the INI spells it; a keyed one by its prefix."""
+    convert = field.metadata["convert"]
+    prefix = convert.prefix if isinstance(convert, Keyed) else ""
+    return prefix or field.name.replace("_", "-")
+
+
+def options_of(settings: type) -> dict[str, attrs.Attribute[Any]]:
+    """Return the fields of a settings class that are options, by their name in the INI."""
+    return {
+        ini_name(field): field for field in attrs.fields(settings) if "convert" in field.metadata
+    }
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean 'x'?`` if one of the known names is close, else an empty text."""
+    close = get_close_matches(name, list(known), 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def bind(
+    settings: type[S], section: Section, errors: list[ConfigError], besides: Collection[str] = ()
+) -> S | None:
+    """Make the settings of a section; on mistakes append them all to `errors` and return `None`.
+
+    Options named in `besides` are not the settings' concern.
+    """
+    found = len(errors)
+    fields = options_of(settings)
+    values: dict[str, Any] = {}
+    for option in section.options.values():
+        if option.name not in besides:
+            _bind_option(option, section, fields, values, errors)
+    for name, field in fields.items():
+        if field.default is attrs.NOTHING and name not in _given(section):
+            errors.append(section.error(f"{name} is missing: {field.metadata['doc']}"))
+    if len(errors) > found:
+        return None
+    try:
+        return settings(**values)
+    except ValueError as error:
+        errors.append(section.error(str(error)))
+        return None
+
+
+def _given(section: Section) -> set[str]:
+    return set(section.options) | {name.partition(".")[0] for name in section.options}
+
+
+def _bind_option(
+    option: Option,
+    section: Section,
+    fields: dict[str, attrs.Attribute[Any]],
+    values: dict[str, Any],
+    errors: list[ConfigError],
+) -> None:
+    name, dot, key = option.name.partition(".")
+    field = fields.get(name)
+    keyed = isinstance(field.metadata["convert"], Keyed) if field else False
+    if field is None or (dot and not keyed):
+        known = ", ".join(fields) or "none"
+        message = f"[{section.title}] unknown option {option.name!r} (known: {known})"
+        errors.append(ConfigError(option.location, message))
+        return
+    convert = field.metadata["convert"]
+    try:
+        if keyed:
+            index, value = convert.entry(key, option.text)
+            values.setdefault(field.name, {})[index] = value
+        else:
+            values[field.name] = convert(option.text)
+    except ConfigError as error:
+        errors.append(error)
+    except ValueError as error:
+        errors.append(section.error(str(error), option.name))
