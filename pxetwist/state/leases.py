@@ -1,0 +1,169 @@
+"""Who holds which address: the rules of every lease store, in memory and without a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from ipaddress import IPv4Address
+
+import attrs
+
+from pxetwist.errors import LeaseConflict
+from pxetwist.model.identity import ClientIdentity
+from pxetwist.model.lease import Lease, LeaseState, Network
+from pxetwist.state.pool import HOLD, FreeAddresses
+
+#: How long a declined address stays out of use, in seconds.
+DECLINED_FOR = 86400.0
+
+_HELD = (LeaseState.OFFERED, LeaseState.LEASED)
+
+
+class LeaseTable:
+    """All records by address, and the address of each client in each network.
+
+    A record whose end has passed is free, but remembered for the return of its client. A client
+    holds at most one address that counts in a network; one it was moved away from runs out.
+    """
+
+    def __init__(self, records: Iterable[Lease] = ()) -> None:
+        self._records: dict[int, Lease] = {}
+        self._clients: dict[tuple[str, str], int] = {}
+        self._free: dict[str, FreeAddresses] = {}
+        for record in sorted(records, key=lambda record: record.ends):
+            self.put(record)
+
+    def offer(  # noqa: PLR0917  # as in the interface
+        self,
+        identity: ClientIdentity,
+        network: Network,
+        wanted: IPv4Address | None,
+        reserved: IPv4Address | None,
+        avoid: Collection[IPv4Address],
+        now: float,
+    ) -> Lease | None:
+        """Hold an address for a client, as :meth:`ILeaseStore.offer` says.
+
+        A reservation counts in its own network only. While another client still holds the
+        reserved address, or has declined it, the machine gets one from the pools meanwhile.
+        Nobody is offered an address of `avoid` again, not even the one who holds it: he may
+        renew until he asks anew. A client without any identity gets nothing.
+        """
+        key = identity.key
+        if not key:
+            return None
+        number = None
+        if reserved is not None and reserved in network.network:
+            number = int(reserved) if self._free_for(int(reserved), key, now) else None
+        if number is None:
+            number = self._from_pools(key, network, wanted, avoid, now)
+        if number is None:
+            return None
+        record, ends = self._records.get(number), now + HOLD
+        state = LeaseState.OFFERED
+        if record is not None and record.state is LeaseState.LEASED and record.ends > now:
+            state, ends = LeaseState.LEASED, max(record.ends, ends)
+        lease = Lease(IPv4Address(number), key, ends, network.name, identity.hostname, state)
+        self.put(lease)
+        return lease
+
+    def commit(self, lease: Lease, now: float) -> Lease:
+        """Turn an offer into a lease until `lease.ends`, or renew one.
+
+        :raises LeaseConflict: if the address is not free for this client.
+        """
+        if not self._free_for(int(lease.address), lease.key, now):
+            raise LeaseConflict(f"{lease.address} is not free for {lease.key}")
+        stored = attrs.evolve(lease, state=LeaseState.LEASED)
+        self.put(stored)
+        return stored
+
+    def release(self, address: IPv4Address, key: str, now: float) -> Lease | None:
+        """End what this client holds and return the new record; `None` if it does not hold it."""
+        return self._end(address, key, now, now, LeaseState.RELEASED)
+
+    def decline(self, address: IPv4Address, key: str, now: float) -> Lease | None:
+        """Put an address out of use and return the new record; `None` if it is not this one's."""
+        return self._end(address, key, now, now + DECLINED_FOR, LeaseState.DECLINED)
+
+    def held(self, key: str, network: Network, now: float) -> Lease | None:
+        """Return the offer or lease of a client in a network."""
+        number = self._clients.get((network.name, key))
+        return None if number is None else self._active(number, now)
+
+    def holder(self, address: IPv4Address, now: float) -> Lease | None:
+        """Return the offer or lease of an address."""
+        return self._active(int(address), now)
+
+    def leases(self) -> Iterable[Lease]:
+        """Return every record, in the order of addresses."""
+        return [self._records[number] for number in sorted(self._records)]
+
+    def get(self, address: IPv4Address) -> Lease | None:
+        """Return the record of an address, whatever its state."""
+        return self._records.get(int(address))
+
+    def put(self, record: Lease) -> None:
+        """Set the record of an address."""
+        number = int(record.address)
+        before = self._records.get(number)
+        if before is not None:
+            former = (before.network, before.key)
+            if self._clients.get(former) == number:
+                del self._clients[former]
+            if record.ends < before.ends:
+                for free in self._free.values():
+                    free.hasten(number, record.ends)
+        self._records[number] = record
+        client = (record.network, record.key)
+        if record.state in _HELD or (
+            record.state is LeaseState.RELEASED and client not in self._clients
+        ):
+            self._clients[client] = number
+
+    def _from_pools(
+        self,
+        key: str,
+        network: Network,
+        wanted: IPv4Address | None,
+        avoid: Collection[IPv4Address],
+        now: float,
+    ) -> int | None:
+        free = self._free_in(network)
+        former = self._clients.get((network.name, key))
+        for number in (former, None if wanted is None else int(wanted)):
+            if (
+                number is not None
+                and number in free
+                and self._free_for(number, key, now)
+                and IPv4Address(number) not in avoid
+            ):
+                return number
+        return free.choose(key, avoid, now)
+
+    def _free_in(self, network: Network) -> FreeAddresses:
+        free = self._free.get(network.name)
+        if free is None or free.pools != network.pools:
+            free = self._free[network.name] = FreeAddresses(network.pools, self._records)
+        return free
+
+    def _free_for(self, number: int, key: str, now: float) -> bool:
+        record = self._records.get(number)
+        if record is None or record.ends <= now:
+            return True
+        return record.key == key and record.state in _HELD
+
+    def _active(self, number: int, now: float) -> Lease | None:
+        record = self._records.get(number)
+        if record is None or record.ends <= now or record.state not in _HELD:
+            return None
+        return record
+
+    def _end(
+        self, address: IPv4Address, key: str, now: float, ends: float, state: LeaseState
+    ) -> Lease | None:
+        record = self._active(int(address), now)
+        if record is None or record.key != key:
+            return None
+        ended = attrs.evolve(record, ends=ends, state=state)
+        self.put(ended)
+        return ended

@@ -1,0 +1,68 @@
+"""Leases in memory: for tests, for networks with reservations only, and for ProxyDHCP."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from ipaddress import IPv4Address
+
+import attrs
+from zope.interface import implementer
+
+from pxetwist.interfaces import ILeaseStore, Site
+from pxetwist.model.identity import ClientIdentity
+from pxetwist.model.lease import Lease, Network
+from pxetwist.state.leases import LeaseTable
+
+
+@attrs.frozen
+class Settings:
+    """Nothing to set: leases are forgotten when the server stops."""
+
+
+@implementer(ILeaseStore)
+class MemoryLeases:
+    """A lease store that forgets everything when the server stops."""
+
+    def __init__(self) -> None:
+        self._table = LeaseTable()
+
+    async def offer(  # noqa: PLR0917  # as in the interface
+        self,
+        identity: ClientIdentity,
+        network: Network,
+        wanted: IPv4Address | None,
+        reserved: IPv4Address | None,
+        avoid: Collection[IPv4Address],
+        now: float,
+    ) -> Lease | None:
+        """Hold an address; see :meth:`LeaseTable.offer`."""
+        return self._table.offer(identity, network, wanted, reserved, avoid, now)
+
+    async def commit(self, lease: Lease, now: float) -> Lease:
+        """Turn an offer into a lease, as long as this process lives."""
+        return self._table.commit(lease, now)
+
+    async def release(self, address: IPv4Address, identity: ClientIdentity, now: float) -> bool:
+        """End a lease."""
+        return self._table.release(address, identity.key, now) is not None
+
+    async def decline(self, address: IPv4Address, identity: ClientIdentity, now: float) -> bool:
+        """Put an address out of use for a day."""
+        return self._table.decline(address, identity.key, now) is not None
+
+    async def held(self, identity: ClientIdentity, network: Network, now: float) -> Lease | None:
+        """Return what this client holds in this network."""
+        return self._table.held(identity.key, network, now)
+
+    async def holder(self, address: IPv4Address, now: float) -> Lease | None:
+        """Return who holds this address."""
+        return self._table.holder(address, now)
+
+    def leases(self) -> Iterable[Lease]:
+        """Return every record, in the order of addresses."""
+        return self._table.leases()
+
+
+def build(settings: Settings, site: Site) -> MemoryLeases:
+    """Make the store."""
+    return MemoryLeases()
