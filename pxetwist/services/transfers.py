@@ -1,0 +1,253 @@
+"""The sockets of running TFTP transfers: one connected socket each, one descriptor for all.
+
+Thousands of sockets in the reactor would cost one dispatch per packet. They are put into an epoll
+set of their own, which the reactor sees as a single descriptor and which is drained in a loop.
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+import struct
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.interfaces import IReadDescriptor
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+_SOL_UDP = 17
+_UDP_SEGMENT = 103  # not in Python 3.11's socket module
+_IP_MTU = 14
+_IP_MTU_DISCOVER = 10
+_IP_PMTUDISC_DONT = 0  # a block above the MTU is cut into fragments, by us or on the way
+_SEND_BUFFER = 1 << 20
+_ROUNDS = 64  # per reactor turn
+_EVENTS = 512  # per round
+_LARGEST = 2048  # no client packet is larger
+
+#: Segments of one send (kernels before 6.9 refuse more) and the bytes that fit in it.
+MAX_SEGMENTS = 64
+MAX_SEND = 65507
+
+Parts = Sequence[bytes | memoryview]
+
+
+class ITransferReceiver(Protocol):
+    """What a transfer's socket delivers to."""
+
+    def received(self, data: bytes, now: float) -> None:
+        """Take one packet of the peer."""
+
+    def closed(self) -> None:
+        """Know that the peer's port is closed; the socket is still to be closed."""
+
+
+class ITransferSocket(Protocol):
+    """The surface of :class:`TransferSocket`."""
+
+    @property
+    def mtu(self) -> int:
+        """The MTU of the path as far as known, in bytes."""
+
+    def send(self, parts: Parts) -> None:
+        """Send the joined parts as one datagram."""
+
+    def send_segments(self, parts: Parts, segment: int) -> bool:
+        """Send the joined parts as datagrams of `segment` bytes; `False` if that cannot be."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class ITransferSockets(Protocol):
+    """The surface of :class:`TransferSockets`, which `pxetwist.testing` offers as well."""
+
+    def start(self) -> None:
+        """Begin to receive."""
+
+    def stop(self) -> None:
+        """Close all."""
+
+    def open(
+        self, local: str, peer: tuple[str, int], receiver: ITransferReceiver
+    ) -> ITransferSocket:
+        """Return a socket from our address `local` to `peer`."""
+
+
+@implementer(IReadDescriptor)
+class TransferSockets:
+    """All connected sockets; `ports` is the range of local ports, empty for any.
+
+    What could not be sent or read is counted in `failures` by the name of its errno.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, ports: Iterable[int] = ()) -> None:
+        self.failures: Counter[str] = Counter()
+        self._reactor = reactor
+        self._ports = list(ports)
+        self._turn = 0
+        self._open: dict[int, TransferSocket] = {}
+        self._epoll: select.epoll | None = None
+
+    def start(self) -> None:
+        """Begin to receive."""
+        self._epoll = select.epoll()
+        self._reactor.addReader(self)
+
+    def stop(self) -> None:
+        """Close all; stopping twice does no harm."""
+        if self._epoll is not None:
+            self._reactor.removeReader(self)
+            for opened in list(self._open.values()):
+                opened.close()
+            self._epoll.close()
+            self._epoll = None
+
+    def open(
+        self, local: str, peer: tuple[str, int], receiver: ITransferReceiver
+    ) -> TransferSocket:
+        """Return a socket from our address `local` to `peer`.
+
+        :raises OSError: if there is no port or descriptor left, or no way to the peer.
+        """
+        if self._epoll is None:
+            raise OSError(errno.EBADF, "not started")
+        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            made.setblocking(False)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+            made.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT)
+            self._bind(made, local)
+            made.connect(peer)
+            self._epoll.register(made, select.EPOLLIN)
+        except OSError:
+            made.close()
+            raise
+        opened = self._open[made.fileno()] = TransferSocket(self, made, receiver)
+        return opened
+
+    def _bind(self, made: socket.socket, local: str) -> None:
+        """Take the next free port: one that was just left may still get its old peer's packets."""
+        if not self._ports:
+            return made.bind((local, 0))
+        for _ in self._ports:
+            port = self._ports[self._turn % len(self._ports)]
+            self._turn += 1
+            try:
+                return made.bind((local, port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+        raise OSError(errno.EADDRINUSE, "every port of the range is in use")
+
+    def forget(self, descriptor: int) -> None:
+        """Drop a socket that is about to be closed; closing takes it out of the epoll set."""
+        self._open.pop(descriptor, None)
+
+    # IReadDescriptor
+
+    def fileno(self) -> int:
+        """Return the descriptor of the set, -1 when stopped."""
+        return -1 if self._epoll is None else self._epoll.fileno()
+
+    def logPrefix(self) -> str:
+        """Name it in the reactor's log."""
+        return "TransferSockets"
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Close all; the reactor says this when it stops."""
+        self.stop()
+
+    def doRead(self) -> None:
+        """Read what has arrived on any socket, bounded, so that others have their turn."""
+        for _ in range(_ROUNDS):
+            events = self._epoll.poll(0, _EVENTS) if self._epoll is not None else []
+            if not events:
+                return
+            now = self._reactor.seconds()
+            for descriptor, _event in events:
+                opened = self._open.get(descriptor)
+                if opened is None:
+                    continue  # closed by an event before it
+                try:
+                    opened.read(now)
+                except Exception:
+                    self._log.failure("A packet of a transfer could not be treated")
+
+
+class TransferSocket:
+    """One connected UDP socket; made by :meth:`TransferSockets.open`."""
+
+    def __init__(
+        self, owner: TransferSockets, made: socket.socket, receiver: ITransferReceiver
+    ) -> None:
+        self._owner = owner
+        self._socket = made
+        self._receiver = receiver
+
+    @property
+    def mtu(self) -> int:
+        """The MTU of the path as far as the kernel knows it, in bytes."""
+        return self._socket.getsockopt(socket.IPPROTO_IP, _IP_MTU)
+
+    def getHost(self) -> IPv4Address:
+        """Return our address and transfer id."""
+        return IPv4Address("UDP", *self._socket.getsockname())
+
+    def read(self, now: float) -> None:
+        """Read one packet and deliver it."""
+        try:
+            data = self._socket.recv(_LARGEST)
+        except OSError as error:
+            self._failed(error)
+            return
+        self._receiver.received(data, now)
+
+    def send(self, parts: Parts) -> None:
+        """Send the joined parts as one datagram; what fails is counted, a timeout repeats it.
+
+        :raises OSError: if the parts are no longer there (a mapped file was cut short).
+        """
+        try:
+            self._socket.sendmsg(parts)
+        except OSError as error:
+            self._failed(error)
+
+    def send_segments(self, parts: Parts, segment: int) -> bool:
+        """Send the joined parts, at most :data:`MAX_SEND` bytes, as datagrams of `segment` bytes
+        (the last may be shorter) with one system call.
+
+        Return `False` if the kernel, the device or the path's MTU does not allow it.
+
+        :raises OSError: as :meth:`send` does.
+        """
+        control = (_SOL_UDP, _UDP_SEGMENT, struct.pack("@H", segment))
+        try:
+            self._socket.sendmsg(parts, [control])
+        except OSError as error:
+            if error.errno in (errno.EINVAL, errno.EIO, errno.EOPNOTSUPP, errno.EMSGSIZE):
+                return False
+            self._failed(error)
+        return True
+
+    def close(self) -> None:
+        """Let go of it; closing twice does no harm."""
+        descriptor = self._socket.fileno()
+        if descriptor >= 0:
+            self._owner.forget(descriptor)
+            self._socket.close()
+
+    def _failed(self, error: OSError) -> None:
+        if error.errno == errno.EFAULT:
+            raise error
+        if error.errno == errno.ECONNREFUSED:
+            self._receiver.closed()
+        elif error.errno != errno.EAGAIN:
+            self._owner.failures[errno.errorcode.get(error.errno or 0, str(error))] += 1

@@ -1,0 +1,247 @@
+"""The public test kit: fakes behind the interfaces, and the network in memory.
+
+Everything runs on one :class:`twisted.internet.task.Clock`; nothing here opens a socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from pxetwist.errors import ContentNotFound
+from pxetwist.interfaces import IBoot, IBootPolicy, IContent, IContentStore, IHostDirectory, Site
+from pxetwist.model.boot import (
+    BootFile,
+    BootPlan,
+    BootRequest,
+    BootStage,
+    Resolution,
+    Verdict,
+)
+from pxetwist.model.content import ContentInfo, ContentPath
+from pxetwist.model.event import BootEvent
+from pxetwist.model.identity import ClientIdentity
+from pxetwist.model.machine import Machine
+from pxetwist.testing_network import (
+    Datagram,
+    Link,
+    Lossy,
+    MemoryClient,
+    MemoryNetwork,
+    MemorySocket,
+    MemoryTransferSocket,
+    MemoryTransferSockets,
+    perfect,
+)
+
+__all__ = [
+    "Datagram",
+    "FakeBoot",
+    "FakeHosts",
+    "FakePolicy",
+    "Link",
+    "Lossy",
+    "MemoryClient",
+    "MemoryContent",
+    "MemoryNetwork",
+    "MemorySocket",
+    "MemoryStore",
+    "MemoryTransferSocket",
+    "MemoryTransferSockets",
+    "make_site",
+    "perfect",
+    "result_of",
+]
+
+T = TypeVar("T")
+
+
+def result_of(coroutine: Coroutine[Deferred[Any], Any, T]) -> T:
+    """Run a coroutine that must finish at once, and return its value or raise its exception."""
+    results: list[T] = []
+    failures: list[BaseException] = []
+    deferred = Deferred.fromCoroutine(coroutine)
+    deferred.addCallbacks(results.append, lambda failure: failures.append(failure.value))
+    if failures:
+        raise failures[0]
+    if not results:
+        raise AssertionError("the coroutine still waits for something")
+    return results[0]
+
+
+@implementer(IContent)
+@attrs.define(eq=False)
+class MemoryContent:
+    """Bytes without a descriptor; `wait`, if given, is awaited before each read."""
+
+    data: bytes
+    info: ContentInfo = attrs.field(
+        default=attrs.Factory(lambda self: ContentInfo(len(self.data)), takes_self=True)
+    )
+    wait: Callable[[], Awaitable[object]] | None = None
+    closed: bool = False
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Return a part of the bytes."""
+        if self.wait is not None:
+            await self.wait()
+        return self.data[offset : offset + length]
+
+    def fileno(self) -> int | None:
+        """Return `None`: there is no file."""
+        return None
+
+    def close(self) -> None:
+        """Note that it was closed."""
+        self.closed = True
+
+
+@implementer(IContentStore)
+@attrs.define(eq=False)
+class MemoryStore:
+    """Files by path; a value may also be an exception to raise. `asked` collects the requests."""
+
+    files: Mapping[str, bytes | IContent | Exception]
+    asked: list[BootRequest] = attrs.field(factory=list)
+
+    async def open(self, path: ContentPath, request: BootRequest) -> IContent:
+        """Open one of the files."""
+        self.asked.append(request)
+        found = self.files.get(str(path))
+        if found is None:
+            raise ContentNotFound(str(path))
+        if isinstance(found, Exception):
+            raise found
+        return MemoryContent(found) if isinstance(found, bytes) else found
+
+
+@implementer(IHostDirectory)
+@attrs.define(eq=False)
+class FakeHosts:
+    """Machines by MAC; `failure` is raised instead, if given."""
+
+    machines: Mapping[str, Machine] = attrs.field(factory=dict)
+    failure: Exception | None = None
+    asked: list[ClientIdentity] = attrs.field(factory=list)
+
+    async def find_machine(self, identity: ClientIdentity) -> Machine | None:
+        """Look the MAC up."""
+        self.asked.append(identity)
+        if self.failure is not None:
+            raise self.failure
+        return self.machines.get(identity.mac)
+
+
+@implementer(IBootPolicy)
+@attrs.define(eq=False)
+class FakePolicy:
+    """The same plan for all; `failure` is raised instead, if given."""
+
+    plan: BootPlan | None = None
+    failure: Exception | None = None
+    asked: list[BootRequest] = attrs.field(factory=list)
+
+    async def plan_boot(self, request: BootRequest) -> BootPlan | None:
+        """Return the plan."""
+        self.asked.append(request)
+        if self.failure is not None:
+            raise self.failure
+        return self.plan
+
+
+@implementer(IBoot)
+@attrs.define(eq=False)
+class FakeBoot:
+    """Stands in for the boot facade: one machine and plan for everybody.
+
+    `stores` are asked in order. `identities` are by peer address, `tokens` by token, each with a
+    boot id. `events` collects what was told.
+    """
+
+    stores: Sequence[IContentStore] = ()
+    machine: Machine | None = None
+    plan: BootPlan | None = None
+    file: BootFile | None = None
+    identities: dict[str, tuple[ClientIdentity, str]] = attrs.field(factory=dict)
+    tokens: dict[str, tuple[ClientIdentity, str]] = attrs.field(factory=dict)
+    reserved: Collection[IPv4Address] = ()
+    events: list[BootEvent] = attrs.field(factory=list)
+    seen: list[tuple[ClientIdentity, BootStage]] = attrs.field(factory=list)
+
+    async def resolve(self, request: BootRequest) -> Resolution:
+        """Fill in machine and plan."""
+        ignored = self.plan is not None and self.plan.ignored
+        plan = None if ignored else self.plan
+        verdict = Verdict.IGNORED if ignored else Verdict.NO_OPINION
+        return Resolution(
+            attrs.evolve(request, machine=self.machine, plan=plan),
+            Verdict.PLANNED if plan else verdict,
+            reason="" if plan else verdict.value,
+        )
+
+    async def open(self, path: ContentPath, request: BootRequest) -> IContent:
+        """Ask the stores in order."""
+        for store in self.stores:
+            try:
+                return await store.open(path, request)
+            except ContentNotFound:
+                continue
+        raise ContentNotFound(str(path))
+
+    async def identify(self, address: str, now: float) -> tuple[ClientIdentity, str]:
+        """Look the address up."""
+        if address in self.identities:
+            return self.identities[address]
+        return ClientIdentity(address=IPv4Address(address)), ""
+
+    def see(self, identity: ClientIdentity, stage: BootStage, now: float) -> str:
+        """Note the sighting."""
+        self.seen.append((identity, stage))
+        return "1"
+
+    def locate(self, address: IPv4Address, identity: ClientIdentity, now: float) -> None:
+        """Remember who speaks from an address."""
+        self.identities[str(address)] = (attrs.evolve(identity, address=address), "1")
+
+    def boot_file(self, request: BootRequest, now: float) -> BootFile | None:
+        """Return the file that was given."""
+        return self.file if request.plan is not None else None
+
+    def redeem(self, token: str, now: float) -> tuple[ClientIdentity, str] | None:
+        """Look the token up."""
+        return self.tokens.get(token)
+
+    def reserved_addresses(self) -> Collection[IPv4Address]:
+        """Return what was given."""
+        return self.reserved
+
+    def tell(self, event: BootEvent) -> None:
+        """Keep the event."""
+        self.events.append(event)
+
+
+def make_site(
+    boot: IBoot | None = None,
+    *,
+    reactor: Any = None,
+    folder: Path = Path(),
+    state_folder: Path = Path(),
+    name: str = "test",
+) -> Site:
+    """Make what a plugin instance is given; without a reactor it gets a Clock."""
+    return Site(
+        name=name,
+        reactor=Clock() if reactor is None else reactor,
+        log=Logger(namespace=f"pxetwist.{name}"),
+        folder=folder,
+        state_folder=state_folder,
+        boot=FakeBoot() if boot is None else boot,
+    )

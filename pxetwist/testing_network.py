@@ -1,0 +1,290 @@
+"""A network in memory, part of the public test kit :mod:`pxetwist.testing`.
+
+Everything runs on one :class:`twisted.internet.task.Clock`; nothing here opens a socket.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import attrs
+from twisted.internet.address import IPv4Address as UdpAddress
+from twisted.internet.task import Clock
+
+from pxetwist.errors import StartError
+from pxetwist.services.sockets import Arrival, IDatagramReceiver
+from pxetwist.services.transfers import ITransferReceiver, Parts
+
+#: What becomes of a datagram on its way: none, one or several copies arrive.
+Link = Callable[[bytes], Sequence[bytes]]
+
+Peer = tuple[str, int]
+
+
+def perfect(data: bytes) -> Sequence[bytes]:
+    """Deliver everything once."""
+    return [data]
+
+
+class Lossy:
+    """A link that loses, and doubles, some datagrams; the same ones for the same `seed`.
+
+    `lose` and `double` are probabilities; `drop` names further losses by number, from 0.
+    """
+
+    def __init__(
+        self, lose: float = 0.0, double: float = 0.0, drop: Collection[int] = (), seed: int = 0
+    ) -> None:
+        self._lose = lose
+        self._double = double
+        self._drop = drop
+        self._random = random.Random(seed)
+        self.seen = 0
+
+    def __call__(self, data: bytes) -> Sequence[bytes]:
+        """Decide over one datagram."""
+        number = self.seen
+        self.seen += 1
+        if number in self._drop or self._random.random() < self._lose:
+            return []
+        return [data, data] if self._random.random() < self._double else [data]
+
+
+@attrs.frozen
+class Datagram:
+    """One datagram as it arrived or was sent; `index` is the interface that was asked for."""
+
+    data: bytes
+    source: Peer
+    destination: Peer
+    index: int = 0
+
+
+class MemoryNetwork:
+    """Interfaces of one server, and clients that talk to it.
+
+    :meth:`socket` stands in for :class:`pxetwist.services.sockets.UdpSocket`, :meth:`transfers`
+    for :class:`pxetwist.services.transfers.TransferSockets`. Datagrams travel when the clock is
+    advanced, also by 0. `sent` holds all that the server sent.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock = clock if clock is not None else Clock()
+        self.to_server: Link = perfect
+        self.to_client: Link = perfect
+        self.mtu = 1500
+        self.segments = True  # whether send_segments works
+        self.sent: list[Datagram] = []
+        self.sockets: list[MemorySocket] = []
+        self.clients: list[MemoryClient] = []
+        self._interfaces: dict[str, tuple[int, str]] = {}
+        self._connected: dict[tuple[Peer, Peer], MemoryTransferSocket] = {}
+        self._next_port = 32768
+        self.add_interface("eth0", "10.0.0.1")
+
+    def add_interface(self, name: str, address: str) -> int:
+        """Give the server an interface; an empty address is none. Return its index."""
+        index = len(self._interfaces) + 2
+        self._interfaces[name] = (index, address)
+        return index
+
+    def socket(
+        self,
+        reactor: Any,
+        receiver: IDatagramReceiver,
+        *,
+        address: str = "",
+        port: int,
+        interface: str = "",
+        broadcast: bool = False,
+        reuse: bool = False,
+    ) -> MemorySocket:
+        """Make a server's socket; it is a `DatagramFactory`."""
+        return MemorySocket(self, receiver, address, port, interface)
+
+    def transfers(self, reactor: Any, ports: Collection[int] = ()) -> MemoryTransferSockets:
+        """Make the set of connected sockets of a TFTP service."""
+        return MemoryTransferSockets(self)
+
+    def client(self, address: str, port: int = 1024, interface: str = "eth0") -> MemoryClient:
+        """Put a client on an interface's wire."""
+        made = MemoryClient(self, (address, port), interface)
+        self.clients.append(made)
+        return made
+
+    def interface_of(self, index: int) -> str:
+        """Return an interface's name."""
+        return next((n for n, (i, _) in self._interfaces.items() if i == index), "")
+
+    def bind(self, made: MemorySocket) -> None:
+        """Register a server's socket.
+
+        :raises StartError: as the real one does.
+        """
+        name, address = made.interface, made.address
+        if name and name not in self._interfaces:
+            raise StartError(f"there is no interface {name}")
+        if address and address not in (a for _, a in self._interfaces.values()):
+            raise StartError(f"no interface has the address {address}")
+        key = (made.port, name, address)
+        if key in ((s.port, s.interface, s.address) for s in self.sockets):
+            raise StartError(f"port {made.port} is in use")
+        self.sockets.append(made)
+
+    def from_client(self, sender: MemoryClient, data: bytes, to: Peer) -> None:
+        """Carry a client's datagram to every server socket that would get it."""
+        for copy in self.to_server(data):
+            self.clock.callLater(0, self._arrive, sender, copy, to)
+
+    def _arrive(self, sender: MemoryClient, data: bytes, to: Peer) -> None:
+        index, first = self._interfaces[sender.interface]
+        connected = self._connected.get((to, sender.address))
+        if connected is not None:
+            connected.receiver.received(data, self.clock.seconds())
+            return
+        ours = {address for _, address in self._interfaces.values()}
+        local = to[0] if to[0] in ours else first
+        arrival = Arrival(sender.interface, index, local, to[0])
+        for bound in list(self.sockets):
+            if bound.started and bound.takes(sender.interface, to, ours):
+                bound.receiver.received(data, sender.address, arrival)
+                bound.receiver.drained()
+
+    def from_server(self, datagram: Datagram) -> None:
+        """Carry a server's datagram to the clients that would get it."""
+        self.sent.append(datagram)
+        for copy in self.to_client(datagram.data):
+            self.clock.callLater(0, self._reach, attrs.evolve(datagram, data=copy))
+
+    def _reach(self, datagram: Datagram) -> None:
+        name = self.interface_of(datagram.index)
+        address, port = datagram.destination
+        for client in list(self.clients):
+            meant = address in (client.address[0], "255.255.255.255")
+            if meant and client.address[1] == port and name in ("", client.interface):
+                client.received.append(datagram)
+                client.on_datagram(datagram)
+
+    def connect(self, local: str, peer: Peer, receiver: ITransferReceiver) -> MemoryTransferSocket:
+        """Make one connected socket."""
+        self._next_port += 1
+        made = MemoryTransferSocket(self, (local, self._next_port), peer, receiver)
+        self._connected[(made.local, peer)] = made
+        return made
+
+    def disconnect(self, made: MemoryTransferSocket) -> None:
+        """Forget a connected socket."""
+        self._connected.pop((made.local, made.peer), None)
+
+    @property
+    def connected(self) -> int:
+        """How many connected sockets are open."""
+        return len(self._connected)
+
+
+@attrs.define(eq=False)
+class MemoryClient:
+    """A client's socket: `received` collects, and `on_datagram` is called for each datagram."""
+
+    network: MemoryNetwork
+    address: Peer
+    interface: str
+    received: list[Datagram] = attrs.field(factory=list)
+    on_datagram: Callable[[Datagram], object] = lambda datagram: None
+
+    def send(self, data: bytes, to: Peer) -> None:
+        """Send a datagram to the server; any address that is not the server's is a broadcast."""
+        self.network.from_client(self, data, to)
+
+
+@attrs.define(eq=False)
+class MemorySocket:
+    """The surface of :class:`pxetwist.services.sockets.UdpSocket` without a socket."""
+
+    network: MemoryNetwork
+    receiver: IDatagramReceiver
+    address: str
+    port: int
+    interface: str
+    started: bool = False
+
+    def bind(self) -> None:
+        """Take the port."""
+        self.network.bind(self)
+
+    def start(self) -> None:
+        """Begin to receive; binds first if that was not done."""
+        if self not in self.network.sockets:
+            self.bind()
+        self.started = True
+
+    def stop(self) -> None:
+        """Give the port back."""
+        self.started = False
+        if self in self.network.sockets:
+            self.network.sockets.remove(self)
+
+    def getHost(self) -> UdpAddress:
+        """Return what it is bound to."""
+        return UdpAddress("UDP", self.address or "0.0.0.0", self.port)
+
+    def send(self, data: bytes, peer: Peer, source: str = "", index: int = 0) -> None:
+        """Send one datagram."""
+        self.network.from_server(Datagram(data, (source or self.address, self.port), peer, index))
+
+    def takes(self, interface: str, to: Peer, ours: Collection[str]) -> bool:
+        """Whether the kernel would deliver to it what came in on `interface` for `to`."""
+        if to[1] != self.port or self.interface not in ("", interface):
+            return False
+        return to[0] == self.address if self.address else True
+
+
+@attrs.define(eq=False)
+class MemoryTransferSockets:
+    """The surface of :class:`pxetwist.services.transfers.TransferSockets`."""
+
+    network: MemoryNetwork
+
+    def start(self) -> None:
+        """Begin; nothing to do."""
+
+    def stop(self) -> None:
+        """End; nothing to do."""
+
+    def open(self, local: str, peer: Peer, receiver: ITransferReceiver) -> MemoryTransferSocket:
+        """Return a socket from our address `local` to `peer`."""
+        return self.network.connect(local, peer, receiver)
+
+
+@attrs.define(eq=False)
+class MemoryTransferSocket:
+    """The surface of :class:`pxetwist.services.transfers.TransferSocket`."""
+
+    network: MemoryNetwork
+    local: Peer
+    peer: Peer
+    receiver: ITransferReceiver
+
+    @property
+    def mtu(self) -> int:
+        """The network's MTU."""
+        return self.network.mtu
+
+    def send(self, parts: Parts) -> None:
+        """Send the joined parts as one datagram."""
+        self.network.from_server(Datagram(b"".join(parts), self.local, self.peer))
+
+    def send_segments(self, parts: Parts, segment: int) -> bool:
+        """Send the joined parts as datagrams of `segment` bytes."""
+        if not self.network.segments or segment + 28 > self.network.mtu:
+            return False
+        joined = b"".join(parts)
+        for start in range(0, len(joined), segment):
+            self.send([joined[start : start + segment]])
+        return True
+
+    def close(self) -> None:
+        """Let go of it."""
+        self.network.disconnect(self)
