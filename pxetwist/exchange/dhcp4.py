@@ -1,0 +1,238 @@
+"""The rules of DHCPv4 for what comes in: who asks, what for, and where the answer goes.
+
+Pure functions of a decoded message; time and addresses are arguments.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from ipaddress import IPv4Address
+from typing import TypeVar
+
+import attrs
+
+from pxetwist.errors import WireError
+from pxetwist.model.boot import BootStage
+from pxetwist.model.identity import ClientIdentity, Firmware, Relay, machine_uuid
+from pxetwist.wire import pxe, relay
+from pxetwist.wire.dhcp4 import Dhcp4Message
+from pxetwist.wire.iana import Architecture, Dhcp4Op, Dhcp4Type
+from pxetwist.wire.options import OptionCode
+
+T = TypeVar("T")
+
+NOWHERE = IPv4Address(0)
+BROADCAST = IPv4Address("255.255.255.255")
+SERVER_PORT = 67
+CLIENT_PORT = 68
+BINL_PORT = 4011
+
+#: OUIs of Raspberry Pi boards, whose ROM calls itself a BIOS (quirk C10).
+_RASPBERRY_PI = ("b8:27:eb", "dc:a6:32", "e4:5f:01", "28:cd:c1", "d8:3a:dd", "2c:cf:67")
+
+
+class Asks(enum.Enum):
+    """What a message asks for; the states of RFC 2131 §4.3.2 are told apart."""
+
+    DISCOVER = "discover"
+    SELECTING = "request after an offer"
+    INIT_REBOOT = "request of a former address"
+    RENEWING = "renewal"
+    REBINDING = "rebinding"
+    RELEASE = "release"
+    DECLINE = "decline"
+    INFORM = "inform"
+    BOOTP = "bootp request"
+    BOOT_SERVER = "boot server request"  # port 4011, or option 43.71
+
+
+@attrs.frozen
+class Silence:
+    """Nothing is sent, and why. `refused` marks what the policy wanted silent."""
+
+    reason: str
+    refused: bool = False
+
+
+@attrs.frozen
+class Destination:
+    """Where a reply goes. `hardware` is set if the client cannot answer ARP for `address`."""
+
+    address: IPv4Address
+    port: int
+    hardware: bytes = b""
+
+
+def classify(message: Dhcp4Message, *, port: int = SERVER_PORT) -> Asks | Silence:
+    """Say what a message asks for; `port` is the one of ours that it came to."""
+    if message.op != Dhcp4Op.REQUEST:
+        return Silence("not a request")
+    if not message.is_dhcp or message.message_type is None:
+        return Asks.BOOTP if port == SERVER_PORT else Silence("BOOTP on port 4011")
+    kind = message.message_type
+    if port == BINL_PORT:
+        asked = kind in (Dhcp4Type.REQUEST, Dhcp4Type.INFORM)
+        return Asks.BOOT_SERVER if asked else Silence(f"{kind.name} on port 4011")
+    if kind == Dhcp4Type.REQUEST:
+        return _request_state(message)
+    return _SIMPLE.get(kind, Silence(f"a message of type {kind.name}"))
+
+
+_SIMPLE: dict[int, Asks | Silence] = {
+    Dhcp4Type.DISCOVER: Asks.DISCOVER,
+    Dhcp4Type.RELEASE: Asks.RELEASE,
+    Dhcp4Type.DECLINE: Asks.DECLINE,
+    Dhcp4Type.INFORM: Asks.INFORM,
+}
+
+
+def _request_state(message: Dhcp4Message) -> Asks | Silence:
+    """Tell the four states of a REQUEST apart (RFC 2131 §4.3.2, table 4)."""
+    if address_option(message, OptionCode.SERVER_ID) is not None:
+        return Asks.SELECTING
+    if int(message.ciaddr):
+        # Only a renewal is unicast; through a relay or by broadcast it is a rebinding.
+        return Asks.REBINDING if int(message.giaddr) or message.broadcast else Asks.RENEWING
+    if address_option(message, OptionCode.REQUESTED_ADDRESS) is not None:
+        return Asks.INIT_REBOOT
+    return Silence("a REQUEST without an address")
+
+
+def address_option(message: Dhcp4Message, code: int) -> IPv4Address | None:
+    """Return an option that holds one address; `None` if it is missing or no address."""
+    raw = message.options.get(code, b"")
+    return IPv4Address(raw) if len(raw) == 4 else None
+
+
+def identify(message: Dhcp4Message, interface: str = "") -> ClientIdentity:
+    """Read all that a message proves about its sender. Malformed details are left out."""
+    options = message.options
+    vendor_class = _text(options.get(OptionCode.VENDOR_CLASS, b""))
+    users = _tolerant(pxe.user_classes, options.get(OptionCode.USER_CLASS)) or ()
+    features = _tolerant(pxe.ipxe_features, options.get(OptionCode.IPXE)) or frozenset()
+    raw_uuid = _tolerant(pxe.machine_id, options.get(OptionCode.CLIENT_MACHINE_ID))
+    architecture = _architecture(message, vendor_class)
+    return ClientIdentity(
+        mac=message.mac,
+        uuid=machine_uuid(raw_uuid) if raw_uuid else None,
+        client_id=options.get(OptionCode.CLIENT_ID, b""),
+        architecture=architecture,
+        firmware=_firmware(message.mac, vendor_class, users, features, architecture),
+        vendor_class=vendor_class,
+        user_class=",".join(users),
+        hostname=_text(options.get(OptionCode.HOST_NAME, b"")),
+        relay=_relay(message),
+        interface=interface,
+        address=message.ciaddr if int(message.ciaddr) else None,
+        features=features,
+    )
+
+
+def _architecture(message: Dhcp4Message, vendor_class: str) -> Architecture | None:
+    """Option 93 may list several (quirk C6): the first that we know, else the first."""
+    raw = message.options.get(OptionCode.CLIENT_ARCHITECTURE)
+    listed = _tolerant(pxe.architectures, raw) or ()
+    for architecture in listed:
+        if not architecture.short.startswith("arch"):
+            return architecture
+    return listed[0] if listed else pxe.vendor_architecture(vendor_class)
+
+
+def _firmware(
+    mac: str,
+    vendor_class: str,
+    users: tuple[str, ...],
+    features: frozenset[int],
+    architecture: Architecture | None,
+) -> Firmware:
+    """Classify in the order of quirks C1-C10: iPXE first, it always says PXEClient as well."""
+    if features or any(user in ("iPXE", "gPXE") for user in users):
+        return Firmware.IPXE
+    if vendor_class.startswith("HTTPClient"):
+        return Firmware.UEFI_HTTP
+    if vendor_class.startswith("U-Boot"):
+        return Firmware.UBOOT
+    if vendor_class.startswith("PXEClient"):
+        if architecture is None or architecture.short == "bios":
+            return Firmware.RASPBERRY_PI if mac.startswith(_RASPBERRY_PI) else Firmware.BIOS
+        return Firmware.UEFI
+    return Firmware.SYSTEM
+
+
+def _relay(message: Dhcp4Message) -> Relay | None:
+    raw = message.options.get(OptionCode.RELAY_AGENT)
+    if not int(message.giaddr) and raw is None:
+        return None
+    sub = _tolerant(relay.decode_relay, raw) or {}
+    link = sub.get(relay.LINK_SELECTION, b"")
+    return Relay(
+        address=message.giaddr if int(message.giaddr) else None,
+        circuit_id=sub.get(relay.CIRCUIT_ID, b""),
+        remote_id=sub.get(relay.REMOTE_ID, b""),
+        link_selection=IPv4Address(link) if len(link) == 4 else None,
+    )
+
+
+def _tolerant(decode: Callable[[bytes], T], raw: bytes | None) -> T | None:
+    """Decode a detail; one that is malformed must not cost the machine its boot."""
+    try:
+        return None if raw is None else decode(raw)
+    except WireError:
+        return None
+
+
+def _text(raw: bytes) -> str:
+    return raw.rstrip(b"\0").decode("latin-1")
+
+
+def stage_of(identity: ClientIdentity) -> BootStage:
+    """Return how far the sender of a DHCP message has come."""
+    if identity.firmware is Firmware.IPXE:
+        return BootStage.LOADER
+    return BootStage.KERNEL if identity.firmware is Firmware.SYSTEM else BootStage.FIRMWARE
+
+
+def subnet_address(message: Dhcp4Message, local: IPv4Address) -> IPv4Address:
+    """Return an address in the client's subnet.
+
+    Link selection (RFC 3527), subnet selection (RFC 3011), giaddr, ciaddr of a renewal, else
+    our address on the interface of arrival.
+    """
+    found = _relay(message)
+    if found and found.link_selection:
+        return found.link_selection
+    selected = address_option(message, OptionCode.SUBNET_SELECTION)
+    if selected is not None:
+        return selected
+    if int(message.giaddr):
+        return message.giaddr
+    if int(message.ciaddr) and message.message_type != Dhcp4Type.DISCOVER:  # quirk C12
+        return message.ciaddr
+    return local
+
+
+def reply_destination(
+    request: Dhcp4Message, reply: Dhcp4Message, source: tuple[str, int] = ("0.0.0.0", CLIENT_PORT)
+) -> Destination:
+    """Return where a reply goes (RFC 2131 §4.1); `source` is where the request came from."""
+    if int(request.giaddr):
+        return Destination(request.giaddr, SERVER_PORT)
+    if reply.message_type == Dhcp4Type.NAK:
+        return Destination(BROADCAST, CLIENT_PORT)
+    if int(request.ciaddr) and request.message_type != Dhcp4Type.DISCOVER:
+        return Destination(request.ciaddr, CLIENT_PORT)
+    sender = parse_address(source[0])
+    if reply.message_type == Dhcp4Type.ACK and not int(reply.yiaddr) and int(sender):
+        return Destination(sender, CLIENT_PORT)  # INFORM without ciaddr
+    if request.broadcast or not int(reply.yiaddr) or not request.mac:
+        return Destination(BROADCAST, CLIENT_PORT)
+    return Destination(reply.yiaddr, CLIENT_PORT, request.hardware_address)
+
+
+def parse_address(text: str) -> IPv4Address:
+    """Return an address; 0.0.0.0 if it is none."""
+    try:
+        return IPv4Address(text)
+    except ValueError:
+        return NOWHERE

@@ -1,0 +1,262 @@
+"""DHCPv4 and ProxyDHCP replies, each derived from its request; what firmware needs of them.
+
+Section numbers without an RFC are those of the PXE specification 2.1.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from ipaddress import IPv4Address
+
+import attrs
+
+from pxetwist.errors import WireError
+from pxetwist.exchange.dhcp4 import NOWHERE
+from pxetwist.model.identity import ClientIdentity, Firmware
+from pxetwist.model.lease import Lease, Network
+from pxetwist.wire import pxe
+from pxetwist.wire.dhcp4 import Dhcp4Message, encode
+from pxetwist.wire.iana import Dhcp4Op, Dhcp4Type
+from pxetwist.wire.options import OptionCode as O
+
+#: Sent whatever the parameter request list says (RFC 2131 table 3, PXE 2.1 §2.4).
+_FORCED = frozenset(
+    {O.MESSAGE_TYPE, O.SERVER_ID, O.LEASE_TIME, O.RENEWAL_TIME, O.REBINDING_TIME, O.SUBNET_MASK}
+    | {O.CLIENT_ID, O.RELAY_AGENT, O.CLIENT_MACHINE_ID, O.SUBNET_SELECTION, O.MESSAGE}
+    | {O.VENDOR_CLASS, O.VENDOR_SPECIFIC, O.TFTP_SERVER_NAME, O.BOOT_FILE, O.IPXE}
+)
+#: Never dropped when the reply grows too long.
+_KEPT = _FORCED | {O.ROUTERS}
+#: Echoed byte for byte (RFC 6842, RFC 3046 §2.2, PXE 2.1; GRUB reads its UUID from the reply).
+_ECHOED = (O.CLIENT_ID, O.CLIENT_MACHINE_ID, O.SUBNET_SELECTION, O.RELAY_AGENT)
+
+#: iPXE: do not wait 2 s for a ProxyDHCP offer, we are the DHCP server (option 175.176).
+_NO_PXEDHCP = bytes.fromhex("b00101")
+_LARGEST_NAME = 127
+
+
+class ProxyOffer(enum.Enum):
+    """The ways to make a ProxyDHCP offer; which firmware needs which: quirks D1-D7."""
+
+    FULL = "full"  # the boot file is in the offer, to be loaded at once
+    REDIRECT = "redirect"  # the client must ask port 4011
+    MENU = "menu"  # a PXE menu of one item, chosen at once; the client asks port 4011 for it
+
+
+@attrs.frozen
+class BootData:
+    """What a client is to load: a path on the boot server, or a URL."""
+
+    file: str
+    server: IPv4Address
+
+
+def address_reply(
+    request: Dhcp4Message,
+    identity: ClientIdentity,
+    kind: Dhcp4Type,
+    *,
+    lease: Lease,
+    network: Network,
+    server: IPv4Address,
+    boot: BootData | None,
+    hostname: str = "",
+) -> Dhcp4Message:
+    """Build an OFFER or an ACK for a lease. The boot data is the same in both (EDK2 boots from
+    the ACK). Option 60 goes to HTTP clients only: with it but without option 43 EDK2 would ask
+    port 4011 (quirk D1).
+    """
+    options: dict[int, bytes] = {
+        O.SERVER_ID: server.packed,
+        O.LEASE_TIME: network.lease_time.to_bytes(4, "big"),
+        O.RENEWAL_TIME: (network.lease_time // 2).to_bytes(4, "big"),
+        O.REBINDING_TIME: (network.lease_time * 7 // 8).to_bytes(4, "big"),
+        **network_options(network, hostname),
+    }
+    if boot is not None:
+        options |= boot_options(identity, boot)
+        if identity.firmware is Firmware.UEFI_HTTP:
+            options[O.VENDOR_CLASS] = b"HTTPClient"
+    if identity.firmware is Firmware.IPXE:
+        options[O.IPXE] = _NO_PXEDHCP
+    return _reply(request, kind, options, yiaddr=lease.address, boot=boot)
+
+
+def inform_reply(
+    request: Dhcp4Message,
+    identity: ClientIdentity,
+    network: Network,
+    server: IPv4Address,
+    boot: BootData | None,
+) -> Dhcp4Message:
+    """Build the ACK to an INFORM: no address, no times (RFC 2131 §4.3.5)."""
+    options: dict[int, bytes] = {O.SERVER_ID: server.packed, **network_options(network, "")}
+    if boot is not None:
+        options |= boot_options(identity, boot)
+    return _reply(request, Dhcp4Type.ACK, options, boot=boot)
+
+
+def bootp_reply(
+    request: Dhcp4Message, address: IPv4Address, network: Network, boot: BootData | None
+) -> Dhcp4Message:
+    """Build a BOOTREPLY for a reserved address (RFC 951, RFC 1534)."""
+    options = network_options(network, "") if request.is_dhcp else {}
+    return _reply(request, None, options, yiaddr=address, boot=boot)
+
+
+def nak(request: Dhcp4Message, server: IPv4Address, reason: str) -> Dhcp4Message:
+    """Build a NAK; a relay must broadcast it, hence the flag (RFC 2131 §4.3.2)."""
+    options: dict[int, bytes] = {O.SERVER_ID: server.packed, O.MESSAGE: reason.encode()}
+    reply = _reply(request, Dhcp4Type.NAK, options)
+    flags = reply.flags | (0x8000 if int(request.giaddr) else 0)
+    return attrs.evolve(reply, ciaddr=NOWHERE, flags=flags)
+
+
+def proxy_offer(
+    request: Dhcp4Message,
+    identity: ClientIdentity,
+    server: IPv4Address,
+    boot: BootData,
+    style: ProxyOffer,
+) -> Dhcp4Message:
+    """Build a ProxyDHCP OFFER: boot data but no address (PXE 2.1 §2.2.3)."""
+    options = _proxy_options(identity, server)
+    vendor = _proxy_vendor_options(identity, server, style)
+    if vendor:
+        options[O.VENDOR_SPECIFIC] = pxe.encode_vendor(vendor)
+    if style is ProxyOffer.FULL or identity.firmware is Firmware.UEFI:
+        # EDK2 that is redirected still reads the name here if port 4011 stays silent.
+        options |= boot_options(identity, boot)
+        return _reply(request, Dhcp4Type.OFFER, options, boot=boot)
+    return _reply(request, Dhcp4Type.OFFER, options, boot=BootData("", boot.server))
+
+
+def boot_server_reply(
+    request: Dhcp4Message, identity: ClientIdentity, server: IPv4Address, boot: BootData
+) -> Dhcp4Message:
+    """Build the ACK of port 4011, with the chosen boot item of the request (PXE 2.1 §2.2.5)."""
+    options = _proxy_options(identity, server) | boot_options(identity, boot)
+    try:
+        sub_options = pxe.decode_vendor(request.options.get(O.VENDOR_SPECIFIC, b""))
+    except WireError:
+        sub_options = {}
+    if pxe.BOOT_ITEM in sub_options:
+        item = {pxe.BOOT_ITEM: sub_options[pxe.BOOT_ITEM]}
+        options[O.VENDOR_SPECIFIC] = pxe.encode_vendor(item)
+    return _reply(request, Dhcp4Type.ACK, options, boot=boot)
+
+
+def _proxy_options(identity: ClientIdentity, server: IPv4Address) -> dict[int, bytes]:
+    http = identity.firmware is Firmware.UEFI_HTTP
+    return {O.SERVER_ID: server.packed, O.VENDOR_CLASS: b"HTTPClient" if http else b"PXEClient"}
+
+
+def _proxy_vendor_options(
+    identity: ClientIdentity, server: IPv4Address, style: ProxyOffer
+) -> dict[int, bytes]:
+    """Option 43 of a ProxyDHCP offer; nothing for those who must ask port 4011 (quirk D2)."""
+    if identity.firmware is Firmware.UEFI_HTTP:
+        return {}
+    if style is ProxyOffer.MENU:
+        servers = b"\x80\0\x01" + server.packed
+        menu = b"\x80\0\x08Net boot"
+        return {
+            pxe.DISCOVERY_CONTROL: b"\x03",
+            pxe.BOOT_SERVERS: servers,
+            pxe.BOOT_MENU: menu,
+            pxe.MENU_PROMPT: b"\0Net boot",
+        }
+    if style is ProxyOffer.FULL:
+        # Some BIOS ROMs insist on a prompt (quirk D7).
+        return {pxe.DISCOVERY_CONTROL: b"\x08", pxe.MENU_PROMPT: b"\0PXE"}
+    return {}
+
+
+def network_options(network: Network, hostname: str) -> dict[int, bytes]:
+    """What a network tells its clients."""
+    net = network.network
+    options: dict[int, bytes] = {
+        O.SUBNET_MASK: net.netmask.packed,
+        O.ROUTERS: _addresses(network.routers),
+        O.DOMAIN_NAME_SERVERS: _addresses(network.name_servers),
+        O.HOST_NAME: hostname.encode(),
+        O.DOMAIN_NAME: network.domain.encode(),
+        O.BROADCAST: net.broadcast_address.packed,
+        O.NTP_SERVERS: _addresses(network.time_servers),
+        **network.options,
+    }
+    return {code: value for code, value in options.items() if value}
+
+
+def boot_options(identity: ClientIdentity, boot: BootData) -> dict[int, bytes]:
+    """Options 66 and 67. ROMs that read them as C strings get a NUL that counts (quirk D13)."""
+    end = b"\0" if identity.firmware in (Firmware.BIOS, Firmware.UEFI) else b""
+    return {
+        O.TFTP_SERVER_NAME: str(boot.server).encode() + end,
+        O.BOOT_FILE: boot.file.encode() + end,
+    }
+
+
+def _addresses(addresses: tuple[IPv4Address, ...]) -> bytes:
+    return b"".join(address.packed for address in addresses)
+
+
+def _reply(
+    request: Dhcp4Message,
+    kind: Dhcp4Type | None,
+    options: Mapping[int, bytes],
+    yiaddr: IPv4Address = NOWHERE,
+    boot: BootData | None = None,
+) -> Dhcp4Message:
+    """Derive a reply: xid, flags, giaddr, chaddr and the echoed options are the request's."""
+    merged = dict(options)
+    if kind is not None:
+        merged[O.MESSAGE_TYPE] = bytes([kind])
+        merged |= {code: request.options[code] for code in _ECHOED if code in request.options}
+    name = boot.file.encode() if boot else b""
+    return Dhcp4Message(
+        op=Dhcp4Op.REPLY,
+        htype=request.htype,
+        hlen=request.hlen,
+        xid=request.xid,
+        flags=request.flags & 0x8000,
+        ciaddr=NOWHERE if kind in (Dhcp4Type.OFFER, None) else request.ciaddr,
+        yiaddr=yiaddr,
+        siaddr=boot.server if boot else NOWHERE,
+        giaddr=request.giaddr,
+        chaddr=request.chaddr,
+        sname=str(boot.server).encode() if boot else b"",
+        # A longer URL lives in option 67 only; loaders that read the header could not use it.
+        file=name if len(name) <= _LARGEST_NAME else b"",
+        options=_ordered(request, merged),
+        is_dhcp=request.is_dhcp,
+    )
+
+
+def _ordered(request: Dhcp4Message, options: dict[int, bytes]) -> dict[int, bytes]:
+    """Keep what was asked for or must be sent, in the order asked (RFC 2132 §9.8)."""
+    asked = request.options.get(O.PARAMETER_REQUEST_LIST)
+    chosen = set(options) if asked is None else _FORCED | set(asked)
+    first = [O.MESSAGE_TYPE, O.SERVER_ID, O.LEASE_TIME, O.SUBNET_MASK]
+    order = [*first, *(asked or b""), *options]
+    return {code: options[code] for code in order if code in options and code in chosen}
+
+
+def encode_reply(request: Dhcp4Message, reply: Dhcp4Message) -> bytes:
+    """Encode within what the client takes (option 57), dropping what it can do without.
+
+    The option counts the IP datagram by the letter and the payload in practice; the smaller
+    reading is always safe. EDK2 claims 65280 (bytes swapped): clamped to an Ethernet frame.
+    """
+    asked = int.from_bytes(request.options.get(O.MAX_MESSAGE_SIZE, b""), "big")
+    limit = min(max(asked, 576), 1500) - 28
+    options = dict(reply.options)
+    droppable = [code for code in reversed(options) if code not in _KEPT]
+    while True:
+        try:
+            return encode(attrs.evolve(reply, options=options), limit)
+        except WireError:
+            if not droppable:
+                raise
+            del options[droppable.pop(0)]
