@@ -33,7 +33,6 @@ class Loader:
 BUILT_IN = (
     Loader("bios", "ipxe", "loaders/undionly.kpxe"),
     Loader("x64", "ipxe", "loaders/snponly.efi"),
-    Loader("arm64", "ipxe", "loaders/snponly-arm64.efi"),
     Loader("x64", "grub", "loaders/shimx64.efi"),
     Loader("arm64", "grub", "loaders/shimaa64.efi"),
     Loader("bios", "pxelinux", "loaders/pxelinux.0"),

@@ -244,7 +244,6 @@ class DhcpPortsService(Service):
 
     def privilegedStartService(self) -> None:
         """Open the ports."""
-        super().privilegedStartService()
         for interface in self.interfaces():
             for number in self.ports:
                 port = Dhcp4Port(
@@ -261,13 +260,13 @@ class DhcpPortsService(Service):
 
     def startService(self) -> None:
         """Begin to answer."""
-        super().startService()
+        self.running = True
         for port in self._open:
             port.start()
 
     def stopService(self) -> None:
         """Close the ports."""
-        super().stopService()
+        self.running = False
         for port in self._open:
             port.stop()
         self._open.clear()

@@ -1,0 +1,243 @@
+"""Texts made from a plan: the iPXE script, GRUB's and PXELINUX's configuration.
+
+Whoever asks gets its own text and nobody else's: the name says which loader asks, the request
+says which machine. A site may replace any template by one of the same name in its own folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+import jinja2
+from zope.interface import implementer
+
+from pxetwist.config.fields import option, path
+from pxetwist.errors import ConfigError, ContentNotFound, Location, PolicyError
+from pxetwist.interfaces import IContent, IContentStore, Site
+from pxetwist.model.boot import (
+    Boot,
+    BootPlan,
+    BootRequest,
+    Files,
+    LocalDisk,
+    Menu,
+    Nbp,
+    Script,
+)
+from pxetwist.model.content import ContentInfo, ContentPath
+from pxetwist.model.identity import parse_mac
+
+TEMPLATES = ("boot.ipxe.j2", "stopped.ipxe.j2", "grub.cfg.j2", "pxelinux.cfg.j2")
+_KINDS: dict[type, str] = {
+    Files: "files",
+    Nbp: "nbp",
+    LocalDisk: "local",
+    Script: "script",
+    Menu: "menu",
+}
+#: `grub.cfg-01-52-54-00-12-34-56` and `pxelinux.cfg/01-52-54-00-12-34-56` name a machine.
+_NAMED = re.compile(r"(?:grub\.cfg-)?01-((?:[0-9a-f]{2}-){5}[0-9a-f]{2})", re.IGNORECASE)
+
+
+@attrs.frozen
+class Settings:
+    """Options of a ``rendered`` store."""
+
+    templates: Path | None = option(
+        path,
+        default=None,
+        doc="A folder with the site's own templates; those it lacks are the built-in ones."
+        " Names: " + ", ".join(TEMPLATES) + ".",
+    )
+
+
+@implementer(IContent)
+class TextContent:
+    """A text in memory."""
+
+    def __init__(self, text: str, modified: float) -> None:
+        self._data = text.encode()
+        tag = hashlib.sha256(self._data).hexdigest()[:16]
+        self.info = ContentInfo(len(self._data), modified, tag, "text/plain")
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Return a part of it."""
+        return self._data[offset : offset + length]
+
+    def fileno(self) -> int | None:
+        """There is no file."""
+        return None
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@implementer(IContentStore)
+class RenderedStore:
+    """Makes the text that a loader asks for, at the moment it asks."""
+
+    def __init__(self, site: Site, environment: jinja2.Environment) -> None:
+        self._site = site
+        self._environment = environment
+
+    async def open(self, path: ContentPath, request: BootRequest) -> IContent:
+        """Render for the machine that asks; anything else is not found here."""
+        flavour = flavour_of(path)
+        if not flavour:
+            raise ContentNotFound(str(path))
+        request = await self._for_named(path, request)
+        if request.plan is None:
+            raise ContentNotFound(f"{path}: no plan for {request.identity}")
+        now = self._site.reactor.seconds()
+        return TextContent(self.render(flavour, request, now), now)
+
+    async def _for_named(self, path: ContentPath, request: BootRequest) -> BootRequest:
+        """Check the MAC in a name. It identifies a client that is known by nothing else, such
+        as one behind a router whose address a foreign DHCP server gave.
+        """
+        named = _NAMED.fullmatch(path.name)
+        if named is None:
+            return request
+        mac = parse_mac(named[1])
+        if request.identity.mac == mac:
+            return request
+        if request.identity.mac:
+            raise ContentNotFound(f"{path} is for another machine")
+        identity = attrs.evolve(request.identity, mac=mac)
+        resolution = await self._site.boot.resolve(attrs.evolve(request, identity=identity))
+        resolved: BootRequest = resolution.request
+        return resolved
+
+    def render(self, flavour: str, request: BootRequest, now: float) -> str:
+        """Return the text for a loader (`ipxe`, `grub`, `pxelinux`) of a resolved request.
+
+        :raises ContentNotFound: if the plan has nothing for that loader.
+        :raises PolicyError: if a template of the site is wrong.
+        """
+        plan = request.plan
+        assert plan is not None
+        if isinstance(plan.boot, Script) and not getattr(plan.boot, flavour):
+            raise ContentNotFound(f"profile {plan.profile} has no {flavour} text")
+        name = {"ipxe": "boot.ipxe.j2", "grub": "grub.cfg.j2"}.get(flavour, "pxelinux.cfg.j2")
+        if flavour == "ipxe" and self._site.boot.looping(request.identity, now):
+            name = "stopped.ipxe.j2"
+        try:
+            text = self._environment.get_template(name).render(self._variables(request, plan))
+        except jinja2.TemplateError as error:
+            raise PolicyError(f"template {name}: {error}") from error
+        return _tidy(text)
+
+    def _variables(self, request: BootRequest, plan: BootPlan) -> dict[str, object]:
+        facts = {
+            "machine": request.machine,
+            "identity": request.identity,
+            "endpoints": request.endpoints,
+            "plan": plan,
+            "who": request.machine.name if request.machine else str(request.identity),
+        }
+
+        def fill(text: str) -> str:
+            return self._environment.from_string(text).render(facts)
+
+        def script(text: str, flavour: str) -> str:
+            body = fill(text)
+            return body.removeprefix("#!ipxe").lstrip() if flavour == "ipxe" else body
+
+        def arguments(boot: Files) -> str:
+            return " ".join(fill(boot.arguments).split())
+
+        return {
+            **facts,
+            "kind": _kind,
+            "arguments": arguments,
+            "script": script,
+            "url": _url(request.endpoints.http),
+            "tftp_url": _url(request.endpoints.tftp),
+            "grub_path": _grub_path(request.endpoints.address),
+            "pxelinux_path": lambda path: path if "://" in path else f"::{path}",
+        }
+
+
+def flavour_of(path: ContentPath) -> str:
+    """Return which loader asks for such a name; empty: it is no generated text."""
+    if path.name in ("boot.ipxe", "autoexec.ipxe"):
+        return "ipxe"
+    if path.name == "grub.cfg" or (
+        path.name.startswith("grub.cfg-") and _NAMED.fullmatch(path.name)
+    ):
+        return "grub"
+    if path.folder.endswith("pxelinux.cfg") and (
+        path.name == "default" or _NAMED.fullmatch(path.name)
+    ):
+        return "pxelinux"
+    return ""
+
+
+def _kind(boot: Boot) -> str:
+    return _KINDS[type(boot)]
+
+
+def _url(base: str) -> Callable[[str], str]:
+    return lambda path: path if "://" in path else f"{base}/{path.lstrip('/')}"
+
+
+def _grub_path(address: str) -> Callable[[str], str]:
+    """GRUB takes files from the device that it came from; an explicit server is safer beside a
+    foreign DHCP server. A URL becomes `(http,host)/path`; names would need GRUB's own DNS.
+    """
+
+    def convert(path: str) -> str:
+        scheme, found, rest = path.partition("://")
+        if not found:
+            return f"(tftp,{address})/{path.lstrip('/')}"
+        host, _, file = rest.partition("/")
+        return f"({scheme},{host})/{file}"
+
+    return convert
+
+
+def _grub_quote(text: str) -> str:
+    """Quote one word for GRUB's shell."""
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def _grub_words(text: str) -> str:
+    """Quote each argument that GRUB's shell would take apart (quirk B9)."""
+    plain = re.compile(r"[\w@%+=:,./-]*")
+    return " ".join(word if plain.fullmatch(word) else _grub_quote(word) for word in text.split())
+
+
+def _tidy(text: str) -> str:
+    lines = [line.rstrip() for line in text.splitlines()]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
+
+
+def build(settings: Settings, site: Site) -> RenderedStore:
+    """Make the store; the site's templates are compiled now, so that a mistake shows at start."""
+    loaders: list[jinja2.BaseLoader] = [jinja2.PackageLoader("pxetwist.content")]
+    if settings.templates is not None:
+        if not settings.templates.is_dir():
+            raise ConfigError(Location(str(settings.templates)), "templates: no such folder")
+        loaders.insert(0, jinja2.FileSystemLoader(settings.templates))
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader(loaders),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # loaders read plain text
+    )
+    environment.filters["basename"] = lambda text: text.rsplit("/", 1)[-1]
+    environment.filters["grub_quote"] = _grub_quote
+    environment.filters["grub_words"] = _grub_words
+    for name in TEMPLATES:
+        try:
+            environment.get_template(name)
+        except jinja2.TemplateSyntaxError as error:
+            place = Location(str(error.filename or name), error.lineno)
+            raise ConfigError(place, f"template {name}: {error.message}") from error
+    return RenderedStore(site, environment)
