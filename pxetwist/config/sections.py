@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 
 from pxetwist.boot.loaders import FAMILIES, Loader
-from pxetwist.config.bind import bind
+from pxetwist.config.bind import bind, did_you_mean
 from pxetwist.config.fields import (
     Keyed,
     address,
@@ -26,6 +26,7 @@ from pxetwist.config.ini import Section
 from pxetwist.errors import ConfigError
 from pxetwist.model.lease import Network, Pool
 from pxetwist.wire.iana import ARCHITECTURE_NAMES
+from pxetwist.wire.options import OptionCode, option_by_name, parse_value
 
 
 @attrs.frozen
@@ -58,12 +59,24 @@ class PxeSettings:
         list_of(text), default=(), doc="Further INI files, like conf.d/*.ini."
     )
 
+    def __attrs_post_init__(self) -> None:
+        """Check that there is something to serve."""
+        if not self.services:
+            raise ValueError("services is empty: nothing would listen")
+
+
+#: An option without a shape (RFC 3942 leaves it to sites): its value is written as bytes.
+_RAW = 254
+
 
 def _dhcp_option(key: str, value: str) -> tuple[int, bytes]:
-    from pxetwist.wire.options import option_by_name, parse_value
-
     number = int(key) if key.isdigit() else option_by_name(key)
-    return number, parse_value(number, value)
+    if number is None or not 0 < number < 255:
+        hint = did_you_mean(key, [code.label for code in OptionCode])
+        raise ValueError(f"{key!r} is no DHCP option{hint or '; its number will do as well'}")
+    if value.startswith("hex:"):
+        return int(number), parse_value(_RAW, value.removeprefix("hex:"))
+    return int(number), parse_value(number, value)
 
 
 @attrs.frozen
@@ -91,7 +104,9 @@ class SubnetSettings:
         doc="Whether this is the only DHCP server here, so that wrong addresses are refused.",
     )
     options: dict[int, bytes] = option(
-        Keyed("option.NAME or option.NUMBER with its value", _dhcp_option, prefix="option"),
+        Keyed(
+            "option.NAME or option.NUMBER, as text or as hex:0a0b", _dhcp_option, prefix="option"
+        ),
         default=attrs.Factory(dict),
         doc="Further DHCP options, by name or number.",
     )

@@ -1,0 +1,126 @@
+"""From a :class:`Configuration` to a server: builds the plugins and joins them."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+import attrs
+from twisted.application.service import IService
+from twisted.logger import Logger
+from zope.interface import Invalid
+from zope.interface.verify import verifyObject
+
+from pxetwist import interfaces
+from pxetwist.boot.facade import BootFacade
+from pxetwist.config.load import Configuration, Instance
+from pxetwist.config.server import Server
+from pxetwist.errors import ConfigError, ConfigErrors
+from pxetwist.interfaces import IReloads, Site
+from pxetwist.plugins import KINDS
+
+
+@attrs.frozen
+class Assembly:
+    """Everything that was built: `root` to be started, `boot` to be asked, the instances."""
+
+    configuration: Configuration
+    root: Server
+    boot: BootFacade
+    built: tuple[tuple[Instance, Any], ...]
+
+    def of_kind(self, kind: str) -> list[tuple[str, Any]]:
+        """Return name and object of each instance of a kind, in the order of the INI."""
+        return [(each.name, thing) for each, thing in self.built if each.kind == kind]
+
+
+def assemble(configuration: Configuration, reactor: Any) -> Assembly:
+    """Build every instance; nothing is opened or started.
+
+    :raises ConfigErrors: with the mistakes of all instances.
+    """
+    boot = BootFacade(
+        reactor,
+        loaders=configuration.loaders,
+        networks=configuration.networks,
+        state_folder=configuration.state_folder,
+        http_port=http_port(configuration),
+    )
+    errors: list[ConfigError] = []
+    built: list[tuple[Instance, Any]] = []
+    for instance in configuration.instances:
+        site = _site(instance, configuration, boot, reactor)
+        try:
+            built.append((instance, _build(instance, site)))
+        except ConfigError as error:
+            errors.append(error)
+        except ConfigErrors as several:
+            errors += several.errors
+    if errors:
+        raise ConfigErrors(errors)
+    assembly = Assembly(configuration, Server(reactor), boot, tuple(built))
+    _join(assembly)
+    return assembly
+
+
+def http_port(configuration: Configuration) -> int:
+    """Return the port of the HTTP service, if there is exactly one; else 80."""
+    services = configuration.of_kind("service")
+    ports = [each.settings.port for each in services if each.factory.name == "http"]
+    return int(ports[0]) if len(ports) == 1 else 80
+
+
+def _site(
+    instance: Instance, configuration: Configuration, boot: BootFacade, reactor: Any
+) -> Site:
+    return Site(
+        name=instance.name,
+        reactor=reactor,
+        log=Logger(namespace=instance.title),
+        folder=configuration.folder,
+        state_folder=configuration.state_folder,
+        boot=boot,
+        profiles=configuration.profiles,
+        networks=configuration.networks,
+        http_port=boot.http_port,
+    )
+
+
+def _build(instance: Instance, site: Site) -> object:
+    """Build one instance and hold it against the interface of its kind."""
+
+    def error(message: str) -> ConfigError:
+        return ConfigError(instance.location, f"[{instance.title}] {message}")
+
+    try:
+        thing = instance.factory.build(instance.settings, site)
+    except (ConfigError, ConfigErrors):
+        raise
+    except Exception as problem:
+        last = traceback.extract_tb(problem.__traceback__)[-1]
+        place = f"{Path(last.filename).name}:{last.lineno}"
+        raise error(f"{type(problem).__name__}: {problem} ({place})") from problem
+    try:
+        verifyObject(getattr(interfaces, KINDS[instance.kind]), thing)
+    except Invalid as problem:
+        raise error(f"plugin {instance.factory.name!r}: {problem}") from problem
+    return thing
+
+
+def _join(assembly: Assembly) -> None:
+    stores = assembly.of_kind("state")
+    assembly.boot.attach(
+        hosts=assembly.of_kind("hosts"),
+        policies=assembly.of_kind("policy"),
+        content=assembly.of_kind("content"),
+        observers=assembly.of_kind("observer"),
+        leases=stores[0][1],
+    )
+    for instance, thing in assembly.built:
+        if IService.providedBy(thing):
+            assembly.root.add(thing, instance.title, instance.location)
+    assembly.root.reloads = [
+        *((i.title, thing.reload) for i, thing in assembly.built if IReloads.providedBy(thing)),
+        ("boot", assembly.boot.reload),
+    ]

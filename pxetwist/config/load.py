@@ -1,0 +1,226 @@
+"""From an INI to a `Configuration`: everything that can be known before anything is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from pxetwist.boot.loaders import Loader
+from pxetwist.config.bind import bind, did_you_mean
+from pxetwist.config.ini import Ini, Section
+from pxetwist.config.profiles import read_profiles
+from pxetwist.config.sections import PxeSettings, read_loader, read_network
+from pxetwist.errors import ConfigError, ConfigErrors, Location
+from pxetwist.interfaces import IPluginFactory
+from pxetwist.model.lease import Network
+from pxetwist.model.profile import BootProfile
+from pxetwist.plugins import KINDS, Catalogue, Provided, discover
+
+#: The options of ``[pxe]`` that name instances, and their kind.
+LISTS = {
+    "state": "state",
+    "hosts": "hosts",
+    "policies": "policy",
+    "content": "content",
+    "observers": "observer",
+    "services": "service",
+}
+#: The kinds of sections that are no plugins.
+OTHERS = ("subnet", "profile", "loader")
+
+
+@attrs.frozen
+class Instance:
+    """One plugin with its settings; `location` is its section, or the list that names it."""
+
+    kind: str
+    name: str
+    factory: IPluginFactory
+    settings: Any
+    location: Location
+
+    @property
+    def title(self) -> str:
+        """The section's title."""
+        return f"{self.kind}:{self.name}"
+
+
+@attrs.frozen
+class Configuration:
+    """Everything an INI says. `instances` are in the order of their lists, services last."""
+
+    file: Path
+    settings: PxeSettings
+    networks: Mapping[str, Network]
+    profiles: Mapping[str, BootProfile]
+    loaders: tuple[Loader, ...]
+    instances: tuple[Instance, ...]
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the INI, where relative paths start."""
+        return self.file.absolute().parent
+
+    @property
+    def state_folder(self) -> Path:
+        """Where the server may write."""
+        return self.settings.state_folder or self.folder / "var"
+
+    def of_kind(self, kind: str) -> list[Instance]:
+        """Return the instances of a kind, in order."""
+        return [instance for instance in self.instances if instance.kind == kind]
+
+
+def load(file: Path) -> Configuration:
+    """Read an INI and all that it includes, and find its plugins.
+
+    :raises ConfigErrors: with all mistakes, in the order of the files.
+    """
+    errors: list[ConfigError] = []
+    ini = Ini(file, errors)
+    configuration = _configuration(file, ini, errors)
+    if errors or configuration is None:
+        order = {name: number for number, name in enumerate(ini.files)}
+        errors.sort(
+            key=lambda error: (order.get(error.location.file, len(order)), error.location.line)
+        )
+        raise ConfigErrors(errors)
+    return configuration
+
+
+def _configuration(file: Path, ini: Ini, errors: list[ConfigError]) -> Configuration | None:
+    if "pxe" not in ini.sections:
+        if not errors:
+            errors.append(ConfigError(Location(str(file)), "there is no section [pxe]"))
+        return None
+    _check_titles(ini, errors)
+    pxe = ini.sections["pxe"]
+    settings = bind(PxeSettings, pxe, errors)
+    networks = {s.name: read_network(s, errors) for s in _of_kind(ini, "subnet")}
+    loaders = [read_loader(s, errors) for s in _of_kind(ini, "loader")]
+    profiles = read_profiles(_of_kind(ini, "profile"), errors)
+    if settings is None:
+        return None
+    named = pxe.options.get("site-plugins")
+    catalogue = discover(errors, settings.site_plugins, named.location if named else pxe.location)
+    instances = _Instances(ini, catalogue, errors).read(settings)
+    return Configuration(
+        file=file,
+        settings=settings,
+        networks={name: network for name, network in networks.items() if network},
+        profiles=profiles,
+        loaders=tuple(loader for loader in loaders if loader),
+        instances=instances,
+    )
+
+
+def _of_kind(ini: Ini, kind: str) -> list[Section]:
+    return [s for s in ini.sections.values() if s.kind == kind and s.name]
+
+
+def _check_titles(ini: Ini, errors: list[ConfigError]) -> None:
+    """Look for sections of no known kind, and for those without a name."""
+    kinds = (*KINDS, *OTHERS)
+    for section in ini.sections.values():
+        if section.title == "pxe":
+            continue
+        if section.kind not in kinds:
+            hint = did_you_mean(section.kind, kinds) or f" (known: pxe, {', '.join(kinds)})"
+            message = f"there is no kind of section {section.kind!r}{hint}"
+            errors.append(ConfigError(section.location, message))
+        elif not section.name:
+            message = f"section [{section.title}] needs a name: [{section.kind}:NAME]"
+            errors.append(ConfigError(section.location, message))
+
+
+class _Instances:
+    """Finds section and plugin of each instance that ``[pxe]`` names."""
+
+    def __init__(self, ini: Ini, catalogue: Catalogue, errors: list[ConfigError]) -> None:
+        self._pxe = ini.sections["pxe"]
+        self._sections = {kind: {s.name: s for s in _of_kind(ini, kind)} for kind in KINDS}
+        self._catalogue = catalogue
+        self._errors = errors
+        self._used: set[str] = set()
+
+    def read(self, settings: PxeSettings) -> tuple[Instance, ...]:
+        """Return all instances, in order."""
+        found: list[Instance | None] = []
+        for option, kind in LISTS.items():
+            names = getattr(settings, option)
+            for name in (names,) if isinstance(names, str) else names:
+                found.append(self._instance(option, kind, name))
+        for section in (s for sections in self._sections.values() for s in sections.values()):
+            if section.title not in self._used:
+                message = f"section [{section.title}] is never used"
+                self._errors.append(ConfigError(section.location, message))
+        return tuple(instance for instance in found if instance)
+
+    def _instance(self, option: str, kind: str, name: str) -> Instance | None:
+        section = self._sections[kind].get(name)
+        listed = self._pxe.options.get(option)
+        if section is None:
+            location = listed.location if listed else self._pxe.location
+            if self._catalogue.get(kind, name) is None:
+                self._errors.append(ConfigError(location, self._unknown(option, kind, name)))
+                return None
+            section = Section(f"{kind}:{name}", location)
+        if section.title in self._used:
+            message = f"{option} names {name!r} twice"
+            self._errors.append(ConfigError(section.location, message))
+            return None
+        self._used.add(section.title)
+        plugin = section.options.get("plugin")
+        provided = self._catalogue.get(kind, plugin.text if plugin else name)
+        if provided is None:
+            self._errors.append(self._no_plugin(section, kind, plugin.text if plugin else ""))
+            return None
+        return self._bound(section, provided)
+
+    def _unknown(self, option: str, kind: str, name: str) -> str:
+        sections, plugins = self._sections[kind], self._catalogue.names(kind)
+        hint = did_you_mean(name, [*sections, *plugins])
+        for close in sections:
+            if repr(close) in hint:
+                self._used.add(f"{kind}:{close}")  # one mistake, one line
+        if not hint:
+            hint = f", but there is no section [{kind}:{name}] and no such plugin"
+            hint += f" (known: {', '.join(plugins) or 'none'})"
+        return f"{option} names {name!r}{hint}"
+
+    def _no_plugin(self, section: Section, kind: str, plugin: str) -> ConfigError:
+        known = self._catalogue.names(kind)
+        if not plugin:
+            return section.error(f"plugin is missing: one of {', '.join(known) or 'none'}")
+        hint = did_you_mean(plugin, known) or f" (known: {', '.join(known) or 'none'})"
+        return section.error(f"there is no {kind} plugin {plugin!r}{hint}", "plugin")
+
+    def _bound(self, section: Section, provided: Provided) -> Instance | None:
+        try:
+            factory = provided.load()
+            settings_class = factory.settings()
+        except Exception as error:
+            self._errors.append(section.error(unusable(provided, error)))
+            return None
+        settings = bind(settings_class, section, self._errors, besides=("plugin",))
+        if settings is None:
+            return None
+        return Instance(provided.kind, section.name, factory, settings, section.location)
+
+
+def unusable(provided: Provided, error: Exception) -> str:
+    """Say why a plugin's code cannot be used, and what would mend it."""
+    if isinstance(error, ModuleNotFoundError) and provided.name in _extras():
+        return f"plugin {provided.name!r} needs: pip install 'pxetwist[{provided.name}]'"
+    return f"plugin {provided.name!r} of {provided.source}: {type(error).__name__}: {error}"
+
+
+def _extras() -> Iterable[str]:
+    try:
+        return metadata("pxetwist").get_all("Provides-Extra") or ()
+    except PackageNotFoundError:
+        return ()

@@ -1,0 +1,89 @@
+"""The root of all services: starts them in order, stops them in reverse, reloads on SIGHUP."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any
+
+from twisted.application.service import IService, MultiService, Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
+
+from pxetwist.errors import Location, PxeError, StartError
+
+
+class Server(MultiService):
+    """Holds the instances that can be started.
+
+    `reloads` are called, one after the other, when the process gets SIGHUP.
+    """
+
+    log = Logger()
+
+    def __init__(self, reactor: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted has types in part
+        self._reactor = reactor
+        self._places: dict[IService, str] = {}
+        self._former: Any = None
+        self.reloads: Sequence[tuple[str, Callable[[], None]]] = ()
+
+    def add(self, child: IService, title: str, location: Location) -> None:
+        """Add an instance, with the section that it comes from."""
+        self._places[child] = f"{location}: [{title}]"
+        child.setServiceParent(self)  # type: ignore[no-untyped-call]  # Twisted has types in part
+
+    def privilegedStartService(self) -> None:
+        """Bind the ports.
+
+        :raises StartError: in one line, naming the section, if one cannot be bound.
+        """
+        for child in self:
+            self._attempt(child, child.privilegedStartService)
+
+    def startService(self) -> None:
+        """Start everything, in order.
+
+        :raises StartError: in one line, naming the section, if something cannot be started.
+        """
+        Service.startService(self)  # type: ignore[no-untyped-call]  # Twisted has types in part
+        for child in self:
+            self._attempt(child, child.startService)
+        self._former = signal.signal(signal.SIGHUP, self._hang_up)
+
+    def _attempt(self, child: IService, start: Callable[[], object]) -> None:
+        try:
+            start()
+        except (PxeError, CannotListenError, OSError) as error:
+            message = f"{self._places[child]} {error}"
+            self.log.critical("{message}", message=message)
+            raise StartError(message) from error
+
+    def stopService(self) -> Deferred[None]:
+        """Stop everything, in reverse; each waits for the one before."""
+        Service.stopService(self)  # type: ignore[no-untyped-call]  # Twisted has types in part
+        if self._former is not None:
+            signal.signal(signal.SIGHUP, self._former)
+            self._former = None
+        return Deferred.fromCoroutine(self._stop_children())
+
+    async def _stop_children(self) -> None:
+        for child in reversed(list(self)):
+            try:
+                await maybeDeferred(child.stopService)
+            except Exception:
+                self.log.failure("stopping {place}", place=self._places[child])
+
+    def _hang_up(self, number: int, frame: FrameType | None) -> None:
+        self._reactor.callFromThread(self.reload)
+
+    def reload(self) -> None:
+        """Let every instance that can read its data again."""
+        self.log.info("reading data again")
+        for title, reload in self.reloads:
+            try:
+                reload()
+            except Exception:
+                self.log.failure("[{title}] reload", title=title)

@@ -1,0 +1,39 @@
+"""What pxetwist gives to Twisted: ``twistd pxe``, and its own plugins by the names of modules."""
+
+from twisted.application.service import ServiceMaker
+
+from pxetwist.plugins import PluginFactory
+
+pxe = ServiceMaker("pxetwist", "pxetwist.tap", "A network boot server.", "pxe")
+
+static = PluginFactory(
+    "hosts", "static", "pxetwist.hosts.static", "Machines from a CSV or INI file."
+)
+rules = PluginFactory(
+    "policy", "rules", "pxetwist.policies.rules", "The first rule that matches decides."
+)
+fixed = PluginFactory(
+    "policy", "fixed", "pxetwist.policies.fixed", "The same profile for every machine."
+)
+memory = PluginFactory(
+    "state", "memory", "pxetwist.state.memory", "Leases that are forgotten at the end."
+)
+sqlite = PluginFactory("state", "sqlite", "pxetwist.state.sqlite", "Leases in an SQLite file.")
+directory = PluginFactory(
+    "content", "directory", "pxetwist.content.directory", "Files below a folder."
+)
+rendered = PluginFactory(
+    "content", "rendered", "pxetwist.content.rendered", "Scripts of loaders, made from the plan."
+)
+log = PluginFactory("observer", "log", "pxetwist.observers.log", "One log line for each event.")
+dhcp = PluginFactory(
+    "service", "dhcp", "pxetwist.services.dhcp", "DHCP: addresses and what to boot."
+)
+proxydhcp = PluginFactory(
+    "service",
+    "proxydhcp",
+    "pxetwist.services.proxydhcp",
+    "What to boot, beside another DHCP server.",
+)
+tftp = PluginFactory("service", "tftp", "pxetwist.services.tftp", "Files by TFTP.")
+http = PluginFactory("service", "http", "pxetwist.services.http", "Files and scripts by HTTP.")
