@@ -1,0 +1,38 @@
+# make run serves; make test checks everything; both set up .venv first.
+BIN := .venv/bin
+STAMP := .venv/installed
+PYTHON ?= python3
+
+.PHONY: run setup unit test lint docs bench demo
+
+run: setup
+	scripts/run
+
+setup: $(STAMP)
+
+$(STAMP): setup.cfg pyproject.toml
+	PYTHON=$(PYTHON) scripts/setup
+	touch $@
+
+unit: setup
+	$(BIN)/pytest tests/unit tests/wire tests/contract
+
+test: setup
+	scripts/install-debian
+	$(MAKE) lint docs
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+docs: setup
+	$(BIN)/sphinx-build -W -q docs docs/_build/html
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+demo: setup
+	scripts/demo
