@@ -1,0 +1,382 @@
+"""The one answer: who is it, what does it get, and what ends in silence."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from pxetwist.boot.facade import BootFacade
+from pxetwist.boot.neighbours import neighbour_mac
+from pxetwist.errors import ContentNotFound, DirectoryUnavailable, PolicyError
+from pxetwist.interfaces import IBoot, IBootObserver, IBootPolicy, IHostDirectory
+from pxetwist.model.boot import (
+    Boot,
+    BootFile,
+    BootPlan,
+    BootRequest,
+    BootStage,
+    Endpoints,
+    Files,
+    LocalDisk,
+    Nbp,
+    Protocol,
+    Resolution,
+    Script,
+    Verdict,
+)
+from pxetwist.model.content import ContentPath
+from pxetwist.model.event import BootEvent, EventKind
+from pxetwist.model.identity import ClientIdentity, Firmware
+from pxetwist.model.machine import Machine
+from pxetwist.testing import FakeHosts, FakePolicy, MemoryStore, result_of
+from pxetwist.wire.iana import Architecture
+
+MAC = "52:54:00:12:34:56"
+ADDRESS = IPv4Address("10.0.0.9")
+UEFI = ClientIdentity(mac=MAC, architecture=Architecture.X64_UEFI, firmware=Firmware.UEFI)
+IPXE = attrs.evolve(UEFI, firmware=Firmware.IPXE)
+LINUX = BootPlan(Files("linux"), "debian", "said so")
+
+
+class World:
+    """A facade with fakes around it, and a clock."""
+
+    def __init__(self, case: SynchronousTestCase, plan: BootPlan | None = LINUX) -> None:
+        self.clock = Clock()
+        self.clock.advance(1e9)
+        self.hosts = FakeHosts({MAC: Machine("ws1", (MAC,))})
+        self.policy = FakePolicy(plan)
+        self.store = MemoryStore({"a": b"a"})
+        self.folder = Path(case.mktemp())
+        self.boot = self.facade()
+
+    def facade(self) -> BootFacade:
+        """Make another server on the same state folder."""
+        boot = BootFacade(self.clock, networks={}, state_folder=self.folder)
+        self.attach(boot, [("rack", self.hosts)], [("main", self.policy)])
+        return boot
+
+    def attach(
+        self,
+        boot: BootFacade,
+        hosts: list[tuple[str, IHostDirectory]],
+        policies: list[tuple[str, IBootPolicy]],
+        observers: list[tuple[str, IBootObserver]] | None = None,
+    ) -> None:
+        boot.attach(
+            hosts=hosts,
+            policies=policies,
+            content=[("files", self.store)],
+            observers=observers or [],
+            leases=None,
+        )
+
+    def resolve(
+        self, identity: ClientIdentity = UEFI, protocol: Protocol = Protocol.DHCP
+    ) -> Resolution:
+        stage = BootStage.LOADER if identity.firmware is Firmware.IPXE else BootStage.FIRMWARE
+        boot_id = self.boot.see(identity, stage, self.clock.seconds())
+        request = BootRequest(
+            identity, stage, protocol, endpoints=Endpoints("10.0.0.1"), boot_id=boot_id
+        )
+        return result_of(self.boot.resolve(request))
+
+    def file(self, identity: ClientIdentity) -> BootFile:
+        found = self.boot.boot_file(self.resolve(identity).request, self.clock.seconds())
+        assert found is not None
+        return found
+
+
+class ResolveTests(SynchronousTestCase):
+    """Directories, then policies; three kinds of no are told apart."""
+
+    def test_provides_its_interface(self) -> None:
+        """The facade is what plugins are promised."""
+        verifyObject(IBoot, World(self).boot)
+
+    def test_plan(self) -> None:
+        """Machine and plan, and the steps that led there."""
+        found = World(self).resolve()
+        self.assertEqual(
+            (found.machine, found.plan),
+            (
+                Machine("ws1", (MAC,)),
+                LINUX.__class__(LINUX.boot, "debian", "said so", policy="main"),
+            ),
+        )
+        self.assertEqual(
+            [(step.who, step.answer) for step in found.steps],
+            [("hosts rack", "machine ws1"), ("policy main", "profile debian (said so)")],
+        )
+
+    def test_no_opinion(self) -> None:
+        """Every policy passed."""
+        self.assertEqual(World(self, None).resolve().verdict, Verdict.NO_OPINION)
+
+    def test_ignored(self) -> None:
+        """A policy wants silence: there is no plan, and the reason is the policy's."""
+        found = World(self, BootPlan.ignore("banned")).resolve()
+        self.assertEqual(
+            (found.verdict, found.reason, found.plan), (Verdict.IGNORED, "banned", None)
+        )
+
+    def test_directory_broken(self) -> None:
+        """A machine that nobody else knows may be known to the broken directory: silence."""
+        world = World(self)
+        world.hosts.failure = DirectoryUnavailable("connection refused")
+        found = world.resolve()
+        self.assertEqual(found.verdict, Verdict.BROKEN)
+        self.assertIn("connection refused", found.reason)
+        self.assertEqual(world.policy.asked, [])
+
+    def test_other_directory_knows(self) -> None:
+        """A broken directory does not hide what the next one knows."""
+        world = World(self)
+        broken = FakeHosts(failure=DirectoryUnavailable("away"))
+        world.attach(
+            world.boot, [("ldap", broken), ("rack", world.hosts)], [("main", world.policy)]
+        )
+        self.assertEqual(world.resolve().verdict, Verdict.PLANNED)
+
+    def test_policy_broken(self) -> None:
+        """The next policy's opinion is not that of the one that failed."""
+        world = World(self)
+        failing = FakePolicy(failure=PolicyError("no kernel"))
+        world.attach(world.boot, [("rack", world.hosts)], [("a", failing), ("main", world.policy)])
+        self.assertEqual(world.resolve().verdict, Verdict.BROKEN)
+
+    def test_exception(self) -> None:
+        """A plugin's bug is logged with its traceback, and is silence for the machine."""
+        world = World(self)
+        world.policy.failure = ZeroDivisionError("bug")
+        self.assertEqual(world.resolve().verdict, Verdict.BROKEN)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_deadline(self) -> None:
+        """A directory that hangs costs three seconds, not the machine's patience."""
+        world = World(self)
+        hanging: Deferred[None] = Deferred()
+
+        @implementer(IHostDirectory)
+        class Hanging:
+            async def find_machine(self, identity: ClientIdentity) -> Machine | None:
+                await hanging
+                return None
+
+        world.attach(world.boot, [("slow", Hanging())], [("main", world.policy)])
+        request = BootRequest(UEFI, BootStage.FIRMWARE, Protocol.DHCP)
+        found: list[Resolution] = []
+        Deferred.fromCoroutine(world.boot.resolve(request)).addCallback(found.append)
+        world.clock.advance(2.9)
+        self.assertEqual(found, [])
+        world.clock.advance(0.2)
+        self.assertEqual(found[0].verdict, Verdict.BROKEN)
+        self.assertIn("3 s", found[0].reason)
+
+    def test_one_plan_for_one_boot(self) -> None:
+        """A change between DHCP and HTTP must not give a machine two halves; a reload may."""
+        world = World(self)
+        world.resolve()
+        world.policy.plan = BootPlan(LocalDisk(), "local")
+        kept = world.resolve(IPXE, Protocol.HTTP).plan
+        self.assertEqual(kept and kept.profile, "debian")
+        world.boot.reload()
+        anew = world.resolve(IPXE, Protocol.HTTP).plan
+        self.assertEqual(anew and anew.profile, "local")
+
+
+class IdentifyTests(SynchronousTestCase):
+    """From an address to a machine."""
+
+    def test_located(self) -> None:
+        """What DHCP saw at an address is who speaks from it, with the boot id."""
+        world = World(self)
+        boot_id = world.boot.see(UEFI, BootStage.FIRMWARE, world.clock.seconds())
+        world.boot.locate(ADDRESS, UEFI, world.clock.seconds())
+        found = result_of(world.boot.identify(str(ADDRESS), world.clock.seconds()))
+        self.assertEqual(found, (attrs.evolve(UEFI, address=ADDRESS), boot_id))
+
+    def test_stranger(self) -> None:
+        """Of a stranger nothing is known but the address."""
+        world = World(self)
+        found = result_of(world.boot.identify("203.0.113.9", world.clock.seconds()))
+        self.assertEqual(found, (ClientIdentity(address=IPv4Address("203.0.113.9")), ""))
+
+    def test_neighbour_table(self) -> None:
+        """The kernel's table names a neighbour; incomplete entries do not."""
+        table = Path(self.mktemp())
+        table.write_text(
+            "IP address       HW type     Flags       HW address            Mask     Device\n"
+            f"10.0.0.9         0x1         0x2         {MAC}     *        eth0\n"
+            "10.0.0.8         0x1         0x0         00:00:00:00:00:00     *        eth0\n"
+        )
+        self.assertEqual(neighbour_mac(ADDRESS, table), MAC)
+        self.assertEqual(neighbour_mac(IPv4Address("10.0.0.8"), table), "")
+
+    def test_boot_ids(self) -> None:
+        """One boot, one id: a step back or a long pause begins another."""
+        world = World(self)
+        now = world.clock.seconds()
+        first = world.boot.see(UEFI, BootStage.FIRMWARE, now)
+        self.assertEqual(world.boot.see(IPXE, BootStage.LOADER, now + 5), first)
+        self.assertNotEqual(world.boot.see(UEFI, BootStage.FIRMWARE, now + 9), first)
+        third = world.boot.see(UEFI, BootStage.FIRMWARE, now + 10)
+        self.assertNotEqual(world.boot.see(UEFI, BootStage.FIRMWARE, now + 900), third)
+
+    def test_flood(self) -> None:
+        """Invented machines push each other out, not the memory up."""
+        world = World(self)
+        world.boot.sightings._limit = 10
+        for number in range(1000):
+            identity = ClientIdentity(mac=f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}")
+            world.boot.see(identity, BootStage.FIRMWARE, 1.0)
+            world.boot.locate(IPv4Address(number + 1), identity, 1.0)
+        self.assertEqual(len(world.boot.sightings._by_key), 10)
+        self.assertEqual(len(world.boot.sightings._by_address), 10)
+
+
+class TokenTests(SynchronousTestCase):
+    """Script URLs are for one machine, for an hour."""
+
+    def token(self, world: World) -> str:
+        url = world.file(IPXE).name
+        self.assertRegex(url, r"^http://10\.0\.0\.1/boot/[\w-]+/boot\.ipxe$")
+        self.assertLess(len(url), 127)
+        return url.split("/")[4]
+
+    def test_redeemed(self) -> None:
+        """The token stands for machine, architecture and boot, also after a restart."""
+        world = World(self)
+        token = self.token(world)
+        boot_id = world.boot.see(IPXE, BootStage.LOADER, world.clock.seconds())
+        for boot in (world.boot, world.facade()):
+            self.assertEqual(boot.redeem(token, world.clock.seconds()), (IPXE, boot_id))
+
+    def test_refused(self) -> None:
+        """Expired, changed, cut and invented tokens are all the same: none."""
+        world = World(self)
+        token = self.token(world)
+        now = world.clock.seconds()
+        self.assertIsNone(world.boot.redeem(token, now + 3601))
+        for wrong in (token[:-1], "A" + token[1:], "", "x", "é", token + "AAAA", "=" * 9):
+            if wrong != token:
+                self.assertIsNone(world.boot.redeem(wrong, now), wrong)
+
+    def test_key_is_secret(self) -> None:
+        """Nobody else may read the key."""
+        world = World(self)
+        self.token(world)
+        self.assertEqual((world.folder / "token.key").stat().st_mode & 0o777, 0o600)
+
+
+class BootFileTests(SynchronousTestCase):
+    """Architecture, firmware and family choose the first file."""
+
+    def chosen(self, identity: ClientIdentity, boot: Boot, loader: str = "") -> str:
+        return World(self, BootPlan(boot, "p", loader=loader)).file(identity).name
+
+    def test_table(self) -> None:
+        """Each firmware gets a program that it can start; a family that is named wins."""
+        bios = attrs.evolve(UEFI, firmware=Firmware.BIOS, architecture=Architecture.X86_BIOS)
+        bios_ipxe = attrs.evolve(bios, firmware=Firmware.IPXE)
+        http = attrs.evolve(
+            UEFI, firmware=Firmware.UEFI_HTTP, architecture=Architecture.X64_UEFI_HTTP
+        )
+        linux, own = Files("linux"), Script(grub="normal")
+        cases: list[tuple[ClientIdentity, Boot, str, str]] = [
+            (UEFI, linux, "", "loaders/snponly.efi"),
+            (bios, linux, "", "loaders/undionly.kpxe"),
+            (http, linux, "", "http://10.0.0.1/loaders/snponly.efi"),
+            (UEFI, linux, "grub", "loaders/shimx64.efi"),
+            (UEFI, own, "", "loaders/shimx64.efi"),
+            (IPXE, linux, "grub", "loaders/shimx64.efi"),
+            (bios_ipxe, linux, "pxelinux", "loaders/pxelinux.0"),
+            (bios_ipxe, Nbp("memtest.0"), "", "memtest.0"),
+            (UEFI, Nbp("memtest.efi"), "", "memtest.efi"),
+            (http, Nbp("memtest.efi"), "", "http://10.0.0.1/memtest.efi"),
+            (http, Nbp("http://x/y.efi"), "", "http://x/y.efi"),
+        ]
+        for identity, boot, loader, expected in cases:
+            self.assertEqual(self.chosen(identity, boot, loader), expected)
+        for boot in (linux, LocalDisk()):
+            self.assertIn("/boot.ipxe", self.chosen(IPXE, boot))
+
+    def test_ipxe_without_http(self) -> None:
+        """An iPXE that tells its features and lacks HTTP gets its script by TFTP (quirk C3)."""
+        self.assertEqual(
+            self.chosen(attrs.evolve(IPXE, features=frozenset({0x15})), Files("linux")),
+            "tftp://10.0.0.1/boot.ipxe",
+        )
+
+    def test_systems_start_nothing(self) -> None:
+        """A system that only wants an address is given no boot file."""
+        world = World(self)
+        request = world.resolve(attrs.evolve(UEFI, firmware=Firmware.SYSTEM)).request
+        self.assertIsNone(world.boot.boot_file(request, 0.0))
+
+
+class LoopTests(SynchronousTestCase):
+    """iPXE that loads iPXE for ever is impossible."""
+
+    def test_known_names(self) -> None:
+        """Whatever the plan says, an iPXE is never given an iPXE."""
+        for boot in (Nbp("x/snponly.efi"), Nbp("ipxe.efi"), Nbp("UNDIONLY.KPXE"), Files("k")):
+            for loader in ("", "ipxe"):
+                name = World(self, BootPlan(boot, "p", loader=loader)).file(IPXE).name
+                self.assertIn("/boot.ipxe", name)
+
+    def test_other_names(self) -> None:
+        """An iPXE under another name comes back a few times, then its script stops it."""
+        world = World(self, BootPlan(Nbp("harmless.efi"), "p"))
+        names = [world.file(IPXE).name for _ in range(6)]
+        self.assertEqual(names[:4], ["harmless.efi"] * 4)
+        self.assertIn("/boot.ipxe", names[5])
+        self.assertTrue(world.boot.looping(IPXE, world.clock.seconds()))
+
+    def test_new_boot(self) -> None:
+        """A boot that came to its kernel counts anew: rebooting often is no loop."""
+        world = World(self, BootPlan(Nbp("harmless.efi"), "p"))
+        for _ in range(20):
+            self.assertEqual(world.file(IPXE).name, "harmless.efi")
+            world.boot.see(IPXE, BootStage.KERNEL, world.clock.seconds())
+
+
+class ContentAndEventTests(SynchronousTestCase):
+    """Stores in order; observers that break."""
+
+    def test_open(self) -> None:
+        """The first store that has a content opens it; none: not found."""
+        world = World(self)
+        request = world.resolve().request
+        content = result_of(world.boot.open(ContentPath.parse("a"), request))
+        self.assertEqual(result_of(content.read(0, 9)), b"a")
+        with self.assertRaises(ContentNotFound):
+            result_of(world.boot.open(ContentPath.parse("b"), request))
+
+    def test_observers(self) -> None:
+        """One that raises hinders nobody."""
+        world = World(self)
+        seen: list[BootEvent] = []
+
+        @implementer(IBootObserver)
+        class Broken:
+            def notice(self, event: BootEvent) -> None:
+                raise ZeroDivisionError
+
+        @implementer(IBootObserver)
+        class Keeping:
+            def notice(self, event: BootEvent) -> None:
+                seen.append(event)
+
+        world.attach(world.boot, [], [], [("bad", Broken()), ("good", Keeping())])
+        event = BootEvent(0.0, EventKind.ANSWERED, "dhcp", "ws1")
+        world.boot.tell(event)
+        self.assertEqual(seen, [event])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
