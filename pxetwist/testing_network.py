@@ -15,7 +15,7 @@ from twisted.internet.task import Clock
 
 from pxetwist.errors import StartError
 from pxetwist.services.sockets import Arrival, IDatagramReceiver
-from pxetwist.services.transfers import ITransferReceiver, Parts
+from pxetwist.services.transfer_sockets import ITransferReceiver, Parts
 
 #: What becomes of a datagram on its way: none, one or several copies arrive.
 Link = Callable[[bytes], Sequence[bytes]]
@@ -65,9 +65,9 @@ class Datagram:
 class MemoryNetwork:
     """Interfaces of one server, and clients that talk to it.
 
-    :meth:`socket` stands in for :class:`pxetwist.services.sockets.UdpSocket`, :meth:`transfers`
-    for :class:`pxetwist.services.transfers.TransferSockets`. Datagrams travel when the clock is
-    advanced, also by 0. `sent` holds all that the server sent.
+    :meth:`socket` stands in for :class:`~pxetwist.services.sockets.UdpSocket`, :meth:`transfers`
+    for :class:`~pxetwist.services.transfer_sockets.TransferSockets`. Datagrams travel when the
+    clock is advanced, also by 0. `sent` holds all that the server sent.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
@@ -243,7 +243,7 @@ class MemorySocket:
 
 @attrs.define(eq=False)
 class MemoryTransferSockets:
-    """The surface of :class:`pxetwist.services.transfers.TransferSockets`."""
+    """The surface of :class:`pxetwist.services.transfer_sockets.TransferSockets`."""
 
     network: MemoryNetwork
 
@@ -260,7 +260,7 @@ class MemoryTransferSockets:
 
 @attrs.define(eq=False)
 class MemoryTransferSocket:
-    """The surface of :class:`pxetwist.services.transfers.TransferSocket`."""
+    """The surface of :class:`pxetwist.services.transfer_sockets.TransferSocket`."""
 
     network: MemoryNetwork
     local: Peer

@@ -11,7 +11,7 @@ import select
 import socket
 import struct
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 from twisted.internet.address import IPv4Address
@@ -79,6 +79,13 @@ class ITransferSockets(Protocol):
         """Return a socket from our address `local` to `peer`."""
 
 
+class TransferSocketsFactory(Protocol):
+    """Makes the sockets of a service; :class:`TransferSockets` itself, or a test's network."""
+
+    def __call__(self, reactor: Any, ports: Collection[int] = ()) -> ITransferSockets:
+        """Return a set without sockets."""
+
+
 @implementer(IReadDescriptor)
 class TransferSockets:
     """All connected sockets; `ports` is the range of local ports, empty for any.
@@ -88,7 +95,7 @@ class TransferSockets:
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, ports: Iterable[int] = ()) -> None:
+    def __init__(self, reactor: Any, ports: Collection[int] = ()) -> None:
         self.failures: Counter[str] = Counter()
         self._reactor = reactor
         self._ports = list(ports)

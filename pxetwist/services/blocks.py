@@ -1,0 +1,83 @@
+"""Where the bytes of a TFTP transfer come from."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Awaitable, Callable
+
+import attrs
+from zope.interface import implementer
+
+from pxetwist.errors import ContentError
+from pxetwist.interfaces import IContent
+from pxetwist.model.content import ContentInfo
+from pxetwist.wire.netascii import PIECE, NetasciiIndex, encode
+
+
+def mapped(content: IContent) -> memoryview | None:
+    """Map a plain file into memory; `None` if the content is none.
+
+    Only the kernel may look at the bytes: if the file is cut short, a system call fails with
+    EFAULT where our own access would kill the process.
+
+    :raises ContentError: if the file is shorter than its size was said to be.
+    """
+    descriptor = content.fileno()
+    if descriptor is None:
+        return None
+    if not content.info.size:
+        return memoryview(b"")
+    try:
+        return memoryview(mmap.mmap(descriptor, content.info.size, access=mmap.ACCESS_READ))
+    except ValueError as error:
+        raise ContentError("the file was cut short") from error
+
+
+async def read_exactly(content: IContent, offset: int, length: int) -> bytes:
+    """Read `length` bytes, fewer only at the end of the content.
+
+    :raises ContentError: if the content is shorter than its size was said to be.
+    """
+    data = await content.read(offset, length)
+    if len(data) != min(length, content.info.size - offset):
+        raise ContentError("the content was cut short")
+    return data
+
+
+@implementer(IContent)
+@attrs.define(eq=False)
+class NetasciiContent:
+    """A content as it looks in netascii; made by :meth:`translate`, its size is exact."""
+
+    info: ContentInfo
+    _content: IContent
+    _index: NetasciiIndex
+
+    @classmethod
+    async def translate(
+        cls, content: IContent, breathe: Callable[[], Awaitable[object]]
+    ) -> NetasciiContent:
+        """Read through a content once; `breathe` is awaited between its pieces."""
+        index = NetasciiIndex()
+        for offset in range(0, content.info.size, PIECE):
+            index.add(await read_exactly(content, offset, PIECE))
+            await breathe()
+        return cls(attrs.evolve(content.info, size=index.size), content, index)
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Return a part of the translation."""
+        end = min(offset + length, self.info.size)
+        result = b""
+        while offset + len(result) < end:
+            number, skip = self._index.locate(offset + len(result))
+            piece = encode(await read_exactly(self._content, number * PIECE, PIECE))
+            result += piece[skip : skip + end - offset - len(result)]
+        return result
+
+    def fileno(self) -> int | None:
+        """Return `None`: no file holds the translation."""
+        return None
+
+    def close(self) -> None:
+        """Close the content itself."""
+        self._content.close()

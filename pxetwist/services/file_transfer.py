@@ -1,0 +1,192 @@
+"""One running TFTP transfer: carries out what :mod:`pxetwist.exchange.tftp` decides."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+
+from pxetwist.errors import PxeError
+from pxetwist.exchange.tftp import (
+    Action,
+    Finished,
+    Outcome,
+    ReadTransfer,
+    SendBlocks,
+    SendOack,
+)
+from pxetwist.interfaces import IContent
+from pxetwist.model.boot import BootRequest
+from pxetwist.services.blocks import mapped, read_exactly
+from pxetwist.services.transfer_sockets import MAX_SEGMENTS, MAX_SEND, ITransferSocket
+from pxetwist.wire.tftp import Error, ErrorCode, ReadRequest, data_header, encode
+
+_HEADER = 4  # of DATA
+_IP_UDP = 28
+
+
+class ITransferOwner(Protocol):
+    """Who keeps the running transfers."""
+
+    def moved(self, transfer: FileTransfer) -> None:
+        """Know that something happened: the transfer's deadline may have changed."""
+
+    def ended(self, transfer: FileTransfer, finished: Finished) -> None:
+        """Know that a transfer is over; its socket and content are closed."""
+
+
+class FileTransfer:
+    """A content on its way to one client; the transfer's socket delivers to it.
+
+    `asked` is the packet that began it, `request` the resolved request, `peer` the client's
+    address and port.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        owner: ITransferOwner,
+        asked: ReadRequest,
+        request: BootRequest,
+        *,
+        content: IContent,
+        peer: tuple[str, int],
+        clock: Any,
+    ) -> None:
+        self.asked = asked
+        self.request = request
+        self.peer = peer
+        self.over = False
+        self.watched = math.inf
+        self.machine: ReadTransfer
+        self._owner = owner
+        self._content = content
+        self._clock = clock
+        self._socket: ITransferSocket
+        self._view: memoryview | None = None
+        self._wanted: SendBlocks | None = None
+        self._fetching: Deferred[None] | None = None
+
+    def begin(self, machine: ReadTransfer, socket: ITransferSocket) -> None:
+        """Send the first packet.
+
+        :raises ContentError: if the content is no longer what it was.
+        """
+        self.machine = machine
+        self._socket = socket
+        self._view = mapped(self._content)
+        block = machine.terms.block_size + _HEADER
+        fits = block + _IP_UDP <= socket.mtu
+        self._per_send = min(MAX_SEGMENTS, MAX_SEND // block) if fits else 1
+        self._perform(machine.start())
+
+    def repeat_first(self) -> None:
+        """Answer a request that came once more."""
+        self._perform(self.machine.repeat_first(self._clock.seconds()))
+
+    def next_timeout(self) -> float:
+        """Return when it wants to be told of the time; infinite when it is over."""
+        return math.inf if self.over else self.machine.next_timeout()
+
+    def timed_out(self, now: float) -> None:
+        """Repeat, or give up."""
+        self._perform(self.machine.handle_timeout(now))
+
+    def received(self, data: bytes, now: float) -> None:
+        """Take a packet of the client."""
+        action = self.machine.receive(data, now)
+        if action is not None:
+            self._perform(action)
+
+    def closed(self) -> None:
+        """Know that the client's port is closed."""
+        if not self.over:
+            self._finish(self.machine.closed())
+
+    def abandon(self, reason: str) -> None:
+        """End it without a word to the client."""
+        self._finish(Finished(Outcome.ABORTED, Error(ErrorCode.UNDEFINED, reason)))
+
+    def _perform(self, action: Action) -> None:
+        try:
+            match action:
+                case SendOack(packet):
+                    self._socket.send([packet])
+                case SendBlocks() if self._view is not None:
+                    self._send(self._view, 0, action)
+                case SendBlocks():
+                    self._fetch(action)
+                case Finished():
+                    self._finish(action)
+        except Exception as error:
+            self._broken(error)
+        if not self.over:
+            self._owner.moved(self)
+
+    def _send(self, view: memoryview, offset: int, blocks: SendBlocks) -> None:
+        """Send blocks; `view` holds the content from byte `offset`."""
+        size = self.machine.terms.block_size
+        number, end = blocks.first, blocks.first + blocks.count
+        while number < end and not self.over:
+            count = min(self._per_send, end - number)
+            parts: list[bytes | memoryview] = []
+            for block in range(number, number + count):
+                start = (block - 1) * size - offset
+                parts += (data_header(block), view[start : start + size])
+            if count == 1:
+                self._socket.send(parts)
+            elif not self._socket.send_segments(parts, size + _HEADER):
+                self._per_send = 1  # not here: block by block from now on
+                continue
+            number += count
+
+    def _fetch(self, blocks: SendBlocks) -> None:
+        """Read first, as the content has no descriptor; the latest wish counts."""
+        self._wanted = blocks
+        if self._fetching is None:
+            self._fetching = Deferred.fromCoroutine(self._read_and_send())
+            self._fetching.addCallback(self._fetched)
+
+    def _fetched(self, result: None) -> None:
+        self._fetching = None
+
+    async def _read_and_send(self) -> None:
+        try:
+            while (blocks := self._wanted) is not None and not self.over:
+                size = self.machine.terms.block_size
+                offset = (blocks.first - 1) * size
+                data = await read_exactly(self._content, offset, blocks.count * size)
+                if self._wanted == blocks:
+                    self._wanted = None
+                    self._send(memoryview(data), offset, blocks)
+        except CancelledError:
+            return
+        except Exception as error:
+            self._broken(error)
+
+    def _broken(self, error: Exception) -> None:
+        """End it for a fault of ours, and say so to the client; called where it was caught."""
+        if self.over:
+            return
+        path = str(self.request.wanted)
+        if isinstance(error, PxeError | OSError):
+            self._log.warn("Sending {path} failed: {error}", path=path, error=error)
+        else:
+            self._log.failure("Sending {path} failed", path=path)
+        told = Error(ErrorCode.UNDEFINED, "The server cannot read the file")
+        self._socket.send([encode(told)])
+        self._finish(Finished(Outcome.LOST, told))
+
+    def _finish(self, finished: Finished) -> None:
+        if self.over:
+            return
+        self.over = True
+        if self._fetching is not None:
+            self._fetching.cancel()
+        self._view = None
+        self._socket.close()
+        self._content.close()
+        self._owner.ended(self, finished)

@@ -1,0 +1,96 @@
+"""What TFTP and HTTP have in common: their requests for content, and the events about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from twisted.logger import LogLevel
+
+from pxetwist.interfaces import Site
+from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol
+from pxetwist.model.content import ContentPath
+from pxetwist.model.event import BootEvent, EventKind
+from pxetwist.model.identity import ClientIdentity
+
+#: What loaders look for and may well not find; their absence is no news (shim, GRUB, PXELINUX,
+#: iPXE and Raspberry Pi probe 10-20 names per boot).
+_PROBES = (
+    "autoexec.ipxe",
+    "grub.cfg-",
+    "pxelinux.cfg/",
+    "revocations",
+    "shim_certificate",
+    ".lst",
+    ".mod",
+    ".mo",
+    "bootcfg.txt",
+    "recovery.elf",
+    "unicode.pf2",
+)
+
+
+def content_request(
+    site: Site,
+    protocol: Protocol,
+    path: ContentPath,
+    *,
+    identity: ClientIdentity,
+    boot_id: str,
+    local: str,
+) -> BootRequest:
+    """Make the request of a loader for a path; `local` is the address of ours that it asked."""
+    return BootRequest(
+        identity=identity,
+        stage=BootStage.LOADER,
+        protocol=protocol,
+        wanted=path,
+        endpoints=Endpoints(local, site.http_port),
+        boot_id=boot_id,
+    )
+
+
+def tell(
+    site: Site,
+    request: BootRequest,
+    kind: EventKind,
+    summary: str,
+    details: Mapping[str, object],
+) -> None:
+    """Pass an event of a request to the observers, and write its line to the log."""
+    machine = request.machine.name if request.machine else str(request.identity)
+    level = LogLevel.debug if details.get("debug") else LogLevel.info
+    site.log.emit(level, "{machine}: {summary}", machine=machine, summary=summary)
+    site.boot.tell(
+        BootEvent(
+            time=site.reactor.seconds(),
+            kind=kind,
+            protocol=request.protocol.value,
+            machine=machine,
+            boot_id=request.boot_id,
+            stage=request.stage.value,
+            summary=summary,
+            details={"path": str(request.wanted), **details},
+        )
+    )
+
+
+def tell_missing(site: Site, request: BootRequest) -> None:
+    """Say that there is no such file; `debug` marks the well-known probes of loaders."""
+    path = str(request.wanted)
+    debug = any(probe in path for probe in _PROBES)
+    tell(site, request, EventKind.FAILED, f"no such file: {path}", {"debug": debug})
+
+
+def transferred(path: ContentPath | None, octets: int, seconds: float) -> str:
+    """Describe a transfer: ``loaders/snponly.efi, 216.5 KiB in 0.08 s``."""
+    return f"{path}, {octets_text(octets)} in {seconds:.2f} s"
+
+
+def octets_text(octets: int) -> str:
+    """Spell a number of bytes for people."""
+    amount = float(octets)
+    for unit in ("bytes", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} GiB"

@@ -1,0 +1,282 @@
+"""The TFTP service: requests on port 69, each transfer on a socket of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from ipaddress import IPv4Address
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IAddress
+from twisted.internet.task import deferLater
+from zope.interface import implementer
+
+from pxetwist.config import fields
+from pxetwist.config.fields import option
+from pxetwist.errors import ContentError, WireError
+from pxetwist.interfaces import IBootService, IContent, Site
+from pxetwist.model.boot import BootRequest, Protocol
+from pxetwist.model.content import ContentPath
+from pxetwist.services import requests
+from pxetwist.services.blocks import NetasciiContent
+from pxetwist.services.running import Peer, RunningTransfers
+from pxetwist.services.sockets import Arrival, DatagramFactory, IDatagramSocket, UdpSocket
+from pxetwist.services.transfer_sockets import TransferSockets, TransferSocketsFactory
+from pxetwist.wire import tftp
+from pxetwist.wire.tftp import Error, ErrorCode, ReadRequest, WriteRequest
+
+_NOT_FOUND = Error(ErrorCode.NOT_FOUND, "File not found")  # never 2: shim would start MokManager
+_BAD_MODE = Error(ErrorCode.ILLEGAL_OPERATION, "Only octet and netascii")
+_READ_ONLY = Error(ErrorCode.ILLEGAL_OPERATION, "This server takes no files")
+_BROKEN = Error(ErrorCode.UNDEFINED, "Internal trouble")
+
+
+def _port_range(value: str) -> range:
+    first, _, last = value.partition("-")
+    low, high = fields.port(first.strip()), fields.port((last or first).strip())
+    if not 0 < low <= high:
+        raise ValueError("not in order")
+    return range(low, high + 1)
+
+
+@attrs.frozen
+class Settings:
+    """Options of ``[service:tftp]``."""
+
+    addresses: tuple[IPv4Address, ...] = option(
+        fields.list_of(fields.address), default=(), doc="Our addresses to listen on; none: all."
+    )
+    interfaces: tuple[str, ...] = option(
+        fields.list_of(fields.text), default=(), doc="Interfaces to listen on; none: all."
+    )
+    port: int = option(fields.port, default=69, doc="UDP port for requests.")
+    port_range: range = option(
+        fields.Converter("a range of ports like 20000-20999", _port_range),
+        default=range(0),
+        doc="Local ports of the transfers, for firewalls; default: any.",
+    )
+    max_window: int = option(
+        fields.integer(1, 1024),
+        default=64,
+        doc="Most blocks that a client may have on the way (RFC 7440).",
+    )
+    max_block_size: int = option(
+        fields.integer(0, 65464),
+        default=0,
+        doc="Largest block in bytes; 0: what the MTU of the client's network can carry.",
+    )
+    max_transfers: int = option(
+        fields.integer(1), default=4096, doc="Transfers at a time; further requests must wait."
+    )
+    max_per_client: int = option(
+        fields.integer(1), default=64, doc="Transfers at a time of one address."
+    )
+
+
+def build(settings: Settings, site: Site) -> TftpService:
+    """Make the service."""
+    return TftpService(settings, site)
+
+
+@attrs.define(eq=False)
+class _Listener:
+    """A bound socket and what it receives."""
+
+    service: TftpService
+    socket: IDatagramSocket = attrs.field(init=False)
+
+    def received(self, data: bytes, peer: Peer, arrival: Arrival) -> None:
+        self.service.received(self, data, peer, arrival)
+
+    def drained(self) -> None:
+        """Nothing is grouped."""
+
+
+@implementer(IBootService)
+class TftpService(Service):
+    """Serves contents over TFTP, read only (RFC 1350, 2347-2349, 7440).
+
+    `counters` says what was dropped and why. The factories are there for tests.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        site: Site,
+        datagram: DatagramFactory = UdpSocket,
+        transfer_sockets: TransferSocketsFactory = TransferSockets,
+    ) -> None:
+        self.settings = settings
+        self.counters: Counter[str] = Counter()
+        self._site = site
+        self._datagram = datagram
+        self._listeners: list[_Listener] = []
+        self._opening: dict[Peer, tuple[ReadRequest, Deferred[None]]] = {}
+        self._per_client: Counter[str] = Counter()
+        self._running = RunningTransfers(
+            site,
+            transfer_sockets(site.reactor, settings.port_range),
+            block_size=settings.max_block_size,
+            window=settings.max_window,
+            left=self._left,
+        )
+
+    # IBootService
+
+    def listening(self) -> Sequence[IAddress]:
+        """Return the addresses of its request sockets."""
+        return [listener.socket.getHost() for listener in self._listeners]
+
+    def privilegedStartService(self) -> None:
+        """Take the ports, while there are the rights for it.
+
+        :raises StartError: if one cannot be taken.
+        """
+        super().privilegedStartService()  # type: ignore[no-untyped-call]  # Twisted's is untyped
+        for interface in self.settings.interfaces or ("",):
+            for address in self.settings.addresses or ("",):
+                listener = _Listener(self)
+                listener.socket = self._datagram(
+                    self._site.reactor,
+                    listener,
+                    address=str(address),
+                    port=self.settings.port,
+                    interface=interface,
+                )
+                listener.socket.bind()
+                self._listeners.append(listener)
+
+    def startService(self) -> None:
+        """Begin to answer."""
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted's is untyped
+        if not self._listeners:
+            self.privilegedStartService()
+        self._running.start()
+        for listener in self._listeners:
+            listener.socket.start()
+
+    def stopService(self) -> Deferred[None]:
+        """Take no more requests; let running transfers end, for a few seconds."""
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's is untyped
+        for listener in self._listeners:
+            listener.socket.stop()
+        self._listeners.clear()
+        for _, opening in list(self._opening.values()):
+            opening.cancel()
+        return self._running.stop()
+
+    # Requests
+
+    def received(self, listener: _Listener, data: bytes, peer: Peer, arrival: Arrival) -> None:
+        """Take a packet on the request port."""
+        try:
+            packet = tftp.decode(data)
+        except WireError as error:
+            self._drop(error.reason)
+            return
+        if arrival.destination != arrival.local:
+            self._drop("sent to a broadcast address")  # RFC 1123 §4.2.3.4
+            return
+        match packet:
+            case ReadRequest(mode="octet" | "netascii"):
+                self._requested(listener, packet, peer, arrival)
+            case ReadRequest():
+                self._refuse(listener, _BAD_MODE, peer, arrival)
+            case WriteRequest():
+                self._refuse(listener, _READ_ONLY, peer, arrival)
+            case _:
+                self._drop("no request")  # never answered: it might be another server's ERROR
+
+    def _drop(self, reason: str) -> None:
+        self.counters[reason] += 1
+
+    def _refuse(self, listener: _Listener, error: Error, peer: Peer, arrival: Arrival) -> None:
+        self.counters[f"refused: {error.text}"] += 1
+        listener.socket.send(tftp.encode(error), peer, source=arrival.local, index=arrival.index)
+
+    def _requested(
+        self, listener: _Listener, asked: ReadRequest, peer: Peer, arrival: Arrival
+    ) -> None:
+        if self._repeated(asked, peer):
+            return
+        if len(self._running) + len(self._opening) >= self.settings.max_transfers:
+            self._drop("too many transfers")  # the client asks again, later
+            return
+        if self._per_client[peer[0]] >= self.settings.max_per_client:
+            self._drop("too many transfers of one client")
+            return
+        self._per_client[peer[0]] += 1
+        deferred = Deferred.fromCoroutine(self._answer(listener, asked, peer, arrival))
+        if not deferred.called:
+            self._opening[peer] = (asked, deferred)
+        deferred.addBoth(self._opened, peer)
+
+    def _repeated(self, asked: ReadRequest, peer: Peer) -> bool:
+        """Treat a request from a port that asked before; `True` if it needs no new transfer."""
+        if peer in self._opening:
+            before, opening = self._opening[peer]
+            if before == asked:
+                return True
+            opening.cancel()
+        return self._running.repeated(asked, peer)
+
+    def _opened(self, result: object, peer: Peer) -> None:
+        self._opening.pop(peer, None)
+        if peer not in self._running:
+            self._left(peer)
+
+    def _left(self, peer: Peer) -> None:
+        self._per_client[peer[0]] -= 1
+        if not self._per_client[peer[0]]:
+            del self._per_client[peer[0]]
+
+    async def _answer(
+        self, listener: _Listener, asked: ReadRequest, peer: Peer, arrival: Arrival
+    ) -> None:
+        try:
+            path = ContentPath.parse(asked.name)
+        except ValueError:
+            self._refuse(listener, _NOT_FOUND, peer, arrival)
+            return
+        try:
+            request = await self._resolve(path, peer, arrival)
+            try:
+                content = await self._site.boot.open(path, request)
+            except ContentError:
+                self._refuse(listener, _NOT_FOUND, peer, arrival)
+                requests.tell_missing(self._site, request)
+                return
+            await self._begin(asked, request, content, peer)
+        except CancelledError:
+            return
+        except Exception:
+            self._site.log.failure("A request for {path} failed", path=str(path))
+            self._refuse(listener, _BROKEN, peer, arrival)
+
+    async def _resolve(self, path: ContentPath, peer: Peer, arrival: Arrival) -> BootRequest:
+        boot = self._site.boot
+        identity, boot_id = await boot.identify(peer[0], self._site.reactor.seconds())
+        request = requests.content_request(
+            self._site,
+            Protocol.TFTP,
+            path,
+            identity=attrs.evolve(identity, interface=arrival.interface),
+            boot_id=boot_id,
+            local=arrival.local,
+        )
+        resolved: BootRequest = (await boot.resolve(request)).request
+        return resolved
+
+    async def _begin(
+        self, asked: ReadRequest, request: BootRequest, content: IContent, peer: Peer
+    ) -> None:
+        try:
+            if asked.mode == "netascii":
+                clock = self._site.reactor
+                content = await NetasciiContent.translate(content, lambda: deferLater(clock, 0))
+            self._running.begin(asked, request, content, peer)
+        except BaseException:
+            content.close()
+            raise
