@@ -1,0 +1,123 @@
+# the names of tests are sentences
+"""What no order of events may break in a lease store; needs hypothesis."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from ipaddress import IPv4Address
+from typing import ClassVar
+
+import attrs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pxetwist.errors import LeaseConflict
+from pxetwist.leasecontract import DAY, NOW, POOL, RESERVED, LeaseStoreContract, client
+from pxetwist.model.identity import ClientIdentity
+from pxetwist.model.lease import Lease
+
+
+class LeasePropertyContract(LeaseStoreContract):
+    """Random interleavings of what clients do, on top of the rest of the contract."""
+
+    #: How many to try.
+    examples: ClassVar[int] = 100
+
+    def test_any_interleaving(self) -> None:
+        """One holder per address, holders can renew, what ended is free: in whatever order."""
+        actions = st.sampled_from(["offer", "offer", "reserve", "commit", "release", "decline"])
+        step = st.tuples(
+            actions, st.integers(0, 5), st.integers(0, 3), st.sampled_from([0, 1, 30, 61, 4000])
+        )
+
+        @settings(max_examples=self.examples, deadline=None, database=None)
+        @given(st.lists(step, max_size=60))
+        def run(steps: list[tuple[str, int, int, int]]) -> None:
+            self.store = self.make_store()
+            Interleaving(self).run(steps)
+
+        run()
+
+
+@attrs.define
+class Interleaving:
+    """Takes random steps and compares the store with what must be so.
+
+    `busy` is who (nobody: declined) has each address until when; `last` what each client was
+    offered last.
+    """
+
+    case: LeaseStoreContract
+    now: float = NOW
+    busy: dict[IPv4Address, tuple[str, float]] = attrs.field(factory=dict)
+    last: dict[int, Lease] = attrs.field(factory=dict)
+
+    def run(self, steps: Iterable[tuple[str, int, int, int]]) -> None:
+        """Take all steps, then see that everything ends at last."""
+        for action, number, index, passed in steps:
+            self.now += passed
+            match action:
+                case "offer":
+                    self.offer(number, wanted=POOL[index], avoid={RESERVED, POOL[0]})
+                case "reserve":
+                    self.offer(number, reserved=(RESERVED, POOL[0])[index % 2], avoid={POOL[0]})
+                case "commit" if number in self.last:
+                    self.commit(self.last[number])
+                case "release" | "decline" if number in self.last:
+                    self.end(action, self.last[number].address, client(number))
+            self.check()
+        self.now += 2 * DAY
+        everyone = [self.case.offered(n, self.now).address for n in range(100, 104)]
+        self.case.assertCountEqual(everyone, POOL)
+
+    def state(self, address: IPv4Address) -> str | None:
+        """Return the key of who must have the address now; empty if declined."""
+        key, ends = self.busy.get(address, ("", 0.0))
+        return key if ends > self.now else None
+
+    def offer(
+        self,
+        number: int,
+        *,
+        avoid: Collection[IPv4Address],
+        wanted: IPv4Address | None = None,
+        reserved: IPv4Address | None = None,
+    ) -> None:
+        """Ask for an offer: it is free, or this client's; there is one if there can be."""
+        case, key = self.case, client(number).key
+        lease = case.offer(number, self.now, wanted=wanted, reserved=reserved, avoid=avoid)
+        usable = set(POOL) - set(avoid)
+        if reserved is not None:
+            usable.add(reserved)
+        if lease is None:
+            for address in usable:
+                case.assertNotIn(self.state(address), (None, key))
+            return
+        case.assertIn(lease.address, usable)
+        case.assertIn(self.state(lease.address), (None, key))
+        case.assertGreaterEqual(lease.ends, self.now + 60)
+        self.busy[lease.address] = (key, lease.ends)
+        self.last[number] = lease
+
+    def commit(self, lease: Lease) -> None:
+        """Take or renew: it succeeds if and only if nobody else has the address."""
+        if self.state(lease.address) in (None, lease.key):
+            stored = self.case.commit(lease, self.now, 1000)
+            self.busy[lease.address] = (lease.key, stored.ends)
+        else:
+            with self.case.assertRaises(LeaseConflict):
+                self.case.commit(lease, self.now, 1000)
+
+    def end(self, action: str, address: IPv4Address, identity: ClientIdentity) -> None:
+        """Release or decline: it counts if and only if the client has the address."""
+        store = self.case.store
+        call = store.release if action == "release" else store.decline
+        done = self.case.result(call(address, identity, self.now))
+        self.case.assertEqual(done, self.state(address) == identity.key)
+        if done:
+            self.busy[address] = ("", self.now + DAY if action == "decline" else self.now)
+
+    def check(self) -> None:
+        """Everyone who must hold an address does."""
+        for address in (*POOL, RESERVED):
+            self.case.assertEqual(self.case.holder(address, self.now), self.state(address) or None)

@@ -1,0 +1,56 @@
+"""The same profile for everyone."""
+
+from __future__ import annotations
+
+import attrs
+from zope.interface import implementer
+
+from pxetwist.config.fields import Line, OptionText, option
+from pxetwist.errors import ConfigError
+from pxetwist.interfaces import IBootPolicy, Site
+from pxetwist.model.boot import BootPlan, BootRequest
+from pxetwist.model.profile import BootProfile
+from pxetwist.policies import planned, suggestion
+
+
+def profile_name(value: str) -> Line:
+    """Expect the name of a profile section, on one line."""
+    lines = OptionText.of(value).lines
+    if len(lines) != 1:
+        raise ValueError(f"expected the name of one profile, got {str(value)!r}")
+    return lines[0]
+
+
+@attrs.frozen
+class Settings:
+    """Which profile."""
+
+    profile: Line = option(profile_name, doc="The profile that every machine gets.")
+
+
+@implementer(IBootPolicy)
+@attrs.frozen
+class FixedPolicy:
+    """Gives every machine one profile."""
+
+    name: str
+    profile: BootProfile
+
+    async def plan_boot(self, request: BootRequest) -> BootPlan | None:
+        """Return the profile's plan for this architecture.
+
+        :raises PolicyError: if it has none.
+        """
+        return planned(self.profile, request, f"always {self.profile.name}", self.name)
+
+
+def build(settings: Settings, site: Site) -> FixedPolicy:
+    """Make the policy.
+
+    :raises ConfigError: if there is no such profile.
+    """
+    name, location = settings.profile.text, settings.profile.location
+    profile = site.profiles.get(name)
+    if profile is None:
+        raise ConfigError(location, f"unknown profile {name!r}{suggestion(name, site.profiles)}")
+    return FixedPolicy(site.name, profile)
