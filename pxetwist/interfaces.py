@@ -143,6 +143,8 @@ class IBootService(IService):
 class IBoot(Interface):
     """The one answer behind all protocols; every plugin can ask it through its site."""
 
+    leases: ILeaseStore = Attribute("the state's leases; there from the start of the services on")
+
     async def resolve(request: BootRequest) -> Resolution:
         """Find machine and plan. Never raises: what broke is a silence with its reason."""
 

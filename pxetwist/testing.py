@@ -173,6 +173,7 @@ class FakeBoot:
     identities: dict[str, tuple[ClientIdentity, str]] = attrs.field(factory=dict)
     tokens: dict[str, tuple[ClientIdentity, str]] = attrs.field(factory=dict)
     reserved: Collection[IPv4Address] = ()
+    leases: Any = None
     events: list[BootEvent] = attrs.field(factory=list)
     seen: list[tuple[ClientIdentity, BootStage]] = attrs.field(factory=list)
 

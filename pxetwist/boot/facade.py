@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
+from typing import Any
 
 import attrs
 from twisted.internet.interfaces import IReactorTime
@@ -24,7 +25,6 @@ from pxetwist.interfaces import (
     IContent,
     IContentStore,
     IHostDirectory,
-    ILeaseStore,
     IReservations,
 )
 from pxetwist.model.boot import (
@@ -80,11 +80,11 @@ class BootFacade:
         policies: Sequence[tuple[str, IBootPolicy]],
         content: Sequence[tuple[str, IContentStore]],
         observers: Sequence[tuple[str, IBootObserver]],
-        leases: ILeaseStore | None,
+        leases: Any,
     ) -> None:
         """Give it the plugins, in the order of the INI."""
         self.resolver = BootResolver(self._reactor, hosts, policies)
-        self.leases = leases
+        self.leases: Any = leases  # ILeaseStore; `None` only before the plugins are there
         self._hosts = hosts
         self._content = content
         self._observers = observers
@@ -123,7 +123,7 @@ class BootFacade:
     async def _mac_at(self, peer: IPv4Address, now: float) -> str:
         lease = await self.leases.holder(peer, now) if self.leases else None
         if lease is not None and lease.key.count(":") == 5:
-            return lease.key
+            return str(lease.key)
         return neighbour_mac(peer)
 
     def redeem(self, token: str, now: float) -> tuple[ClientIdentity, str] | None:

@@ -14,7 +14,7 @@ from pxetwist.errors import LeaseConflict
 from pxetwist.exchange import dhcp4, dhcp4_replies
 from pxetwist.exchange.dhcp4 import Asks, Destination, Silence, address_option
 from pxetwist.exchange.dhcp4_replies import BootData
-from pxetwist.interfaces import IBoot, ILeaseStore
+from pxetwist.interfaces import IBoot
 from pxetwist.model.boot import BootFile, BootRequest, Endpoints, Protocol, Resolution, Verdict
 from pxetwist.model.identity import Firmware
 from pxetwist.model.lease import Lease, Network
@@ -87,11 +87,8 @@ async def resolve_incoming(
 class AddressServer:
     """Answers as the DHCP server of the given networks."""
 
-    def __init__(
-        self, boot: IBoot, leases: ILeaseStore, networks: Mapping[str, Network], http_port: int
-    ) -> None:
+    def __init__(self, boot: IBoot, networks: Mapping[str, Network], http_port: int) -> None:
         self._boot = boot
-        self._leases = leases
         self._networks = tuple(networks.values())
         self._http_port = http_port
 
@@ -159,10 +156,9 @@ class AddressServer:
         reserved = self._reserved(case)
         avoid = self._boot.reserved_addresses()
         identity = case.resolution.request.identity
-        lease: Lease | None = await self._leases.offer(
+        return await self._boot.leases.offer(
             identity, case.network, wanted, reserved, avoid, case.incoming.now
         )
-        return lease
 
     def _reserved(self, case: _Case) -> IPv4Address | None:
         machine = case.resolution.machine
@@ -187,24 +183,25 @@ class AddressServer:
         )
         if wanted is None:
             return Silence("a REQUEST without an address")
-        held = await self._leases.held(identity, case.network, now)
-        if held is None and wanted in case.network.network and self._may_adopt(case, asks):
+        held = await self._boot.leases.held(identity, case.network, now)
+        if held is None and self._may_adopt(case, asks, wanted):
             held = await self._reserve(case, wanted)
         if held is None or held.address != wanted:
             return self._refuse(case, asks, held, wanted)
         lease = attrs.evolve(held, ends=now + case.network.lease_time, hostname=identity.hostname)
         try:
-            lease = await self._leases.commit(lease, now)
+            lease = await self._boot.leases.commit(lease, now)
         except LeaseConflict as conflict:
             return case.answer(dhcp4_replies.nak(message, case.incoming.server, str(conflict)))
         self._boot.locate(lease.address, identity, now)
         return case.answer(self._address_reply(case, Dhcp4Type.ACK, lease))
 
-    def _may_adopt(self, case: _Case, asks: Asks) -> bool:
+    def _may_adopt(self, case: _Case, asks: Asks, wanted: IPv4Address) -> bool:
         """Whether a client may keep an address that we have no record of: after an offer of ours
         (we restarted in between), and anywhere if no other server lives here.
         """
-        return asks is Asks.SELECTING or case.network.authoritative
+        given = case.network.in_pool(wanted) or wanted == self._reserved(case)
+        return given and (asks is Asks.SELECTING or case.network.authoritative)
 
     def _refuse(
         self, case: _Case, asks: Asks, held: Lease | None, wanted: IPv4Address
@@ -250,10 +247,10 @@ class AddressServer:
             return Silence(f"{asks.value} for another server")
         identity = dhcp4.identify(message, incoming.interface)
         if asks is Asks.RELEASE:
-            done = await self._leases.release(message.ciaddr, identity, incoming.now)
+            done = await self._boot.leases.release(message.ciaddr, identity, incoming.now)
             return Silence(f"released {message.ciaddr}" if done else "released nothing of its own")
         address = address_option(message, OptionCode.REQUESTED_ADDRESS)
         if address is None:
             return Silence("a DECLINE without an address")
-        done = await self._leases.decline(address, identity, incoming.now)
+        done = await self._boot.leases.decline(address, identity, incoming.now)
         return Silence(f"declined {address}" if done else f"declined {address}, not its own")
