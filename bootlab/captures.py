@@ -1,0 +1,102 @@
+"""What went over the bridge, frame by frame."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import attrs
+
+from bootlab.network import Lan
+
+_IPV4, _ARP, _UDP = 0x0800, 0x0806, 17
+
+
+@attrs.frozen
+class Frame:
+    """One Ethernet frame; `time` is in seconds since the epoch."""
+
+    time: float
+    source: str
+    destination: str
+    kind: int  # EtherType
+    payload: bytes
+
+    @property
+    def udp(self) -> Datagram | None:
+        """The UDP datagram inside, if it is one in IPv4."""
+        if self.kind != _IPV4 or self.payload[9] != _UDP:
+            return None
+        header = (self.payload[0] & 15) * 4
+        ports = struct.unpack_from(">HH", self.payload, header)
+        sender, receiver = IPv4Address(self.payload[12:16]), IPv4Address(self.payload[16:20])
+        end = int.from_bytes(self.payload[2:4], "big")
+        return Datagram(sender, ports[0], receiver, ports[1], self.payload[header + 8 : end])
+
+    def answers(self, mac: str) -> bool:
+        """Whether this is IPv4 or ARP for this machine, by its address or by its DHCP."""
+        if self.kind not in (_IPV4, _ARP):
+            return False
+        return self.destination == mac or self.dhcp_client == (2, mac)
+
+    @property
+    def dhcp_client(self) -> tuple[int, str] | None:
+        """Of a DHCP message: 1 if it is from a client, 2 if for one, and the client's MAC."""
+        inside = self.udp
+        if inside is None or not {67, 68, 4011} & {inside.source_port, inside.destination_port}:
+            return None
+        return inside.payload[0], inside.payload[28:34].hex(":")
+
+
+@attrs.frozen
+class Datagram:
+    """One UDP datagram in IPv4."""
+
+    source: IPv4Address
+    source_port: int
+    destination: IPv4Address
+    destination_port: int
+    payload: bytes
+
+
+class Capture:
+    """A running capture of everything that passes the bridge."""
+
+    def __init__(self, lan: Lan, folder: Path) -> None:
+        self.file = folder / "network.pcap"
+        self._process = lan.server.start(
+            # Debian's tcpdump gives up root, but the folder is root's
+            [
+                *("tcpdump", "-Z", "root", "-n", "-U", "--immediate-mode"),
+                *("-i", lan.bridge, "-s", "2048", "-w", str(self.file)),
+            ],
+            folder / "tcpdump.log",
+        )
+        self._process.wait_for("listening on", 10)
+
+    def frames(self) -> list[Frame]:
+        """Return what was captured so far."""
+        return list(_frames(self.file.read_bytes()))
+
+    def close(self) -> None:
+        """End the capture."""
+        self._process.stop()
+
+
+def _frames(data: bytes) -> Iterator[Frame]:
+    """Read a pcap file in this machine's byte order, as tcpdump writes it."""
+    at = 24
+    while at + 16 <= len(data):
+        seconds, fraction, length = struct.unpack_from("=III", data, at)
+        frame = data[at + 16 : at + 16 + length]
+        at += 16 + length
+        if len(frame) == length >= 34:
+            yield Frame(
+                seconds + fraction / 1e6,
+                frame[6:12].hex(":"),
+                frame[:6].hex(":"),
+                int.from_bytes(frame[12:14], "big"),
+                frame[14:],
+            )

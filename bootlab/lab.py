@@ -1,0 +1,58 @@
+"""One run of the lab: a network, what is on it, and a folder with everything they said."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from bootlab.captures import Capture
+from bootlab.machines import Machine
+from bootlab.neighbours import advertise_router
+from bootlab.network import Lan
+from bootlab.processes import Process
+
+#: Where the lab keeps what it fetched, and the logs of its last runs; not part of the source.
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / "var" / "lab"
+
+
+class Lab:
+    """A network with a router and a capture; `folder` holds the logs of this run, and stays.
+
+    Use it as a context manager, or `close` it: then all processes and namespaces are gone.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.folder = CACHE / "runs" / name
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        with contextlib.ExitStack() as stack:
+            self.lan = Lan()
+            stack.callback(self.lan.close)
+            self.capture = Capture(self.lan, self.folder)
+            stack.callback(self.capture.close)
+            self._stack = stack.pop_all()
+            self.keep(advertise_router(self.lan, self.folder))
+
+    def __enter__(self) -> Lab:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def keep(self, process: Process) -> Process:
+        """Stop a process when the lab closes."""
+        self._stack.callback(process.stop)
+        return process
+
+    def boot(self, machine: Machine, echo: Callable[[str], None] | None = None) -> Process:
+        """Power a machine on."""
+        return self.keep(machine.start(self.lan, self.folder, echo))
+
+    def close(self) -> None:
+        """Stop everything, the newest first, and remove the network."""
+        self._stack.close()

@@ -1,0 +1,131 @@
+"""A Linux to boot: Debian's signed kernel and an initramfs that says who it is."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import attrs
+
+from bootlab.processes import LabError, run
+
+#: What the userland prints when it is up: its name by the kernel's arguments, its address.
+BOOTED = r"PXETWIST-BOOTED name=(?P<name>\S*) address=(?P<address>\S*) lockdown=(?P<lockdown>\S*) "
+
+_BUSYBOX = Path("/bin/busybox")
+_MODULES = ("virtio_pci", "virtio_net")
+
+_INIT = """\
+#!/bin/sh
+# The whole userland: load the network card's driver, ask for an address, say who we are.
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+exec >/dev/ttyS0 2>&1
+echo 1 >/proc/sys/kernel/printk
+echo
+echo "Linux $(uname -r) is starting its userland"
+mount -t securityfs security /sys/kernel/security
+while read -r module; do insmod "/modules/$module"; done </modules/order
+name=
+for word in $(cat /proc/cmdline); do
+    case "$word" in lab.host=*) name="${word#lab.host=}" ;; esac
+done
+ip link set eth0 up
+udhcpc -i eth0 -n -q -t 10 -T 1 -s /bin/leased
+lockdown=$(sed 's/.*\\[\\(.*\\)\\].*/\\1/' /sys/kernel/security/lockdown)
+echo "PXETWIST-BOOTED name=$name address=$(cat /address) lockdown=$lockdown "
+poweroff -f
+"""
+
+_LEASED = """\
+#!/bin/sh
+[ "$1" = bound ] || exit 0
+ip addr add "$ip/$mask" dev "$interface"
+echo "$ip" >/address
+"""
+
+
+@attrs.frozen
+class Linux:
+    """Kernel and initramfs, as files."""
+
+    version: str
+    kernel: Path
+    initrd: Path
+
+
+def linux(cache: Path) -> Linux:
+    """Return kernel and initramfs from the cache; the first time fetch and make them (70 MB).
+
+    The package is unpacked, never installed.
+
+    :raises LabError: if there is no such package, or busybox is missing.
+    """
+    version = _newest_version()
+    recipe = hashlib.sha256((_INIT + _LEASED + repr(_MODULES)).encode()).hexdigest()[:12]
+    folder = cache / f"linux-{version}-{recipe}"
+    if not folder.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as name:
+            work = Path(name)
+            run("apt-get", "-qq", "download", f"linux-image-{version}", cwd=work)
+            run("dpkg", "-x", str(next(work.glob("*.deb"))), str(work / "package"))
+            (work / "made").mkdir()
+            made = work / "made"
+            shutil.copyfile(work / "package" / "boot" / f"vmlinuz-{version}", made / "vmlinuz")
+            _make_initrd(work / "package", version, made / "initrd.gz")
+            made.rename(folder)
+    return Linux(version, folder / "vmlinuz", folder / "initrd.gz")
+
+
+def _newest_version() -> str:
+    found = re.findall(
+        r"Depends: linux-image-(\d\S*-amd64)", run("apt-cache", "depends", "linux-image-amd64")
+    )
+    if not found:
+        raise LabError("apt knows no linux-image-amd64; run: apt-get update")
+    return str(found[0])
+
+
+def _make_initrd(package: Path, version: str, target: Path) -> None:
+    root = package.parent / "root"
+    for name in ("bin", "dev", "proc", "sys", "modules"):
+        (root / name).mkdir(parents=True)
+    if not _BUSYBOX.exists():
+        raise LabError(f"{_BUSYBOX} is missing; scripts/install-debian installs it")
+    shutil.copy(_BUSYBOX, root / "bin" / "busybox")
+    applets = "sh mount cat echo ip udhcpc insmod sed uname poweroff"
+    for applet in applets.split():
+        (root / "bin" / applet).symlink_to("busybox")
+    for path, text in ((root / "init", _INIT), (root / "bin" / "leased", _LEASED)):
+        path.write_text(text)
+        path.chmod(0o755)
+    modules = _with_dependencies(package, version)
+    for module in modules:
+        shutil.copy(module, root / "modules")
+    (root / "modules" / "order").write_text("".join(f"{m.name}\n" for m in modules))
+    names = "".join(f"{path.relative_to(root)}\n" for path in sorted(root.rglob("*")))
+    archive = package.parent / "initrd.cpio"
+    run(str(_BUSYBOX), "cpio", "-o", "-H", "newc", "-F", str(archive), cwd=root, stdin=names)
+    target.write_bytes(gzip.compress(archive.read_bytes()))
+
+
+def _with_dependencies(package: Path, version: str) -> list[Path]:
+    """Return the files of the modules in an order in which each can be loaded."""
+    run("depmod", "-b", str(package), version)
+    folder = package / "lib" / "modules" / version
+    needs = {}
+    for line in (folder / "modules.dep").read_text().splitlines():
+        path, _, others = line.partition(":")
+        needs[path] = others.split()
+    order: list[str] = []
+    for name in _MODULES:
+        path = next(path for path in needs if Path(path).stem == name)
+        # depmod names the modules that are needed first last
+        order += [each for each in [*reversed(needs[path]), path] if each not in order]
+    return [folder / path for path in order]
