@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 
 from hypothesis import given
@@ -100,7 +100,7 @@ class TftpTests(SynchronousTestCase):
     def test_garbage_raises_nothing_but_wire_error(self) -> None:
         @given(st.integers(0, 7), st.binary(max_size=80))
         def check(opcode: int, rest: bytes) -> None:
-            with suppress(WireError):
+            with contextlib.suppress(WireError):
                 decode(bytes([0, opcode]) + rest)
 
         check()
