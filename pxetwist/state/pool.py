@@ -90,11 +90,11 @@ class FreeAddresses:
                 heappop(queue)  # it was hastened
                 continue
             record = self._records.get(number)
-            held = record is not None and record.ends > now
-            due = record.ends if record is not None and held else now + HOLD
+            renewed = record is not None and record.ends > due
+            due = record.ends if record is not None and renewed else now + HOLD
             self._due[number] = due
             heapreplace(queue, (due, number))
-            if not held and IPv4Address(number) not in avoid:
+            if not renewed and IPv4Address(number) not in avoid:
                 return number
         return None
 

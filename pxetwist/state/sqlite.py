@@ -53,7 +53,7 @@ class SqliteLeases(Service):
     """A lease store whose one writer thread stores in one transaction all that waits for it."""
 
     def __init__(self, path: Path, durability: str, site: Site) -> None:
-        self._path = path
+        self.path = path
         self._durability = durability
         self._site = site
         self._table = LeaseTable()
@@ -67,12 +67,12 @@ class SqliteLeases(Service):
 
         :raises StartError: if it cannot be used, for instance because another server does.
         """
-        file = LeaseFile(self._path, self._durability)
+        file = LeaseFile(self.path, self._durability)
         try:
             self._table = LeaseTable(file.load())
         except (sqlite3.Error, ValueError) as error:
             file.close()
-            raise StartError(f"cannot read {self._path}: {error}") from error
+            raise StartError(f"cannot read {self.path}: {error}") from error
         self._queue, self._stopped = SimpleQueue(), Deferred()
         self._thread = Thread(target=self._write, args=(file,), name="leases", daemon=True)
         self._thread.start()
@@ -183,7 +183,7 @@ class SqliteLeases(Service):
         for change in reversed(batch):
             self._undo(change)
         for change in batch:
-            change.stored.errback(StateUnavailable(f"{self._path}: {error}"))
+            change.stored.errback(StateUnavailable(f"{self.path}: {error}"))
 
     def _undo(self, change: _Change) -> None:
         """Take back in memory what is not on the disk, unless more has happened since."""
