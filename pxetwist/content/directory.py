@@ -1,0 +1,170 @@
+"""Contents from a folder of files."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import attrs
+from zope.interface import implementer
+
+from pxetwist.config import fields
+from pxetwist.config.fields import option
+from pxetwist.errors import ContentDenied, ContentNotFound
+from pxetwist.interfaces import IContent, IContentStore, Site
+from pxetwist.model.boot import BootRequest
+from pxetwist.model.content import ContentInfo, ContentPath
+
+#: UEFI HTTP boot knows these three exactly (EDK2 HttpBootDxe); all others are just bytes.
+_MEDIA_TYPES = {
+    ".efi": "application/efi",
+    ".iso": "application/vnd.efi-iso",
+    ".img": "application/vnd.efi-img",
+    ".cfg": "text/plain",
+    ".ipxe": "text/plain",
+    ".txt": "text/plain",
+}
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+
+
+def _folder(value: str) -> Path:
+    path = fields.path(value)
+    if not path.is_dir():
+        raise ValueError("no such folder")
+    return path
+
+
+@attrs.frozen
+class Settings:
+    """Options of ``[content:…]`` with the plugin ``directory``."""
+
+    root: Path = option(
+        fields.Converter("a folder that exists", _folder), doc="The folder whose files are served."
+    )
+    ignore_case: bool = option(
+        fields.boolean,
+        default=True,
+        doc="Find a file under any case, if there is none of exactly that name (Windows).",
+    )
+
+
+def build(settings: Settings, site: Site) -> Directory:
+    """Make the store."""
+    return Directory(settings.root, settings.ignore_case)
+
+
+@implementer(IContentStore)
+@attrs.frozen
+class Directory:
+    """Serves the regular files below a folder; symbolic links may not lead out of it."""
+
+    root: Path
+    ignore_case: bool = True
+
+    async def open(self, path: ContentPath, request: BootRequest) -> IContent:
+        """Open a file."""
+        parts = tuple(os.fsencode(part) for part in path.parts)
+        root = self._open_root()
+        try:
+            return self._open(root, parts)
+        except ContentNotFound:
+            if not parts[-1].endswith(b".0"):
+                raise
+            # The PXE layer of some ROMs appends the number of the menu item.
+            return self._open(root, (*parts[:-1], parts[-1][:-2]))
+        finally:
+            os.close(root)
+
+    def _open_root(self) -> int:
+        try:
+            return os.open(self.root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise ContentNotFound(f"{self.root}: {error.strerror}") from error
+
+    def _open(self, root: int, parts: tuple[bytes, ...]) -> File:
+        found = self._find(root, parts)
+        try:
+            facts = os.fstat(found)
+            if not stat.S_ISREG(facts.st_mode):
+                raise ContentNotFound("no regular file")
+            if not _place(found).startswith(_place(root).rstrip(b"/") + b"/"):
+                raise ContentDenied("a symbolic link leads out of the folder")
+            # Only what was checked is opened: the same inode, by its descriptor.
+            descriptor = os.open(_link(found), os.O_RDONLY | os.O_CLOEXEC)
+        except PermissionError as error:
+            raise ContentDenied("the server may not read it") from error
+        finally:
+            os.close(found)
+        return File(descriptor, _info(facts, os.fsdecode(parts[-1])))
+
+    def _find(self, root: int, parts: tuple[bytes, ...]) -> int:
+        """Open a name for looking at it only, which touches no device and waits for no pipe."""
+        name = b"/".join(parts)
+        try:
+            return os.open(name, os.O_PATH | os.O_CLOEXEC, dir_fd=root)
+        except PermissionError as error:
+            raise ContentDenied("the server may not look there") from error
+        except OSError as error:
+            if error.errno not in _ABSENT:
+                raise
+        other = _any_case(_link(root), parts) if self.ignore_case else None
+        if other is None or other == parts:
+            raise ContentNotFound(os.fsdecode(name))
+        return self._find(root, other)
+
+
+def _any_case(folder: bytes, parts: tuple[bytes, ...]) -> tuple[bytes, ...] | None:
+    """Spell a name as it is on the disk, part by part; `None` if there is no such name."""
+    spelled: list[bytes] = []
+    for part in parts:
+        try:
+            names = os.listdir(b"/".join((folder, *spelled)))
+        except OSError:
+            return None
+        folded = part.lower()
+        alike = [part] if part in names else sorted(n for n in names if n.lower() == folded)
+        if not alike:
+            return None
+        spelled.append(alike[0])
+    return tuple(spelled)
+
+
+def _link(descriptor: int) -> bytes:
+    return b"/proc/self/fd/%d" % descriptor
+
+
+def _place(descriptor: int) -> bytes:
+    """Return where the kernel says an open file is, after all symbolic links."""
+    return os.readlink(_link(descriptor))
+
+
+def _info(facts: os.stat_result, name: str) -> ContentInfo:
+    tag = f"{facts.st_dev:x}-{facts.st_ino:x}-{facts.st_mtime_ns:x}-{facts.st_size:x}"
+    suffix = os.path.splitext(name)[1].lower()
+    media_type = _MEDIA_TYPES.get(suffix, "application/octet-stream")
+    return ContentInfo(facts.st_size, facts.st_mtime, tag, media_type)
+
+
+@implementer(IContent)
+class File:
+    """An open regular file; a file that replaces it under its name does not disturb it."""
+
+    def __init__(self, descriptor: int, info: ContentInfo) -> None:
+        self.info = info
+        self._descriptor = descriptor
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Return a part of the file."""
+        return os.pread(self._descriptor, max(min(length, self.info.size - offset), 0), offset)
+
+    def fileno(self) -> int | None:
+        """Return its descriptor."""
+        return self._descriptor
+
+    def close(self) -> None:
+        """Close the descriptor, once."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

@@ -1,0 +1,158 @@
+"""The folder of files: what it finds, and what nobody gets out of it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from pxetwist.content.directory import Settings, build
+from pxetwist.errors import ContentDenied, ContentError, ContentNotFound
+from pxetwist.interfaces import IContent, IContentStore
+from pxetwist.model.boot import BootRequest, BootStage, Protocol
+from pxetwist.model.content import ContentPath
+from pxetwist.model.identity import ClientIdentity
+from pxetwist.testing import make_site, result_of
+
+REQUEST = BootRequest(ClientIdentity(), BootStage.LOADER, Protocol.TFTP)
+
+
+class DirectoryTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = Path(folder.name) / "root"
+        (self.root / "grub").mkdir(parents=True)
+        (self.root / "grub" / "grub.cfg").write_bytes(b"menu")
+        self.outside = Path(folder.name) / "secret"
+        self.outside.write_bytes(b"secret")
+        self.store = build(Settings(root=self.root), make_site())
+
+    def open(self, name: bytes | str) -> IContent:
+        content = result_of(self.store.open(ContentPath.parse(name), REQUEST))
+        self.addCleanup(content.close)
+        return content
+
+    def text(self, name: bytes | str) -> bytes:
+        return result_of(self.open(name).read(0, 1000))
+
+    def test_interfaces(self) -> None:
+        verifyObject(IContentStore, self.store)
+        verifyObject(IContent, self.open("grub/grub.cfg"))
+
+    def test_reading(self) -> None:
+        content = self.open("grub/grub.cfg")
+        self.assertEqual(content.info.size, 4)
+        for offset, length, expected in [
+            (0, 4, b"menu"),
+            (1, 2, b"en"),
+            (3, 9, b"u"),
+            (4, 9, b""),
+        ]:
+            self.assertEqual(result_of(content.read(offset, length)), expected)
+        descriptor = content.fileno()
+        assert descriptor is not None
+        self.assertEqual(os.pread(descriptor, 10, 0), b"menu")
+        content.close()
+        content.close()
+
+    def test_names_as_clients_spell_them(self) -> None:
+        (self.root / "boot.ipxe").write_bytes(b"#!ipxe")
+        for name in ("/grub//grub.cfg", "\\grub\\grub.cfg", "./grub/./grub.cfg", "GRUB/Grub.CFG"):
+            self.assertEqual(self.text(name), b"menu")
+        self.assertEqual(self.text(b"grub/grub.cfg\xff\0"), b"menu")
+        self.assertEqual(self.text("boot.ipxe.0"), b"#!ipxe")  # the PXE layer of some ROMs
+
+    def test_the_exact_name_wins(self) -> None:
+        (self.root / "GRUB").mkdir()
+        (self.root / "GRUB" / "grub.cfg").write_bytes(b"other")
+        (self.root / "pxelinux").write_bytes(b"stem")
+        (self.root / "pxelinux.0").write_bytes(b"nbp")
+        self.assertEqual(self.text("GRUB/grub.cfg"), b"other")
+        self.assertEqual(self.text("grub/grub.cfg"), b"menu")
+        self.assertEqual(self.text("pxelinux.0"), b"nbp")
+
+    def test_case_may_matter(self) -> None:
+        self.store = build(Settings(root=self.root, ignore_case=False), make_site())
+        self.assertRaises(ContentNotFound, self.open, "GRUB/grub.cfg")
+
+    def test_what_is_not_there(self) -> None:
+        long = "a" * 300
+        for name in ("nothing", "grub", "grub/nothing", "grub/grub.cfg/x", long, "nothing.0"):
+            self.assertRaises(ContentNotFound, self.open, name)
+
+    def test_only_regular_files(self) -> None:
+        os.mkfifo(self.root / "pipe")  # opening one would wait for a writer
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(str(self.root / "socket"))
+        (self.root / "null").symlink_to("/dev/null")
+        for name in ("pipe", "socket", "null"):
+            self.assertRaises(ContentNotFound, self.open, name)
+
+    def test_symbolic_links_inside(self) -> None:
+        (self.root / "relative").symlink_to("grub/grub.cfg")
+        (self.root / "absolute").symlink_to(self.root / "grub" / "grub.cfg")
+        (self.root / "folder").symlink_to("grub")
+        (self.root / "around").symlink_to("../root/grub")
+        for name in ("relative", "absolute", "folder/grub.cfg", "around/grub.cfg"):
+            self.assertEqual(self.text(name), b"menu")
+
+    def test_symbolic_links_out(self) -> None:
+        (self.root / "relative").symlink_to("../secret")
+        (self.root / "absolute").symlink_to(self.outside)
+        (self.root / "folder").symlink_to("..")
+        (self.root / "neighbour").symlink_to(f"{self.root}er/secret")
+        Path(f"{self.root}er").mkdir()
+        Path(f"{self.root}er", "secret").write_bytes(b"secret")
+        for name in ("relative", "absolute", "folder/secret", "neighbour", "FOLDER/SECRET"):
+            self.assertRaises(ContentDenied, self.open, name)
+
+    def test_a_loop_of_links(self) -> None:
+        (self.root / "loop").symlink_to("loop")
+        self.assertRaises(ContentError, self.open, "loop")
+
+    def test_a_root_that_is_a_link_may_change(self) -> None:
+        link = self.root.parent / "current"
+        link.symlink_to("root")
+        self.store = build(Settings(root=link), make_site())
+        self.assertEqual(self.text("grub/grub.cfg"), b"menu")
+        link.unlink()
+        self.assertRaises(ContentNotFound, self.open, "grub/grub.cfg")
+
+    def test_a_replaced_file(self) -> None:
+        before = self.open("grub/grub.cfg")
+        (self.root / "new").write_bytes(b"longer than before")
+        (self.root / "new").replace(self.root / "grub" / "grub.cfg")
+        after = self.open("grub/grub.cfg")
+        self.assertEqual(result_of(before.read(0, 100)), b"menu")
+        self.assertEqual(result_of(after.read(0, 100)), b"longer than before")
+        self.assertNotEqual(before.info.tag, after.info.tag)
+
+    def test_media_types(self) -> None:
+        for name, expected in [
+            ("a.efi", "application/efi"),
+            ("A.EFI", "application/efi"),
+            ("a.iso", "application/vnd.efi-iso"),
+            ("a.img", "application/vnd.efi-img"),
+            ("a.tar", "application/octet-stream"),
+            ("a", "application/octet-stream"),
+        ]:
+            (self.root / name).write_bytes(b"")
+            self.assertEqual(self.open(name).info.media_type, expected)
+
+    def test_no_descriptor_is_left_open(self) -> None:
+        def count() -> int:
+            return len(os.listdir("/proc/self/fd"))
+
+        (self.root / "out").symlink_to("../secret")
+        before = count()
+        for name in ("grub/grub.cfg", "nothing", "grub", "out", "nothing.0", "GRUB/GRUB.CFG"):
+            try:
+                result_of(self.store.open(ContentPath.parse(name), REQUEST)).close()
+            except ContentError:
+                continue
+        self.assertEqual(count(), before)
