@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -11,7 +11,8 @@ import attrs
 
 from bootlab.network import Lan
 
-_IPV4, _ARP, _UDP = 0x0800, 0x0806, 17
+_IPV4, _ARP, _TCP, _UDP = 0x0800, 0x0806, 6, 17
+_READ_REQUEST = b"\0\1"  # TFTP's opcode
 
 
 @attrs.frozen
@@ -27,13 +28,31 @@ class Frame:
     @property
     def udp(self) -> Datagram | None:
         """The UDP datagram inside, if it is one in IPv4."""
-        if self.kind != _IPV4 or self.payload[9] != _UDP:
+        return self._inside(_UDP, lambda transport: 8)
+
+    @property
+    def tcp(self) -> Datagram | None:
+        """The TCP segment inside, if it is one in IPv4."""
+        return self._inside(_TCP, lambda transport: (transport[12] >> 4) * 4)
+
+    @property
+    def request(self) -> tuple[str, str] | None:
+        """The protocol and path that a client asks for, if this frame does that."""
+        datagram, segment = self.udp, self.tcp
+        if datagram and datagram.destination_port == 69 and datagram.payload[:2] == _READ_REQUEST:
+            return "tftp", datagram.payload[2:].partition(b"\0")[0].decode().lstrip("/")
+        if segment and segment.destination_port == 80 and segment.payload[:4] == b"GET ":
+            return "http", segment.payload.split(b" ", 2)[1].decode().lstrip("/")
+        return None
+
+    def _inside(self, protocol: int, header: Callable[[bytes], int]) -> Datagram | None:
+        if self.kind != _IPV4 or self.payload[9] != protocol:
             return None
-        header = (self.payload[0] & 15) * 4
-        ports = struct.unpack_from(">HH", self.payload, header)
-        sender, receiver = IPv4Address(self.payload[12:16]), IPv4Address(self.payload[16:20])
         end = int.from_bytes(self.payload[2:4], "big")
-        return Datagram(sender, ports[0], receiver, ports[1], self.payload[header + 8 : end])
+        transport = self.payload[(self.payload[0] & 15) * 4 : end]
+        ports = struct.unpack_from(">HH", transport)
+        sender, receiver = IPv4Address(self.payload[12:16]), IPv4Address(self.payload[16:20])
+        return Datagram(sender, ports[0], receiver, ports[1], transport[header(transport) :])
 
     def answers(self, mac: str) -> bool:
         """Whether this is IPv4 or ARP for this machine, by its address or by its DHCP."""
@@ -52,7 +71,7 @@ class Frame:
 
 @attrs.frozen
 class Datagram:
-    """One UDP datagram in IPv4."""
+    """One UDP datagram or TCP segment in IPv4."""
 
     source: IPv4Address
     source_port: int
@@ -79,6 +98,10 @@ class Capture:
     def frames(self) -> list[Frame]:
         """Return what was captured so far."""
         return list(_frames(self.file.read_bytes()))
+
+    def requests(self) -> list[tuple[str, str]]:
+        """Return what clients asked for over ``tftp`` and ``http`` so far, in order."""
+        return [each for frame in self.frames() if (each := frame.request)]
 
     def close(self) -> None:
         """End the capture."""

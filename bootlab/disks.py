@@ -46,10 +46,10 @@ def bios_disk(path: Path) -> Disk:
 def uefi_disk(folder: Path) -> Disk:
     """Fill a folder that QEMU shows as a FAT disk: shim and GRUB as Debian installs them."""
     boot, debian = folder / "EFI" / "BOOT", folder / "EFI" / "debian"
-    boot.mkdir(parents=True)
-    debian.mkdir()
-    shutil.copyfile(_SHIM, boot / "BOOTX64.EFI")
-    shutil.copyfile(_GRUB, boot / "grubx64.efi")
+    for place, name in ((boot, "BOOTX64.EFI"), (debian, "shimx64.efi")):
+        place.mkdir(parents=True)
+        shutil.copyfile(_SHIM, place / name)
+        shutil.copyfile(_GRUB, place / "grubx64.efi")
     (debian / "grub.cfg").write_text(
         f"serial --unit=0 --speed=115200\nterminal_output serial\necho {MARKER}\nsleep 60\nhalt\n"
     )

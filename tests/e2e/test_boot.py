@@ -1,0 +1,50 @@
+"""From power-on to a Linux userland, with the server as the only DHCP server."""
+
+from __future__ import annotations
+
+from bootlab.machines import Firmware
+from tests.e2e.case import BootCase
+
+
+class LinuxTests(BootCase):
+    def test_bios_pxelinux(self) -> None:
+        """SeaBIOS, iPXE ROM, pxelinux.0, kernel and initramfs: all by TFTP."""
+        self.serve()
+        self.assert_booted(self.boot("bios-pxelinux", Firmware.BIOS), "bios-pxelinux")
+        self.assertIn("lab/vmlinuz", self.asked("tftp"))
+        self.assertEqual(self.asked("http"), [])
+
+    def test_bios_ipxe(self) -> None:
+        """SeaBIOS, iPXE ROM, its script, kernel and initramfs: all by HTTP."""
+        self.serve()
+        self.assert_booted(self.boot("bios-ipxe", Firmware.BIOS), "bios-ipxe")
+        self.assertEqual(self.asked("tftp"), [])
+        self.assertEqual(self.asked("http")[1:], ["lab/vmlinuz", "lab/initrd.gz"])
+
+    def test_uefi_ipxe(self) -> None:
+        """OVMF, snponly.efi by TFTP, then iPXE's script, kernel and initramfs by HTTP."""
+        self.serve()
+        self.assert_booted(self.boot("uefi-ipxe", Firmware.UEFI), "uefi-ipxe")
+        self.assertEqual(set(self.asked("tftp")), {"loaders/snponly.efi"})
+        self.assertEqual(self.asked("http")[1:], ["lab/vmlinuz", "lab/initrd.gz"])
+
+    def test_uefi_grub(self) -> None:
+        """OVMF, shim, signed GRUB, its configuration, kernel and initramfs: all by TFTP."""
+        self.serve()
+        self.assert_booted(self.boot("uefi-grub", Firmware.UEFI), "uefi-grub")
+        self.assertIn("lab/vmlinuz", self.asked("tftp"))
+
+    def test_secure_boot(self) -> None:
+        """The same with Secure Boot enforced: the kernel that runs is locked down."""
+        self.serve()
+        machine = self.boot("secure-grub", Firmware.SECURE_BOOT)
+        self.assert_booted(machine, "secure-grub")
+        self.assertEqual(self.booted(machine)["lockdown"], "integrity")
+
+    def test_two_at_once(self) -> None:
+        """Two machines that boot at the same time get each its own arguments."""
+        self.serve()
+        bios = self.boot("bios-ipxe", Firmware.BIOS)
+        uefi = self.boot("uefi-ipxe", Firmware.UEFI)
+        self.assert_booted(bios, "bios-ipxe")
+        self.assert_booted(uefi, "uefi-ipxe")
