@@ -30,7 +30,7 @@ class FreeAddresses:
         self._ranges = _disjoint(pools)
         self._size = sum(last - first + 1 for first, last in self._ranges)
         starts = [first for first, _ in self._ranges[1:]] + [_END]
-        self._after = {last: start for (_, last), start in zip(self._ranges, starts, strict=True)}
+        self._after = {r[1]: start for r, start in zip(self._ranges, starts, strict=False)}
         self._jump: dict[int, int] = {}
         self._due: dict[int, float] = {}
         self._queue: list[tuple[float, int]] = []

@@ -1,0 +1,105 @@
+"""The table of leases where contracts do not look: shapes of pools, records of one client."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+
+import attrs
+from twisted.trial.unittest import SynchronousTestCase
+
+from pxetwist.model.identity import ClientIdentity
+from pxetwist.model.lease import Lease, LeaseState, Network, Pool
+from pxetwist.state.leases import LeaseTable
+from pxetwist.state.pool import FreeAddresses
+
+NOW = 1_700_000_000.0
+DAY = 86400.0
+FIRST = int(IPv4Address("10.0.0.0"))
+
+
+def network(size: int) -> Network:
+    pool = Pool(IPv4Address(FIRST), IPv4Address(FIRST + size - 1))
+    return Network("lab", IPv4Network("10.0.0.0/8"), (pool,))
+
+
+def client(number: int) -> ClientIdentity:
+    return ClientIdentity(mac=f"02:00:{number.to_bytes(4, 'big').hex(':')}")
+
+
+class StickyTests(SynchronousTestCase):
+    """The same client gets the same address, also from a server that has lost its leases."""
+
+    def test_same_key_same_address(self) -> None:
+        lab = network(1000)
+        given = []
+        for order in (range(20), reversed(range(20))):
+            table = LeaseTable()
+            offers = {n: table.offer(client(n), lab, None, None, (), NOW) for n in order}
+            given.append({n: lease.address for n, lease in offers.items() if lease})
+        same = [n for n in range(20) if given[0][n] == given[1][n]]
+        self.assertGreater(len(same), 15)  # but for those who meet by chance
+
+
+class PoolTests(SynchronousTestCase):
+    """The shape of pools."""
+
+    def choices(self, *pools: tuple[int, int]) -> list[int]:
+        records: dict[int, Lease] = {}
+        free = FreeAddresses(
+            tuple(Pool(IPv4Address(a), IPv4Address(b)) for a, b in pools), records
+        )
+        chosen: list[int] = []
+        while (number := free.choose(f"key {len(chosen)}", (), NOW)) is not None:
+            chosen.append(number)
+            records[number] = Lease(IPv4Address(number), "k", NOW + 60)
+        return sorted(chosen)
+
+    def test_several_pools_in_any_order(self) -> None:
+        self.assertEqual(self.choices((20, 22), (10, 12)), [10, 11, 12, 20, 21, 22])
+
+    def test_overlapping_pools(self) -> None:
+        self.assertEqual(self.choices((10, 14), (12, 16), (13, 13)), [10, 11, 12, 13, 14, 15, 16])
+
+    def test_neighbours_and_the_last_address_of_all(self) -> None:
+        top = (1 << 32) - 1
+        self.assertEqual(self.choices((5, 6), (7, 7), (top, top)), [5, 6, 7, top])
+
+    def test_no_pool(self) -> None:
+        self.assertEqual(self.choices(), [])
+
+    def test_ended_early_many_times(self) -> None:
+        """A client that comes and goes all day leaves nothing behind."""
+        lab = network(4)
+        table = LeaseTable()
+        others = [table.offer(client(n), lab, None, None, (), NOW) for n in range(3)]
+        for lease in others:
+            assert lease is not None
+            table.commit(attrs.evolve(lease, ends=NOW + 10 * DAY), NOW)
+        for turn in range(500):
+            now = NOW + turn
+            lease = table.offer(client(100 + turn), lab, None, None, (), now)
+            assert lease is not None
+            table.commit(attrs.evolve(lease, ends=now + DAY), now)
+            self.assertIsNone(table.offer(client(3), lab, None, None, (), now))
+            self.assertIsNotNone(table.release(lease.address, client(100 + turn).key, now + 0.5))
+
+
+class RecordTests(SynchronousTestCase):
+    """Records that tell of the same client."""
+
+    def test_an_older_lease_does_not_hide_the_newer_one(self) -> None:
+        lab = network(8)
+        old, new = (
+            Lease(IPv4Address(FIRST + n), client(1).key, NOW + 100 - n, "lab", "", state)
+            for n, state in ((5, LeaseState.RELEASED), (2, LeaseState.LEASED))
+        )
+        for records in ([old, new], [new, old]):
+            self.assertEqual(LeaseTable(records).held(client(1).key, lab, NOW), new)
+
+    def test_the_host_name_is_the_last_one_said(self) -> None:
+        table, lab = LeaseTable(), network(8)
+        table.offer(client(1), lab, None, None, (), NOW)
+        named = attrs.evolve(client(1), hostname="ws12")
+        lease = table.offer(named, lab, None, None, (), NOW)
+        assert lease is not None
+        self.assertEqual(table.commit(lease, NOW).hostname, "ws12")

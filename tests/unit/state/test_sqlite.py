@@ -1,0 +1,217 @@
+"""The lease file: groups, faults, other processes, other versions."""
+
+from __future__ import annotations
+
+import sqlite3
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from stat import S_IMODE
+from typing import Any, cast
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.logger import ILogObserver, LogEvent, Logger
+from twisted.trial.unittest import SynchronousTestCase
+
+from pxetwist.contracts import ThreadClock
+from pxetwist.errors import StartError, StateUnavailable
+from pxetwist.model.identity import ClientIdentity
+from pxetwist.model.lease import Lease, LeaseState, Network, Pool
+from pxetwist.state import leasefile, sqlite
+from pxetwist.testing import make_site, result_of
+
+NOW = 1_700_000_000.0
+LAB = Network(
+    "lab",
+    IPv4Network("10.0.0.0/24"),
+    (Pool(IPv4Address("10.0.0.10"), IPv4Address("10.0.0.250")),),
+)
+
+
+def client(number: int) -> ClientIdentity:
+    return ClientIdentity(mac=f"52:54:00:00:00:{number:02x}")
+
+
+class SqliteTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = ThreadClock()
+        self.folder = Path(self.mktemp()).absolute()
+        self.file = self.folder / "leases.sqlite"
+        self.logged: list[LogEvent] = []
+
+    def make(self) -> sqlite.SqliteLeases:
+        log = Logger("leases", observer=cast(ILogObserver, self.logged.append))
+        site = make_site(reactor=self.clock, state_folder=self.folder)
+        return sqlite.build(sqlite.Settings(), attrs.evolve(site, log=log))
+
+    def start(self) -> sqlite.SqliteLeases:
+        store = self.make()
+        store.startService()
+        self.addCleanup(self.stop, store)
+        return store
+
+    def stop(self, store: sqlite.SqliteLeases) -> None:
+        stopped = store.stopService()
+        if stopped is not None:
+            self.clock.run_until(lambda: stopped.called)
+
+    def committing(self, store: sqlite.SqliteLeases, number: int) -> Deferred[Lease]:
+        """Begin to commit a lease of one client."""
+        offer = result_of(store.offer(client(number), LAB, None, None, (), NOW))
+        assert offer is not None
+        lease = attrs.evolve(offer, ends=NOW + 3600)
+        return Deferred.fromCoroutine(store.commit(lease, NOW))
+
+    def wait(self, *deferreds: Deferred[Any]) -> None:
+        self.clock.run_until(lambda: all(deferred.called for deferred in deferreds))
+
+    def rows(self) -> int:
+        database = sqlite3.connect(self.file)
+        [(count,)] = database.execute("select count(*) from lease")
+        database.close()
+        assert isinstance(count, int)
+        return count
+
+
+class WritingTests(SqliteTestCase):
+    def test_no_answer_before_the_disk(self) -> None:
+        """The commit is not done when it is called, and on the disk when it is done."""
+        committing = self.committing(self.start(), 1)
+        self.assertNoResult(committing)
+        self.wait(committing)
+        self.assertEqual(self.successResultOf(committing).state, LeaseState.LEASED)
+        self.assertEqual(self.rows(), 1)
+
+    def test_commits_that_wait_share_one_transaction(self) -> None:
+        store = self.start()
+        groups: list[int] = []
+        original = leasefile.LeaseFile.store
+
+        def counting(file: leasefile.LeaseFile, records: list[Lease]) -> None:
+            stored = list(records)
+            groups.append(len(stored))
+            original(file, stored)
+
+        other = sqlite3.connect(self.file, isolation_level=None)
+        self.patch(leasefile.LeaseFile, "store", counting)
+        other.execute("begin immediate")  # the first transaction must wait for this one
+        commits = [self.committing(store, 0)]
+        while not groups:  # the writer has taken it
+            pass
+        commits += [self.committing(store, number) for number in range(1, 100)]
+        other.execute("commit")
+        other.close()
+        self.wait(*commits)
+        self.assertEqual(groups, [1, 99])
+        self.assertEqual(self.rows(), 100)
+
+    def test_stop_stores_what_waits(self) -> None:
+        store = self.start()
+        commits = [self.committing(store, number) for number in range(50)]
+        self.stop(store)
+        for commit in commits:
+            self.successResultOf(commit)
+        self.assertEqual(self.rows(), 50)
+
+    def test_not_started_or_stopped(self) -> None:
+        store = self.make()
+        self.failureResultOf(self.committing(store, 1), StateUnavailable)
+        store = self.start()
+        self.stop(store)
+        self.failureResultOf(self.committing(store, 1), StateUnavailable)
+        self.assertIsNone(result_of(store.holder(IPv4Address("10.0.0.10"), NOW + 61)))
+
+    def test_a_locked_database(self) -> None:
+        """Nothing is acknowledged or kept in memory; one line in the log; later it goes on."""
+        self.patch(leasefile, "BUSY", 0.01)
+        store = self.start()
+        kept = self.committing(store, 1)
+        self.wait(kept)
+        before = self.successResultOf(kept)
+        other = sqlite3.connect(self.file, isolation_level=None)
+        other.execute("begin immediate")
+        for _ in range(2):
+            renewal = Deferred.fromCoroutine(
+                store.commit(attrs.evolve(before, ends=NOW + 9000), NOW)
+            )
+            fresh = self.committing(store, 2)
+            release = Deferred.fromCoroutine(store.release(before.address, client(1), NOW))
+            self.wait(renewal, fresh, release)
+            for failed in (renewal, fresh, release):
+                self.failureResultOf(failed, StateUnavailable)
+            self.assertEqual(result_of(store.holder(before.address, NOW)), before)
+            held = result_of(store.held(client(2), LAB, NOW))
+            assert held is not None
+            self.assertEqual(held.state, LeaseState.OFFERED)
+        self.assertEqual([e["log_level"].name for e in self.logged], ["error"])
+        other.execute("rollback")
+        other.close()
+        again = self.committing(store, 2)
+        self.wait(again)
+        self.successResultOf(again)
+        self.assertEqual([e["log_level"].name for e in self.logged], ["error", "info"])
+
+    def test_nobody_waits_any_more(self) -> None:
+        """An answer given up at its deadline is stored all the same."""
+        store = self.start()
+        given_up, kept = self.committing(store, 1), self.committing(store, 2)
+        given_up.cancel()
+        self.wait(kept)
+        self.failureResultOf(given_up)
+        self.assertEqual(self.rows(), 2)
+
+
+class StartTests(SqliteTestCase):
+    def test_the_file_is_ours_alone(self) -> None:
+        store = self.start()
+        commit = self.committing(store, 1)
+        self.wait(commit)
+        modes = {path.name: S_IMODE(path.stat().st_mode) for path in self.folder.iterdir()}
+        self.assertIn("leases.sqlite-wal", modes)
+        self.assertEqual(set(modes.values()), {0o600}, modes)
+        self.assertEqual(S_IMODE(self.folder.stat().st_mode), 0o700)
+
+    def test_a_second_server(self) -> None:
+        first = self.start()
+        second = self.make()
+        error = self.assertRaises(StartError, second.startService)
+        self.assertIn("in use by another pxetwist", str(error))
+        self.stop(first)
+        self.start()
+
+    def test_no_database(self) -> None:
+        self.folder.mkdir()
+        self.file.write_text("No database, but long enough to be taken for one.\n" * 99)
+        error = self.assertRaises(StartError, self.make().startService)
+        self.assertIn(str(self.file), str(error))
+        self.file.unlink()
+        self.start()  # a failed start leaves no lock behind
+
+    def test_a_folder_that_cannot_be_made(self) -> None:
+        self.folder.write_text("a file")
+        self.assertRaises(StartError, self.make().startService)
+
+    def test_a_newer_version(self) -> None:
+        self.stop(self.start())
+        database = sqlite3.connect(self.file)
+        database.execute("pragma user_version = 99")
+        database.close()
+        error = self.assertRaises(StartError, self.make().startService)
+        self.assertIn("newer pxetwist", str(error))
+
+    def test_an_older_version_is_upgraded(self) -> None:
+        store = self.start()
+        commit = self.committing(store, 1)
+        self.wait(commit)
+        self.stop(store)
+        added = "alter table lease add column note text"
+        self.patch(leasefile, "UPGRADES", (*leasefile.UPGRADES, added))
+        self.patch(
+            leasefile, "_UPSERT", "insert or replace into lease values (?, ?, ?, ?, ?, ?, null)"
+        )
+        store = self.start()
+        self.assertEqual(list(store.leases()), [self.successResultOf(commit)])
+        self.wait(self.committing(store, 2))
+        database = sqlite3.connect(self.file)
+        self.assertEqual(list(database.execute("pragma user_version")), [(2,)])
+        database.close()
