@@ -60,6 +60,13 @@ class IBootPolicy(Interface):
         """
 
 
+class IExplains(Interface):
+    """May be provided by a policy as well: says how it decides."""
+
+    def explain(request: BootRequest) -> Sequence[str]:
+        """Return one line for each thing that it tried for this request, whose machine is set."""
+
+
 class ILeaseStore(Interface):
     """Keeps who holds which address. Times are seconds since the epoch."""
 

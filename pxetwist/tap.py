@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 from types import TracebackType
+from typing import Any, TypeVar
 
 from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python import usage
+from twisted.python.failure import Failure
 
 from pxetwist.config.advice import advice
 from pxetwist.config.assemble import Assembly, assemble
 from pxetwist.config.load import load
 from pxetwist.errors import ConfigErrors, StartError
 
-_log = Logger()
+T = TypeVar("T")
+
+_log = Logger(namespace="pxetwist")
 
 
 class Options(usage.Options):
@@ -42,16 +48,33 @@ def assembled(file: Path) -> Assembly:
     return assemble(load(file), reactor)
 
 
+def completed(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end, turning the real reactor only if it has to wait."""
+    from twisted.internet import reactor  # noqa: TID251, PLC0415  as above
+
+    results: list[T | Failure] = []
+    waiting = Deferred.fromCoroutine(work).addBoth(results.append)
+    if not waiting.called:
+        waiting.addBoth(lambda _: reactor.stop())
+        reactor.run()
+    [result] = results
+    if isinstance(result, Failure):
+        result.raiseException()
+    return result
+
+
 def makeService(options: Options) -> MultiService:
     """Return the server, stopped; mistakes in the INI end the process with all their lines."""
     try:
         assembly = assembled(Path(options["config"]))
     except ConfigErrors as errors:
         raise SystemExit(str(errors)) from None
-    for line in advice(assembly.configuration):
-        _log.warn("{line}", line=line)
+    lines = advice(assembly.configuration)
     if options["check"]:
+        print(*(f"warning: {line}\n" for line in lines), sep="", end="")
         raise SystemExit(0)
+    for line in lines:
+        _log.warn("{line}", line=line)
     sys.excepthook = _except_hook
     return assembly.root
 
@@ -61,6 +84,6 @@ def _except_hook(
 ) -> None:
     """Print a failed start in one line: it is no bug of ours."""
     if isinstance(error, StartError):
-        print(f"pxetwist: {error}", file=sys.stderr)
+        print(f"pxetwist: {error}", file=sys.__stderr__)  # twistd's own one is the log
     else:
         sys.__excepthook__(kind, error, trace)

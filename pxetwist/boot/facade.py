@@ -24,6 +24,7 @@ from pxetwist.interfaces import (
     IBootPolicy,
     IContent,
     IContentStore,
+    IExplains,
     IHostDirectory,
     IReservations,
 )
@@ -86,12 +87,21 @@ class BootFacade:
         self.resolver = BootResolver(self._reactor, hosts, policies)
         self.leases: Any = leases  # ILeaseStore; `None` only before the plugins are there
         self._hosts = hosts
+        self._policies = policies
         self._content = content
         self._observers = observers
 
     def reload(self) -> None:
         """Decide every machine anew: directories were read again."""
         self.sightings.forget_plans()
+
+    def now(self) -> float:
+        """Return the time by which it judges, in seconds since the epoch."""
+        return self._reactor.seconds()
+
+    def policies_that_explain(self) -> Sequence[IExplains]:
+        """Return the policies that can say how they decide."""
+        return [policy for _, policy in self._policies if IExplains.providedBy(policy)]
 
     # Who is it?
 

@@ -18,6 +18,8 @@ from pxetwist.errors import PxeError
 #: Every command and what it does.
 COMMANDS = {
     "check": "Look for mistakes in an INI, and for what will not boot.",
+    "explain": "Say what a machine would get, step by step, and why.",
+    "loaders": "Show the boot loaders, and put them where they are served from.",
     "plugins": "List the plugins, or the options of one.",
 }
 

@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from pxetwist.config.fields import Line, lines, option
 from pxetwist.errors import ConfigError, ConfigErrors, PolicyError
-from pxetwist.interfaces import IBootPolicy, Site
+from pxetwist.interfaces import IBootPolicy, IExplains, Site
 from pxetwist.model.boot import BootPlan, BootRequest
 from pxetwist.model.profile import BootProfile
 from pxetwist.policies import planned, suggestion
@@ -71,7 +71,7 @@ class Rule:
         return not self.outcome.startswith("@") and set(_meaning(self)) <= set(_meaning(other))
 
 
-@implementer(IBootPolicy)
+@implementer(IBootPolicy, IExplains)
 @attrs.frozen
 class RulesPolicy:
     """Decides by the first rule that matches."""

@@ -1,0 +1,225 @@
+"""One boot in words: the messages a machine would send, and what each would be answered."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+import attrs
+
+from pxetwist.config.assemble import Assembly
+from pxetwist.errors import ContentDenied, ContentNotFound, PxeError
+from pxetwist.exchange import dhcp4
+from pxetwist.exchange.dhcp4 import Silence
+from pxetwist.exchange.dhcp4_replies import encode_reply
+from pxetwist.model.boot import (
+    BootPlan,
+    BootRequest,
+    BootStage,
+    Endpoints,
+    Files,
+    Menu,
+    Protocol,
+    Resolution,
+)
+from pxetwist.model.content import ContentPath
+from pxetwist.model.identity import ClientIdentity, Firmware
+from pxetwist.services.addressing import AddressServer, Answer, Incoming
+from pxetwist.services.proxydhcp import ProxyServer
+from pxetwist.wire.dhcp4 import Dhcp4Message, decode
+from pxetwist.wire.iana import Dhcp4Op, Dhcp4Type
+from pxetwist.wire.options import OptionCode, describe
+
+#: What EDK2 asks for, as its captures show (option 55).
+_EDK2_ASKS = bytes.fromhex("0102030405060c0d0f111216171c28292a2b3233363a3b3c42436180818283848586")
+_TEXTS = {
+    "script": "boot.ipxe",
+    "ipxe": "boot.ipxe",
+    "grub": "grub/grub.cfg",
+    "pxelinux": "pxelinux.cfg/default",
+}
+
+
+class Explanation:
+    """Collects `lines`; asks the same objects that answer on the wire."""
+
+    def __init__(self, assembly: Assembly, server: IPv4Address) -> None:
+        configuration = assembly.configuration
+        self.boot = assembly.boot
+        self.server = server
+        self.lines: list[str] = []
+        names = {each.factory.name for each in configuration.of_kind("service")}
+        self._servers = {
+            name: made
+            for name, made in (
+                ("dhcp", AddressServer(self.boot, configuration.networks, self.boot.http_port)),
+                ("proxydhcp", ProxyServer(self.boot, self.boot.http_port)),
+            )
+            if name in names
+        }
+
+    def say(self, text: str, depth: int = 0) -> None:
+        """Add one or more lines."""
+        self.lines += ["  " * depth + line if line else "" for line in text.split("\n")]
+
+    async def walk(self, identity: ClientIdentity, first: BootStage, only: bool) -> None:
+        """Follow a machine from `first` on, as far as its loaders lead."""
+        if first is BootStage.LOADER:
+            identity = attrs.evolve(identity, firmware=Firmware.IPXE)
+        elif first is BootStage.KERNEL:
+            identity = attrs.evolve(identity, firmware=Firmware.SYSTEM)
+        answer = await self._ask(identity)
+        if answer is None or only:
+            return
+        if answer.boot_file is None:
+            self.say("no boot file: the machine starts nothing from the network")
+            return
+        if answer.boot_file.family == "ipxe":
+            self.say("")
+            answer = await self._ask(attrs.evolve(identity, firmware=Firmware.IPXE))
+        if answer is not None and answer.boot_file is not None:
+            await self._explain_loader(answer)
+
+    async def _ask(self, identity: ClientIdentity) -> Answer | None:
+        """Let a machine ask each DHCP service; return the last answer."""
+        what = identity.architecture.short if identity.architecture is not None else "?"
+        self.say(f"{identity.firmware.value} ({what}) of {identity} asks: DHCP DISCOVER")
+        found = None
+        for name, server in self._servers.items():
+            incoming = Incoming(request_of(identity), self.server, self.boot.now())
+            found = await self.explain_message(name, server, incoming) or found
+        if not self._servers:
+            self.say("services names neither dhcp nor proxydhcp: nobody answers", 1)
+        return found
+
+    async def explain_incoming(self, incoming: Incoming) -> None:
+        """Explain one message of a capture, for each service that would see it."""
+        for name, server in self._servers.items():
+            if incoming.port == dhcp4.SERVER_PORT or name == "proxydhcp":
+                await self.explain_message(name, server, incoming)
+
+    async def explain_message(
+        self, name: str, server: AddressServer | ProxyServer, incoming: Incoming
+    ) -> Answer | None:
+        """Explain what one service answers to one message."""
+        try:
+            answer = await server.answer(incoming)
+        except PxeError as error:
+            answer = Silence(str(error))
+        if isinstance(answer, Silence):
+            await self._explain_silence(name, incoming, answer)
+            return None
+        self._explain_steps(answer.resolution)
+        reply = decode(encode_reply(incoming.message, answer.reply))
+        to = answer.destination
+        where = f"{to.address}:{to.port}" + (" by MAC" if to.hardware else "")
+        kind = reply.message_type.name if reply.message_type else "BOOTP reply"
+        self.say(f"{name} answers {kind} to {where}", 1)
+        self._explain_reply(reply)
+        if answer.boot_file:
+            self.say(f"boot file {answer.boot_file.name}: {answer.boot_file.reason}", 1)
+        return answer
+
+    async def _explain_silence(self, name: str, incoming: Incoming, silence: Silence) -> None:
+        identity = dhcp4.identify(incoming.message)
+        if silence.refused or not isinstance(dhcp4.classify(incoming.message), Silence):
+            request = BootRequest(identity, dhcp4.stage_of(identity), Protocol.DHCP)
+            self._explain_steps(await self.boot.resolve(request))
+        self.say(f"{name} stays silent: {silence.reason}", 1)
+
+    def _explain_steps(self, resolution: Resolution) -> None:
+        for step in resolution.steps:
+            self.say(f"{step.who}: {step.answer}", 1)
+        for policy in self.boot.policies_that_explain():
+            for line in policy.explain(resolution.request):
+                self.say(line, 2)
+
+    def _explain_reply(self, reply: Dhcp4Message) -> None:
+        for field in ("yiaddr", "siaddr"):
+            value = getattr(reply, field)
+            if int(value):
+                self.say(f"{field} {value}", 2)
+        if reply.file:
+            self.say(f"file {reply.file.decode('latin-1')}", 2)
+        for code, raw in reply.options.items():
+            self.say(describe(code, raw, pxe=OptionCode.VENDOR_CLASS in reply.options), 2)
+
+    async def _explain_loader(self, answer: Answer) -> None:
+        """Show what the loader reads, and what it starts."""
+        assert answer.boot_file is not None
+        family = answer.boot_file.family
+        plan = answer.resolution.plan
+        if family in _TEXTS:
+            path = ContentPath.parse(_TEXTS[family])
+            loader = "iPXE" if family in ("script", "ipxe") else family
+            self.say(f"\n{loader} asks for its text ({path.name})")
+            await self.explain_content(path, answer.resolution.request, whole=True)
+        if plan is not None:
+            self._explain_plan(plan)
+
+    async def explain_content(self, path: ContentPath, request: BootRequest, whole: bool) -> None:
+        """Say whether a path is served to this request; print it if `whole`."""
+        try:
+            content = await self.boot.open(path, request)
+        except (ContentNotFound, ContentDenied) as error:
+            self.say(f"not found: {error}", 1)
+            return
+        except PxeError as error:
+            self.say(f"failed: {error}", 1)
+            return
+        try:
+            if whole:
+                text = await content.read(0, content.info.size)
+                self.say(text.decode().rstrip(), 1)
+            else:
+                self.say(f"sent: {content.info.size} bytes, {content.info.media_type}", 1)
+        finally:
+            content.close()
+
+    def _explain_plan(self, plan: BootPlan) -> None:
+        self.say(f"\nprofile {plan.profile}, by policy {plan.policy}: {plan.reason}")
+        entries = plan.boot.entries if isinstance(plan.boot, Menu) else ()
+        for name, boot in [("", plan.boot), *((entry.name, entry.boot) for entry in entries)]:
+            if isinstance(boot, Files):
+                if name:
+                    self.say(f"entry {name}", 1)
+                self.say(f"kernel {boot.kernel}", 1)
+                for initrd in boot.initrds:
+                    self.say(f"initrd {initrd}", 1)
+                self.say(f"arguments, as in the profile: {boot.arguments}", 1)
+
+    async def request_from(self, peer: str, protocol: Protocol, path: ContentPath) -> BootRequest:
+        """Resolve a request for content from an address."""
+        identity, boot_id = await self.boot.identify(peer, self.boot.now())
+        endpoints = Endpoints(str(self.server), self.boot.http_port)
+        request = BootRequest(
+            identity, BootStage.LOADER, protocol, path, endpoints, boot_id=boot_id
+        )
+        return (await self.boot.resolve(request)).request
+
+
+def request_of(identity: ClientIdentity) -> Dhcp4Message:
+    """Make the DISCOVER that such a firmware sends."""
+    options: dict[int, bytes] = {OptionCode.MESSAGE_TYPE: bytes([Dhcp4Type.DISCOVER])}
+    if identity.uuid is not None:
+        options[OptionCode.CLIENT_MACHINE_ID] = b"\0" + identity.uuid.bytes_le
+    if identity.firmware is not Firmware.SYSTEM:
+        number = int(identity.architecture or 0)
+        word = "HTTPClient" if identity.firmware is Firmware.UEFI_HTTP else "PXEClient"
+        options |= {
+            OptionCode.PARAMETER_REQUEST_LIST: _EDK2_ASKS,
+            OptionCode.MAX_MESSAGE_SIZE: (1472).to_bytes(2, "big"),
+            OptionCode.VENDOR_CLASS: f"{word}:Arch:{number:05}:UNDI:003000".encode(),
+            OptionCode.CLIENT_ARCHITECTURE: number.to_bytes(2, "big"),
+        }
+    if identity.firmware is Firmware.IPXE:
+        options[OptionCode.USER_CLASS] = b"iPXE"
+    return Dhcp4Message(
+        op=Dhcp4Op.REQUEST,
+        htype=1,
+        hlen=6,
+        xid=1,
+        flags=0x8000,
+        chaddr=bytes.fromhex(identity.mac.replace(":", "")).ljust(16, b"\0"),
+        options=options,
+        is_dhcp=True,
+    )
