@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 from pxetwist.config.load import Configuration
 from pxetwist.model.profile import BootProfile, ProfileKind
@@ -50,17 +49,13 @@ def grub_with_proxydhcp(configuration: Configuration) -> Iterator[str]:
 
 
 def content_missing(configuration: Configuration) -> Iterator[str]:
-    """Folders of content, and the files in them that profiles and loaders name."""
+    """Files that profiles and loaders name, and no folder has."""
     stores = configuration.of_kind("content")
-    folders: list[Path] = []
-    for each in (store for store in stores if store.factory.name == "directory"):
-        folders.append(each.settings.folder)
-        if not each.settings.folder.is_dir():
-            yield f"[{each.title}] there is no folder {each.settings.folder}"
+    folders = [each.settings.root for each in stores if each.factory.name == "directory"]
     if not folders or {store.factory.name for store in stores} - {"directory", "rendered"}:
         return  # the file may come from a store that we cannot look into
     for owner, file in _files(configuration):
-        if "://" not in file and not _there(file, folders):
+        if "://" not in file and not any((root / file.lstrip("/")).exists() for root in folders):
             yield f"{owner} names {file}, which no content folder has"
 
 
@@ -77,10 +72,6 @@ def _files_of(profile: BootProfile) -> Iterator[str]:
     for initrds in profile.initrds.values():
         yield from initrds.split()
     yield from profile.nbp.values()
-
-
-def _there(file: str, folders: Iterable[Path]) -> bool:
-    return any((folder / file.lstrip("/")).exists() for folder in folders)
 
 
 #: Every look at a configuration; a generator of sentences.

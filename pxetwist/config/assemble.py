@@ -54,9 +54,9 @@ def assemble(configuration: Configuration, reactor: Any) -> Assembly:
         try:
             built.append((instance, _build(instance, site)))
         except ConfigError as error:
-            errors.append(error)
+            errors.append(_titled(error, instance))
         except ConfigErrors as several:
-            errors += several.errors
+            errors += [_titled(error, instance) for error in several.errors]
     if errors:
         raise ConfigErrors(errors)
     assembly = Assembly(configuration, Server(reactor), boot, tuple(built))
@@ -106,6 +106,12 @@ def _build(instance: Instance, site: Site) -> object:
     except Invalid as problem:
         raise error(f"plugin {instance.factory.name!r}: {problem}") from problem
     return thing
+
+
+def _titled(error: ConfigError, instance: Instance) -> ConfigError:
+    """Let each message begin with its section."""
+    title = f"[{instance.title}] "
+    return ConfigError(error.location, title + error.message.removeprefix(title))
 
 
 def _join(assembly: Assembly) -> None:

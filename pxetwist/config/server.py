@@ -8,11 +8,23 @@ from types import FrameType
 from typing import Any
 
 from twisted.application.service import IService, MultiService, Service
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 
 from pxetwist.errors import Location, PxeError, StartError
+from pxetwist.interfaces import IBootService
+
+_log = Logger(namespace="pxetwist")
+
+
+def spelled(address: IAddress) -> str:
+    """Return an address as people write it: ``udp 10.0.0.1:69``."""
+    if isinstance(address, IPv4Address):
+        return f"{address.type.lower()} {address.host or '*'}:{address.port}"
+    return str(address)
 
 
 class Server(MultiService):
@@ -21,18 +33,17 @@ class Server(MultiService):
     `reloads` are called, one after the other, when the process gets SIGHUP.
     """
 
-    log = Logger()
-
     def __init__(self, reactor: Any) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted has types in part
         self._reactor = reactor
-        self._places: dict[IService, str] = {}
+        self._titles: dict[IService, str] = {}
+        self._places: dict[IService, Location] = {}
         self._former: Any = None
         self.reloads: Sequence[tuple[str, Callable[[], None]]] = ()
 
     def add(self, child: IService, title: str, location: Location) -> None:
         """Add an instance, with the section that it comes from."""
-        self._places[child] = f"{location}: [{title}]"
+        self._titles[child], self._places[child] = f"[{title}]", location
         child.setServiceParent(self)  # type: ignore[no-untyped-call]  # Twisted has types in part
 
     def privilegedStartService(self) -> None:
@@ -52,13 +63,17 @@ class Server(MultiService):
         for child in self:
             self._attempt(child, child.startService)
         self._former = signal.signal(signal.SIGHUP, self._hang_up)
+        for child in self:
+            if IBootService.providedBy(child):
+                where = ", ".join(map(spelled, child.listening())) or "nothing"
+                _log.info("{name} listens on {where}", name=self._titles[child], where=where)
 
     def _attempt(self, child: IService, start: Callable[[], object]) -> None:
         try:
             start()
         except (PxeError, CannotListenError, OSError) as error:
-            message = f"{self._places[child]} {error}"
-            self.log.critical("{message}", message=message)
+            message = f"{self._places[child]}: {self._titles[child]} {error}"
+            _log.critical("{message}", message=message)
             raise StartError(message) from error
 
     def stopService(self) -> Deferred[None]:
@@ -74,16 +89,16 @@ class Server(MultiService):
             try:
                 await maybeDeferred(child.stopService)
             except Exception:
-                self.log.failure("stopping {place}", place=self._places[child])
+                _log.failure("stopping {name}", name=self._titles[child])
 
     def _hang_up(self, number: int, frame: FrameType | None) -> None:
         self._reactor.callFromThread(self.reload)
 
     def reload(self) -> None:
         """Let every instance that can read its data again."""
-        self.log.info("reading data again")
+        _log.info("reading data again")
         for title, reload in self.reloads:
             try:
                 reload()
             except Exception:
-                self.log.failure("[{title}] reload", title=title)
+                _log.failure("[{title}] reload", title=title)

@@ -1,0 +1,130 @@
+"""The real ``twistd pxe``, on the loopback interface."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest import TestCase
+
+TWISTD = Path(sys.executable).parent / "twistd"
+#: Far more than a start takes, in seconds.
+PATIENCE = 60
+
+INI = """
+[pxe]
+services = tftp
+policies = fixed
+content = files, rendered
+state = memory
+[policy:fixed]
+profile = disk
+[profile:disk]
+kind = nbp
+nbp = boot.efi
+[content:files]
+plugin = directory
+root = files
+[service:tftp]
+addresses = 127.0.0.1
+port = {port}
+"""
+
+
+class Twistd(TestCase):
+    def setUp(self) -> None:
+        temporary = TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = Path(temporary.name)
+        (self.folder / "files").mkdir()
+
+    def write(self, port: int) -> None:
+        (self.folder / "pxe.ini").write_text(INI.format(port=port).lstrip())
+
+    def occupied(self) -> int:
+        """Take a port of the loopback interface for the length of the test."""
+        taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(taken.close)
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+    def twistd(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [str(TWISTD), *arguments]
+        return subprocess.run(
+            command, cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE
+        )
+
+    def test_a_port_in_use_is_one_line(self) -> None:
+        port = self.occupied()
+        self.write(port)
+        ended = self.twistd("--nodaemon", "pxe", "--config", "pxe.ini")
+        self.assertEqual(ended.returncode, 1)
+        lines = ended.stderr.splitlines()
+        self.assertEqual(len(lines), 1, ended.stderr)
+        self.assertRegex(lines[0], rf"^pxetwist: pxe.ini:14: \[service:tftp\] .*\b{port}\b")
+        self.assertNotIn("Traceback", ended.stdout)
+        self.assertFalse((self.folder / "twistd.pid").exists())
+
+    def test_a_port_in_use_as_a_daemon(self) -> None:
+        self.write(self.occupied())
+        ended = self.twistd("pxe", "--config", "pxe.ini")
+        self.assertEqual(ended.returncode, 1)
+        self.assertIn("pxe.ini:14: [service:tftp] ", ended.stderr)
+        log = (self.folder / "twistd.log").read_text()
+        self.assertIn("pxe.ini:14: [service:tftp] ", log)
+        self.assertNotIn("Traceback", log + ended.stderr)
+        self.assertFalse((self.folder / "twistd.pid").exists())
+
+    def test_mistakes_are_all_shown(self) -> None:
+        (self.folder / "pxe.ini").write_text("[pxe]\nservices = tftpp\nzonk = 1\n")
+        for check in ((), ("--check",)):
+            ended = self.twistd("--nodaemon", "pxe", "--config", "pxe.ini", *check)
+            self.assertEqual(ended.returncode, 1)
+            lines = ended.stderr.splitlines()
+            self.assertEqual(len(lines), 1, ended.stderr)
+            self.assertTrue(lines[0].startswith("pxe.ini:3: [pxe] unknown option 'zonk'"))
+        (self.folder / "pxe.ini").write_text("[pxe]\nservices = tftpp\nstate = sqlit\n")
+        ended = self.twistd("--nodaemon", "pxe", "--config", "pxe.ini")
+        self.assertEqual(
+            (ended.returncode, ended.stderr),
+            (
+                1,
+                "pxe.ini:2: services names 'tftpp'; did you mean 'tftp'?\n"
+                "pxe.ini:3: state names 'sqlit'; did you mean 'sqlite'?\n",
+            ),
+        )
+
+    def test_without_config(self) -> None:
+        ended = self.twistd("--nodaemon", "pxe")
+        self.assertEqual(ended.returncode, 1)
+        self.assertIn("--config FILE is missing", ended.stdout)
+
+    def test_check(self) -> None:
+        self.write(self.occupied())  # nothing is opened
+        ended = self.twistd("--nodaemon", "pxe", "--config", "pxe.ini", "--check")
+        warning = "warning: profile 'disk' names boot.efi, which no content folder has\n"
+        self.assertEqual((ended.returncode, ended.stdout, ended.stderr), (0, warning, ""))
+
+    def test_start_reload_stop(self) -> None:
+        self.write(0)
+        command = [str(TWISTD), "--nodaemon", "--pidfile=", "pxe", "--config", "pxe.ini"]
+        with subprocess.Popen(
+            command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            self.addCleanup(process.kill)
+            assert process.stdout is not None
+            seen: list[str] = []
+            for line in process.stdout:
+                seen.append(line)
+                if "[service:tftp] listens on udp 127.0.0.1:" in line:
+                    process.send_signal(signal.SIGHUP)
+                elif "reading data again" in line:
+                    process.send_signal(signal.SIGTERM)
+        log = "".join(seen)
+        self.assertIn("reading data again", log)
+        self.assertIn("Server Shut Down.", log)
+        self.assertNotIn("Traceback", log)
