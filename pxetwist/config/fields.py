@@ -123,7 +123,8 @@ def expects(convert: Callable[[str], Any]) -> str:
     known = getattr(convert, "expects", None)
     if isinstance(known, str):
         return known
-    return str(convert.__doc__ or getattr(convert, "__name__", "a value")).splitlines()[0]
+    sentence = str(convert.__doc__ or getattr(convert, "__name__", "a value")).splitlines()[0]
+    return sentence.removeprefix("Expect ").rstrip(".")
 
 
 def integer(minimum: int | None = None, maximum: int | None = None) -> Converter[int]:

@@ -166,11 +166,11 @@ class Options(SynchronousTestCase):
 
     def test_expects(self) -> None:
         def uri(text: str) -> str:
-            """A URI.
+            """Expect a URI.
 
             More.
             """
             return text
 
-        self.assertEqual(fields.expects(uri), "A URI.")
+        self.assertEqual(fields.expects(uri), "a URI")
         self.assertEqual(fields.expects(fields.boolean), "yes or no")

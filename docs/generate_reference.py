@@ -1,0 +1,121 @@
+"""Writes the reference of the INI, one page per section and plugin, from the settings classes.
+
+``conf.py`` calls :func:`write`; by hand: ``python docs/generate_reference.py FOLDER``.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import attrs
+
+from pxetwist.cli.plugins import default_of
+from pxetwist.config.bind import options_of
+from pxetwist.config.fields import Keyed, expects
+from pxetwist.config.profiles import ProfileSettings
+from pxetwist.config.sections import LoaderSettings, PxeSettings, SubnetSettings
+from pxetwist.errors import ConfigError, ConfigErrors
+from pxetwist.plugins import Provided, discover
+
+#: The sections that are no plugins: page, title in the INI, settings, what they are.
+SECTIONS = (
+    ("pxe", "[pxe]", PxeSettings, "What the server is made of."),
+    ("subnet", "[subnet:NAME]", SubnetSettings, "One IP network, and what its clients are told."),
+    ("profile", "[profile:NAME]", ProfileSettings, "One thing that a machine may boot."),
+    ("loader", "[loader:NAME]", LoaderSettings, "A boot loader of your own."),
+)
+#: Where plugins are named.
+LISTED_IN = {
+    "hosts": "hosts",
+    "policy": "policies",
+    "state": "state",
+    "content": "content",
+    "observer": "observers",
+    "service": "services",
+}
+#: The source by which our own plugins are told from others.
+OURS = "twisted.plugins.pxetwist_dropin"
+
+
+def write(folder: Path) -> None:
+    """Write all pages and an index of them into a folder; what stood there before is removed.
+
+    :raises ConfigErrors: if two plugins have the same name.
+    """
+    errors: list[ConfigError] = []
+    catalogue = discover(errors)
+    if errors:
+        raise ConfigErrors(errors)
+    ours = [p for _, p in sorted(catalogue.provided.items()) if p.source == OURS]
+    folder.mkdir(parents=True, exist_ok=True)
+    for page in folder.glob("*.rst"):
+        page.unlink()
+    for name, title, settings, summary in SECTIONS:
+        _save(folder, name, _page(title, summary, settings, [title]))
+    for plugin in ours:
+        _save(folder, f"{plugin.kind}-{plugin.name}", _plugin_page(plugin))
+    _save(folder, "index", _index(ours))
+
+
+def _save(folder: Path, name: str, lines: Iterable[str]) -> None:
+    (folder / f"{name}.rst").write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _heading(text: str) -> list[str]:
+    return [text, "=" * len(text), ""]
+
+
+def _plugin_page(plugin: Provided) -> Iterator[str]:
+    factory = plugin.load()
+    name = f"{plugin.kind}:{plugin.name}"
+    summary = f"{factory.summary} Named by ``{LISTED_IN[plugin.kind]}`` of ``[pxe]``."
+    example = [f"[{plugin.kind}:NAME]", f"plugin = {plugin.name}"]
+    yield from _page(name, summary, factory.settings(), example)
+
+
+def _page(title: str, summary: str, settings: type, example: list[str]) -> Iterator[str]:
+    options = options_of(settings)
+    needed = [name for name, field in options.items() if field.default is attrs.NOTHING]
+    yield from _heading(title)
+    yield from [summary, "", ".. code-block:: ini", ""]
+    yield from (f"   {line}" for line in (*example, *(f"{name} = …" for name in needed)))
+    yield ""
+    if not options:
+        yield "It has no options."
+    for name, field in options.items():
+        yield from _option(name, field)
+
+
+def _option(name: str, field: attrs.Attribute[object]) -> Iterator[str]:
+    convert = field.metadata["convert"]
+    if isinstance(convert, Keyed) and convert.prefix:
+        name += ".…"
+    yield f"``{name}``"
+    yield f"   {escaped(field.metadata['doc'])}"
+    yield ""
+    yield f"   *{escaped(expects(convert))}*; {escaped(default_of(field))}"
+    yield ""
+
+
+def _index(plugins: list[Provided]) -> Iterator[str]:
+    yield from _heading("Reference of the INI")
+    yield "The same text as ``pxetwist plugins`` prints, made from the code that reads the INI."
+    yield from ["", ".. toctree::", "   :maxdepth: 1", ""]
+    yield from (f"   {name}" for name, *_ in SECTIONS)
+    yield from (f"   {plugin.kind}-{plugin.name}" for plugin in plugins)
+
+
+def escaped(text: str) -> str:
+    """Return text that reStructuredText takes as it stands; backticks make it code."""
+    parts = re.split(r"(`+[^`]+`+)", " ".join(text.split()))
+    return "".join(
+        f"``{part.strip('`')}``" if part.startswith("`") else re.sub(r"([*_|\\])", r"\\\1", part)
+        for part in parts
+    )
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))
