@@ -10,6 +10,7 @@ from pxetwist.errors import WireError
 from pxetwist.wire import shapes, structures
 from pxetwist.wire.iana import OpenIntEnum
 from pxetwist.wire.pxe import describe_vendor, machine_id, user_classes
+from pxetwist.wire.relay import describe_relay
 from pxetwist.wire.shapes import Shape
 
 
@@ -240,6 +241,8 @@ def describe(code: int, raw: bytes, pxe: bool = False) -> str:
 def _special(code: int, raw: bytes, pxe: bool) -> str:
     if code == OptionCode.VENDOR_SPECIFIC and pxe:
         return describe_vendor(raw)
+    if code == OptionCode.RELAY_AGENT:
+        return describe_relay(raw)
     if code == OptionCode.USER_CLASS:
         return ", ".join(shapes.printable(name) for name in user_classes(raw))
     if code == OptionCode.CLIENT_MACHINE_ID:

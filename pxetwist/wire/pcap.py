@@ -146,7 +146,8 @@ def _read_ipv6(reader: Reader) -> _Datagram | None:
     source, destination = IPv6Address(reader.octets(16)), IPv6Address(reader.octets(16))
     while protocol in (_HOP_BY_HOP, _ROUTING, _FRAGMENT, _DESTINATION):
         extension, protocol = protocol, reader.uint8()
-        size = reader.uint8() * 8 + 8 if extension != _FRAGMENT else 8
+        units = reader.uint8()  # of 8 bytes, beyond the first; reserved in fragment headers
+        size = 8 if extension == _FRAGMENT else 8 + 8 * units
         rest = Reader(reader.octets(size - 2))
         if extension == _FRAGMENT and rest.uint16() >> 3:
             return None

@@ -31,7 +31,7 @@ _NAMES = {
     MENU_PROMPT: "menu-prompt",
     BOOT_ITEM: "boot-item",
 }
-_VENDOR_CLASS = re.compile(r"(?:PXE|HTTP)Client:Arch:([0-9]{1,5})(?![0-9])")
+_VENDOR_CLASS = re.compile(r"(?:PXE|HTTP)Client:Arch:([0-9]{1,5})(?![0-9A-Za-z])")
 
 
 def user_classes(raw: bytes) -> tuple[str, ...]:

@@ -43,14 +43,7 @@ class _Encapsulated:
         return _structured(self, text)
 
     def show(self, value: Mapping[int, bytes]) -> str:
-        return ", ".join(f"{code}={_hint(raw)}" for code, raw in value.items())
-
-
-def _hint(raw: bytes) -> str:
-    """Circuit identifiers are often text; single bytes and addresses are not."""
-    if len(raw) > 4 and all(0x20 <= byte < 0x7F for byte in raw):
-        return repr(raw.decode("ascii"))
-    return raw.hex()
+        return ", ".join(f"{code}={raw.hex()}" for code, raw in value.items())
 
 
 @attrs.frozen
