@@ -129,7 +129,7 @@ class VendorOptionTests(SynchronousTestCase):
 class IpxeFeatureTests(SynchronousTestCase):
     def test_a_request_of_a_rom(self) -> None:
         raw = bytes.fromhex(
-            "b105 018086100e eb03 010000 170101 150101 130101 110100 2502 0101 290101 300101 0f0101"
+            "b105 018086100e eb03 010000 170101 150101 130101 110100 2502 0101 290101300101 0f0101"
         )
         self.assertEqual(pxe.ipxe_features(raw), frozenset({0x17, 0x15, 0x13, 0x29}))
 
