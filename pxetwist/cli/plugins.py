@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from pathlib import Path
 
 import attrs
@@ -76,7 +76,8 @@ def default_of(field: attrs.Attribute[object]) -> str:
     default = field.default
     if default is attrs.NOTHING:
         return "must be given"
-    if default in (None, "", ()) or isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # its stub is a function
+    empty = isinstance(default, Sized) and not default
+    if default is None or empty or isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # its stub is a function
         return "may be left out"
     if isinstance(default, bool):
         return "default: yes" if default else "default: no"

@@ -23,33 +23,45 @@ class ProfileSettings:
     kind: str = option(choice(*(kind.value for kind in ProfileKind)), doc="What it does.")
     title: str = option(text, default="", doc="Its line in a menu; the name if not given.")
     loader: str = option(
-        choice(*FAMILIES), default="", doc="The loader family that must do it; else any may."
+        choice(*FAMILIES),
+        default="",
+        doc="Of linux, script, menu: the loader family that must do it; else any may.",
     )
     kernel: dict[str, str] = option(
-        per_architecture(text), default=attrs.Factory(dict), doc="Content path or URL."
+        per_architecture(text), default=attrs.Factory(dict), doc="Of linux: content path or URL."
     )
     initrds: dict[str, str] = option(
         per_architecture(text),
         default=attrs.Factory(dict),
-        doc="Content paths or URLs, white space between them.",
+        doc="Of linux: content paths or URLs, white space between them.",
     )
     arguments: dict[str, str] = option(
-        per_architecture(text), default=attrs.Factory(dict), doc="The kernel's command line."
+        per_architecture(text),
+        default=attrs.Factory(dict),
+        doc="Of linux: the kernel's command line.",
     )
     nbp: dict[str, str] = option(
         per_architecture(text),
         default=attrs.Factory(dict),
-        doc="Content path or URL of a network boot program.",
+        doc="Of nbp: content path or URL of the network boot program.",
     )
-    ipxe: Path | None = option(path, default=None, doc="The file of your own iPXE script.")
-    grub: Path | None = option(path, default=None, doc="The file of your own grub.cfg.")
-    pxelinux: Path | None = option(path, default=None, doc="The file of your own PXELINUX text.")
+    ipxe: Path | None = option(
+        path, default=None, doc="Of script: the file of your own iPXE script."
+    )
+    grub: Path | None = option(path, default=None, doc="Of script: the file of your own grub.cfg.")
+    pxelinux: Path | None = option(
+        path, default=None, doc="Of script: the file of your own PXELINUX text."
+    )
     entries: tuple[str, ...] = option(
-        list_of(text), default=(), doc="The profiles that a menu offers, in order."
+        list_of(text), default=(), doc="Of menu: the profiles that it offers, in order."
     )
-    default: str = option(text, default="", doc="The entry that starts by itself; else the first.")
+    default: str = option(
+        text, default="", doc="Of menu: the entry that starts by itself; else the first."
+    )
     timeout: float = option(
-        seconds, default=0, doc="After this time the default starts; 0 waits for a person."
+        seconds,
+        default=0,
+        doc="Of menu: after this time the default starts; 0 waits for a person.",
     )
 
 
