@@ -6,6 +6,7 @@ import sqlite3
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from stat import S_IMODE
+from threading import Event
 from typing import Any, cast
 
 import attrs
@@ -85,19 +86,20 @@ class WritingTests(SqliteTestCase):
     def test_commits_that_wait_share_one_transaction(self) -> None:
         store = self.start()
         groups: list[int] = []
+        taken = Event()
         original = leasefile.LeaseFile.store
 
         def counting(file: leasefile.LeaseFile, records: list[Lease]) -> None:
             stored = list(records)
             groups.append(len(stored))
+            taken.set()
             original(file, stored)
 
         other = sqlite3.connect(self.file, isolation_level=None)
         self.patch(leasefile.LeaseFile, "store", counting)
         other.execute("begin immediate")  # the first transaction must wait for this one
         commits = [self.committing(store, 0)]
-        while not groups:  # the writer has taken it
-            pass
+        self.assertTrue(taken.wait(30))
         commits += [self.committing(store, number) for number in range(1, 100)]
         other.execute("commit")
         other.close()
@@ -215,3 +217,19 @@ class StartTests(SqliteTestCase):
         database = sqlite3.connect(self.file)
         self.assertEqual(list(database.execute("pragma user_version")), [(2,)])
         database.close()
+
+    def test_durability(self) -> None:
+        """The setting reaches SQLite: 2 is FULL, 1 is NORMAL."""
+        connect = sqlite3.connect
+        opened: list[sqlite3.Connection] = []
+
+        def remembering(path: Path, **options: Any) -> sqlite3.Connection:
+            opened.append(connect(path, **options))
+            return opened[-1]
+
+        self.patch(sqlite3, "connect", remembering)
+        for durability, level in (("full", 2), ("normal", 1)):
+            file = leasefile.LeaseFile(self.file, durability)
+            self.assertEqual(list(opened[-1].execute("pragma synchronous")), [(level,)])
+            self.assertEqual(list(opened[-1].execute("pragma journal_mode")), [("wal",)])
+            file.close()

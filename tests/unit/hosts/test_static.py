@@ -1,0 +1,222 @@
+"""Machines from files: what a person may write, every mistake, and reading again."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import cast
+from uuid import UUID
+
+import attrs
+from twisted.logger import ILogObserver, LogEvent, Logger
+from twisted.trial.unittest import SynchronousTestCase
+
+from pxetwist.config.fields import OptionText
+from pxetwist.errors import ConfigErrors
+from pxetwist.hosts import static
+from pxetwist.interfaces import IReloads
+from pxetwist.model.identity import ClientIdentity
+from pxetwist.model.machine import Machine
+from pxetwist.testing import make_site, result_of
+
+UUID1 = "4c4c4544-0051-3510-8052-b4c04f4d3232"
+
+
+class FileTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.logged: list[LogEvent] = []
+
+    def directory(self, text: str | bytes, suffix: str = ".csv") -> static.StaticDirectory:
+        self.file = Path(self.mktemp() + suffix)
+        self.file.write_bytes(text.encode() if isinstance(text, str) else text)
+        log = Logger("rack", observer=cast(ILogObserver, self.logged.append))
+        site = attrs.evolve(make_site(name="rack"), log=log)
+        return static.build(static.Settings(file=self.file), site)
+
+    def machines(self, text: str | bytes, suffix: str = ".csv") -> list[Machine]:
+        return list(self.directory(text, suffix).machines())
+
+    def mistakes(self, text: str | bytes, suffix: str = ".csv") -> list[str]:
+        """Return the mistakes without the name of the file: ``3: …``."""
+        errors = self.assertRaises(ConfigErrors, self.directory, text, suffix).errors
+        name = f"{self.file}:"
+        self.assertTrue(all(str(error).startswith(name) for error in errors))
+        return [str(error).removeprefix(name) for error in errors]
+
+
+class CsvTests(FileTestCase):
+    def test_all_columns(self) -> None:
+        [machine, other] = self.machines(
+            "# the lab\n\n"
+            "Name, MAC, uuid, address, Room, profile\n"
+            f"ws12, 52-54-00-00-00-12; 525400000112, {UUID1.upper()}, 10.0.0.12, "
+            '"b, 12", debian12\n'
+            "  # gone: ws13,it's \"here\n"
+            "ws14,5254.0000.0014,,,,\n"
+        )
+        self.assertEqual(
+            machine,
+            Machine(
+                "ws12",
+                ("52:54:00:00:00:12", "52:54:00:00:01:12"),
+                UUID(UUID1),
+                IPv4Address("10.0.0.12"),
+                {"room": "b, 12", "profile": "debian12"},
+                "rack",
+            ),
+        )
+        self.assertEqual(other, Machine("ws14", ("52:54:00:00:00:14",), directory="rack"))
+
+    def test_from_a_spreadsheet(self) -> None:
+        """A byte order mark and carriage returns do no harm."""
+        [machine] = self.machines(b"\xef\xbb\xbfname,mac\r\nws12,52:54:00:00:00:12\r\n")
+        self.assertEqual((machine.name, machine.macs), ("ws12", ("52:54:00:00:00:12",)))
+
+    def test_all_mistakes_at_once(self) -> None:
+        mistakes = self.mistakes(
+            "name,mac,uuid,address\n"
+            "ws1,52:54:00:00:00:01,,10.0.0.1\n"
+            "ws2,52:54:00:00:00:0x,,10.0.0.256\n"
+            "# a comment\n"
+            "ws3,52:54:00:00:00:03,4c4c,\n"
+            "WS1,52-54-00-00-00-01,,10.0.0.1\n"
+            "ws 4,52:54:00:00:00:04,,\n"
+            "ws5,52:54:00:00:00:05\n"
+            "ws6,,,10.0.0.6\n"
+            "ws7,,03000200-0400-0500-0006-000700080009,\n"
+        )
+        expected = [
+            ("3: ", "got '52:54:00:00:00:0x'"),
+            ("3: ", "expected an IPv4 address"),
+            ("5: ", "expected a UUID"),
+            ("6: ", "name WS1 is already on line 2"),
+            ("6: ", "mac 52:54:00:00:00:01 is already on line 2"),
+            ("6: ", "address 10.0.0.1 is already on line 2"),
+            ("7: ", "expected a name"),
+            ("8: ", "expected 4 fields (name, mac, uuid, address), got 2"),
+            ("9: ", "'ws6' needs a mac or a uuid"),
+            ("10: ", "shared by many boards"),
+        ]
+        self.assertEqual(len(mistakes), len(expected), mistakes)
+        for mistake, (line, text) in zip(mistakes, expected, strict=True):
+            self.assertTrue(mistake.startswith(line), (mistake, line))
+            self.assertIn(text, mistake)
+
+    def test_the_same_uuid_in_the_other_byte_order(self) -> None:
+        swapped = UUID(bytes=UUID(UUID1).bytes_le)
+        [mistake] = self.mistakes(f"name,uuid\nws1,{UUID1}\nws2,{swapped}\n")
+        self.assertIn("is already on line 2", mistake)
+
+    def test_headers(self) -> None:
+        for text, line, message in (
+            ("", 1, "expected a header line"),
+            ("# nothing\n\n", 1, "expected a header line"),
+            ("# hosts\nmac,address\n", 2, "no column 'name'"),
+            ("name,address\n", 1, "no column 'mac' or 'uuid'"),
+            ("name;mac\nws1;52:54:00:00:00:01\n", 1, "no column 'name'"),
+            ("name,mac,mac\n", 1, "column 'mac' appears 2 times"),
+            ("name,mac,\n", 1, "got ''"),
+        ):
+            mistakes = self.mistakes(text)
+            self.assertTrue(mistakes[0].startswith(f"{line}: "), mistakes)
+            self.assertIn(message, mistakes[0])
+
+    def test_no_csv_at_all(self) -> None:
+        [mistake] = self.mistakes('name,mac\nws1,52:54:00:00:00:01\nws2,"52:54:00:00:00:02\n')
+        self.assertTrue(mistake.startswith("3: malformed CSV"), mistake)
+        self.assertIn("2: expected UTF-8", self.mistakes(b"name,mac\n\xff\n")[0])
+
+    def test_no_file(self) -> None:
+        settings = static.Settings(file=Path("none.csv"))
+        [error] = self.assertRaises(ConfigErrors, static.build, settings, make_site()).errors
+        self.assertIn("none.csv: cannot be read: No such file", str(error))
+
+    def test_no_such_format(self) -> None:
+        text = OptionText.of("hosts.xls")
+        self.assertIn(
+            "expected a .csv or .ini", str(self.assertRaises(ValueError, static.host_file, text))
+        )
+        self.assertEqual(static.host_file(OptionText.of("Hosts.CSV")).name, "Hosts.CSV")
+
+
+class IniTests(FileTestCase):
+    def test_all_keys(self) -> None:
+        [machine, other] = self.machines(
+            "# the lab\n[ws12]\nmac = 52-54-00-00-00-12 525400000112\n"
+            f"uuid={UUID1}\naddress = 10.0.0.12\n; old\nRoom = b = 12\nempty =\n\n"
+            "[ws13]\nmac = 52:54:00:00:00:13\n",
+            ".ini",
+        )
+        self.assertEqual(machine.labels, {"room": "b = 12"})
+        self.assertEqual(len(machine.macs), 2)
+        self.assertEqual(machine.uuid, UUID(UUID1))
+        self.assertEqual(other, Machine("ws13", ("52:54:00:00:00:13",), directory="rack"))
+
+    def test_all_mistakes_at_once(self) -> None:
+        mistakes = self.mistakes(
+            "mac = 52:54:00:00:00:01\n"
+            "[ws1]\nmac = 52:54:00:00:00:01\nmac = 52:54:00:00:00:02\n"
+            "[ws2]\nmac = 52:54:00:00:00:01\naddress = none\n"
+            "[ws1]\nuuid = x\nfree text\nname = ws9\n"
+            "[]\n",
+            ".ini",
+        )
+        expected = [
+            ("1: ", "expected a section [name] before"),
+            ("4: ", "'mac' given twice (first on line 3)"),
+            ("6: ", "already on line 3"),
+            ("7: ", "address: expected an IPv4 address"),
+            ("8: ", "name ws1 is already on line 2"),
+            ("9: ", "uuid: expected a UUID"),
+            ("10: ", "expected [name] or key = value, got 'free text'"),
+            ("11: ", "'name' given twice"),
+            ("12: ", "expected a name"),
+            ("12: ", "needs a mac or a uuid"),
+        ]
+        self.assertEqual(len(mistakes), len(expected), mistakes)
+        for mistake, (line, text) in zip(mistakes, expected, strict=True):
+            self.assertTrue(mistake.startswith(line), (mistake, line))
+            self.assertIn(text, mistake)
+
+
+class FindTests(FileTestCase):
+    def test_uuid_in_the_client_identifier(self) -> None:
+        """PXE ROMs without their MAC at hand send option 61 as 00 and the UUID."""
+        directory = self.directory(f"name,uuid\nws12,{UUID1}\n")
+        raw = UUID(UUID1).bytes
+        for client_id, name in (
+            (b"\0" + raw, "ws12"),
+            (b"\0" + UUID(UUID1).bytes_le, "ws12"),
+            (b"\1" + raw, None),
+            (b"\0" + raw[:15], None),
+            (b"\0" * 17, None),
+        ):
+            found = result_of(directory.find_machine(ClientIdentity(client_id=client_id)))
+            self.assertEqual(found and found.name, name)
+
+    def test_reload(self) -> None:
+        directory = self.directory("name,mac,address\nws1,52:54:00:00:00:01,10.0.0.1\n")
+        identity = ClientIdentity(mac="52:54:00:00:00:01")
+        IReloads(directory).reload()
+        self.assertEqual([e["log_level"].name for e in self.logged], ["info"])
+        self.file.write_text("name,mac,address\nws2,52:54:00:00:00:01,10.0.0.2\n")
+        directory.reload()
+        found = result_of(directory.find_machine(identity))
+        self.assertEqual(found and found.name, "ws2")
+        self.assertEqual(list(directory.reserved_addresses()), [IPv4Address("10.0.0.2")])
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_a_bad_file_changes_nothing(self) -> None:
+        directory = self.directory("name,mac\nws1,52:54:00:00:00:01\n")
+        for text in ("name,mac\nws2,52:54:00:00:00:01\nws3,bad\nws4,bad\n", None):
+            self.logged.clear()
+            if text is None:
+                self.file.unlink()
+            else:
+                self.file.write_text(text)
+            directory.reload()
+            identity = ClientIdentity(mac="52:54:00:00:00:01")
+            found = result_of(directory.find_machine(identity))
+            self.assertEqual(found and found.name, "ws1")
+            self.assertEqual({e["log_level"].name for e in self.logged}, {"error"})
+            self.assertEqual(len(self.logged), 3 if text else 2)  # each mistake, and the outcome

@@ -1,0 +1,115 @@
+"""The log: one line for each event, and no flood of silences."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import attrs
+from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+
+from pxetwist.model.event import BootEvent, EventKind
+from pxetwist.observers import log
+from pxetwist.testing import make_site
+
+ANSWERED = BootEvent(
+    100.0,
+    EventKind.ANSWERED,
+    "dhcp",
+    "ws12",
+    "3f2a",
+    "firmware",
+    "offered 10.0.0.17, boot file loaders/snponly.efi",
+    {"address": "10.0.0.17", "xid": 7},
+)
+SILENT = BootEvent(100.0, EventKind.SILENT, "dhcp", "52:54:00:00:00:12", summary="no plan")
+
+
+class LogTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.logged: list[LogEvent] = []
+
+    def observer(self, debug: bool = False) -> log.LogObserver:
+        logger = Logger("log", observer=cast(ILogObserver, self.logged.append))
+        return log.build(log.Settings(debug=debug), attrs.evolve(make_site(), log=logger))
+
+    def lines(self) -> list[str]:
+        lines = [f"{event['log_level'].name} {formatEvent(event)}" for event in self.logged]
+        self.logged.clear()
+        return lines
+
+    def test_an_answer(self) -> None:
+        self.observer().notice(ANSWERED)
+        [event] = self.logged
+        self.assertEqual(
+            (event["boot_id"], event["stage"], event["kind"], event["details"]),
+            ("3f2a", "firmware", "answered", ANSWERED.details),
+        )
+        self.assertEqual(
+            self.lines(),
+            ["info boot 3f2a ws12 dhcp: offered 10.0.0.17, boot file loaders/snponly.efi"],
+        )
+
+    def test_levels(self) -> None:
+        observer = self.observer()
+        levels = {}
+        for kind in EventKind:
+            observer.notice(attrs.evolve(ANSWERED, kind=kind))
+            levels[kind.value] = [line.split()[0] for line in self.lines()]
+        self.assertEqual(levels.pop("silent"), ["debug"])
+        self.assertEqual(levels.pop("started"), [])
+        self.assertEqual(set(map(tuple, levels.values())), {("info",)})
+
+    def test_debug(self) -> None:
+        observer = self.observer(debug=True)
+        observer.notice(attrs.evolve(ANSWERED, kind=EventKind.STARTED))
+        [line] = self.lines()
+        self.assertTrue(line.startswith("debug boot 3f2a ws12 dhcp: offered"))
+        self.assertTrue(line.endswith(" address='10.0.0.17' xid=7"))
+
+    def test_repeated_silences(self) -> None:
+        observer = self.observer()
+        for second in range(59):
+            observer.notice(attrs.evolve(SILENT, time=100.0 + second))
+        self.assertEqual(self.lines(), ["debug 52:54:00:00:00:12 dhcp: no plan"])
+        observer.notice(attrs.evolve(SILENT, summary="not ours"))
+        observer.notice(attrs.evolve(SILENT, machine="ws13"))
+        self.assertEqual(len(self.lines()), 2)
+        observer.notice(attrs.evolve(SILENT, time=160.0))
+        self.assertEqual(self.lines(), ["debug 52:54:00:00:00:12 dhcp: no plan (58 times more)"])
+        observer.notice(attrs.evolve(SILENT, time=220.0))
+        self.assertEqual(self.lines(), ["debug 52:54:00:00:00:12 dhcp: no plan"])
+
+    def test_a_clock_that_was_set_back(self) -> None:
+        observer = self.observer()
+        observer.notice(attrs.evolve(SILENT, time=1e9))
+        observer.notice(SILENT)
+        self.assertEqual(len(self.lines()), 2)
+
+    def test_answers_are_never_held_back(self) -> None:
+        observer = self.observer()
+        for _ in range(3):
+            observer.notice(ANSWERED)
+        self.assertEqual(len(self.lines()), 3)
+
+    def test_memory_is_bounded(self) -> None:
+        """Strangers with random addresses cannot fill it; the oldest silence is forgotten."""
+        self.patch(log, "REMEMBERED", 10)
+        observer = self.observer()
+        for number in range(11):
+            observer.notice(attrs.evolve(SILENT, machine=str(number)))
+        self.lines()
+        observer.notice(attrs.evolve(SILENT, machine="10"))
+        self.assertEqual(self.lines(), [])
+        observer.notice(attrs.evolve(SILENT, machine="0"))
+        self.assertEqual(len(self.lines()), 1)
+
+    def test_nobody_forges_a_line(self) -> None:
+        forged = "ws12\n2026-01-01 boot x ws13 dhcp: fine {evil}\x1b[2J"
+        self.observer().notice(attrs.evolve(ANSWERED, machine=forged, summary="Gerät\r"))
+        [line] = self.lines()
+        self.assertEqual(
+            line,
+            "info boot 3f2a ws12\\x0a2026-01-01 boot x ws13 dhcp: fine {evil}\\x1b[2J dhcp: "
+            "Gerät\\x0d",
+        )
