@@ -14,6 +14,8 @@ from pxetwist.model.content import ContentPath
 from pxetwist.services.addressing import Incoming
 from pxetwist.wire import dhcp4 as dhcp4_codec
 from pxetwist.wire import tftp
+from pxetwist.wire.iana import Dhcp4Type
+from pxetwist.wire.options import OptionCode
 from pxetwist.wire.pcap import Packet, read_packets
 
 _DHCP_PORTS = (dhcp4.SERVER_PORT, dhcp4.BINL_PORT)
@@ -65,10 +67,10 @@ async def _explain_dhcp(explanation: Explanation, packet: Packet, when: str) -> 
         port=packet.destination_port,
         source=(packet.source, packet.source_port),
     )
+    wanted = dhcp4.address_option(message, OptionCode.REQUESTED_ADDRESS) or identity.address
+    if wanted is not None and message.message_type == Dhcp4Type.REQUEST:
+        await explanation.assume(identity, wanted)
     await explanation.explain_incoming(incoming)
-    wanted = dhcp4.address_option(message, 50)
-    if wanted is not None:  # the capture's own server gave it: its TFTP comes from there
-        explanation.boot.locate(wanted, identity, explanation.boot.now())
 
 
 async def _explain_tftp(explanation: Explanation, packet: Packet, when: str) -> None:

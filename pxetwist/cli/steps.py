@@ -47,6 +47,7 @@ class Explanation:
         self.boot = assembly.boot
         self.server = server
         self.lines: list[str] = []
+        self._networks = configuration.networks.values()
         names = {each.factory.name for each in configuration.of_kind("service")}
         self._servers = {
             name: made
@@ -60,6 +61,14 @@ class Explanation:
     def say(self, text: str, depth: int = 0) -> None:
         """Add one or more lines."""
         self.lines += ["  " * depth + line if line else "" for line in text.split("\n")]
+
+    async def assume(self, identity: ClientIdentity, address: IPv4Address) -> None:
+        """Take over what the server of a capture has given, so that its client is no stranger."""
+        now = self.boot.now()
+        self.boot.locate(address, identity, now)
+        for network in self._networks:
+            if address in network.network:
+                await self.boot.leases.offer(identity, network, None, address, (), now)
 
     async def walk(self, identity: ClientIdentity, first: BootStage, only: bool) -> None:
         """Follow a machine from `first` on, as far as its loaders lead."""

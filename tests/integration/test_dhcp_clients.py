@@ -1,0 +1,174 @@
+"""Real DHCP clients and relay agents against `twistd pxe`, each in a host of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from bootlab.network import Lan, Namespace
+from bootlab.processes import Process, run, wait_until
+from bootlab.server import command
+
+INI = """
+[pxe]
+services = dhcp
+hosts = lab
+policies = main
+[hosts:lab]
+plugin = static
+file = hosts.csv
+[policy:main]
+plugin = rules
+rules =
+    profile=banned -> silence
+    any -> local
+[profile:local]
+kind = local
+[service:dhcp]
+interfaces = br0
+[subnet:lab]
+network = 10.77.0.0/24
+pool = 10.77.0.100 - 10.77.0.199
+routers = 10.77.0.1
+domain = lab.example
+lease-time = 10m
+[subnet:remote]
+network = 10.78.0.0/24
+pool = 10.78.0.100 - 10.78.0.199
+routers = 10.78.0.1
+"""
+HOSTS = """name,mac,address,profile
+fixed,02:00:00:00:00:01,10.77.0.50,
+banned,02:00:00:00:00:02,,banned
+"""
+#: Tells the test what it got, and does what a system does with it.
+SCRIPT = """#!/bin/sh
+case "$1$reason" in
+deconfig) ip addr flush dev eth0;;
+bound|renew|BOUND|RENEW|REBIND|REBOOT)
+  addr=${ip:-$new_ip_address}
+  ip addr replace "$addr/24" dev eth0
+  echo "got $1$reason $addr router=${router:-$new_routers} domain=${domain:-$new_domain_name}";;
+esac
+"""
+
+
+class DhcpClientTests(SynchronousTestCase):
+    """One server on a bridge, and clients of other makers."""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir(parents=True)
+        (self.folder / "pxe.ini").write_text(INI)
+        (self.folder / "hosts.csv").write_text(HOSTS)
+        self.script = self.folder / "script"
+        self.script.write_text(SCRIPT)
+        self.script.chmod(0o755)
+        self.lan = Lan()
+        self.addCleanup(self.lan.close)
+        self.serve()
+
+    def serve(self) -> None:
+        words = command(self.folder / "pxe.ini")
+        self.server = self.lan.server.start(words, self.folder / "server.log")
+        self.addCleanup(self.server.stop)
+        self.server.wait_for(r"\[service:dhcp\] listens on", 30)
+
+    def host(self, name: str, mac: str = "") -> Namespace:
+        host = self.lan.host(name)
+        if mac:
+            host.ip(f"link set eth0 address {mac}")
+        return host
+
+    def udhcpc(self, host: Namespace, *words: str) -> Process:
+        program = ["busybox", "udhcpc", "-i", "eth0", "-f", "-s", str(self.script)]
+        client = host.start([*program, *words], self.folder / f"{host.name}.udhcpc")
+        self.addCleanup(client.stop)
+        return client
+
+    def dhclient(self, host: Namespace, *words: str) -> str:
+        base = self.folder / host.name
+        files = ["-lf", f"{base}.leases", "-pf", f"{base}.pid", "-cf", "/dev/null"]
+        return host.run("dhclient", "-4", "-1", *files, "-sf", str(self.script), *words, "eth0")
+
+    def test_udhcpc(self) -> None:
+        """A lease with its options, renewed by unicast, given back at the end."""
+        client = self.udhcpc(self.host("u1"), "-R")
+        got = client.wait_for(r"got bound (\S+) router=(\S+) domain=(\S+)", 20)
+        self.assertRegex(got[1], r"^10\.77\.0\.1\d\d$")
+        self.assertEqual((got[2], got[3]), ("10.77.0.1", "lab.example"))
+        os.kill(client.pid, signal.SIGUSR1)
+        client.wait_for(rf"got renew {re.escape(got[1])}", 20)
+        client.stop()
+        other = self.udhcpc(self.host("u2"), "-r", got[1], "-q")
+        self.assertEqual(other.wait_for(r"got bound (\S+)", 20)[1], got[1])
+
+    def test_reservation_and_silence(self) -> None:
+        """A machine gets the address of its directory; one that is banned gets nothing."""
+        fixed = self.udhcpc(self.host("f", "02:00:00:00:00:01"), "-q")
+        banned = self.udhcpc(self.host("b", "02:00:00:00:00:02"), "-n", "-t", "3", "-T", "1")
+        self.assertEqual(fixed.wait_for(r"got bound (\S+)", 20)[1], "10.77.0.50")
+        banned.wait_for("no lease, failing", 20)
+        self.assertNotIn("got", banned.text)
+
+    def test_leases_survive_kill(self) -> None:
+        """kill -9 after an ACK: the same client gets the same address, another one another."""
+        host = self.host("k")
+        first = self.udhcpc(host, "-q").wait_for(r"got bound (\S+)", 20)[1]
+        os.kill(self.server.pid, signal.SIGKILL)
+        wait_until(lambda: not self.server.running, 10, "the server's end")
+        self.serve()
+        other = self.udhcpc(self.host("o"), "-q", "-r", first).wait_for(r"got bound (\S+)", 20)
+        self.assertNotEqual(other[1], first)
+        again = self.udhcpc(host, "-q").wait_for(r"got bound (\S+)", 20)
+        self.assertEqual(again[1], first)
+
+    def test_dhclient_states(self) -> None:
+        """SELECTING, INIT-REBOOT with a lease on file, RELEASE."""
+        host = self.host("d")
+        got = re.search(r"got BOUND (\S+)", self.dhclient(host))
+        assert got is not None
+        self.dhclient(host, "-x")
+        again = self.dhclient(host)
+        self.assertRegex(again, rf"got REBOOT {re.escape(got[1])}")
+        self.dhclient(host, "-r")
+        self.server.wait_for(f"released {re.escape(got[1])}", 10)
+
+    def test_fifty_at_once(self) -> None:
+        """Fifty clients start together: fifty different addresses."""
+        clients = [self.udhcpc(self.host(f"n{n}"), "-q", "-t", "8", "-T", "1") for n in range(50)]
+        addresses = [client.wait_for(r"got bound (\S+)", 40)[1] for client in clients]
+        self.assertEqual(len(set(addresses)), 50)
+
+    def relayed(self, relay: list[str]) -> str:
+        """Let a client of another network ask through a relay agent; return its address."""
+        middle = self.lan.host("relay", "10.77.0.2/24")
+        far = self.host("far")
+        run("ip", "link", "add", "down0", "netns", middle.name, "type", "veth",
+            "peer", "name", "eth1", "netns", far.name)  # fmt: skip
+        middle.ip("addr add 10.78.0.1/24 dev down0")
+        middle.ip("link set down0 up")
+        middle.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        self.lan.server.ip("route add 10.78.0.0/24 via 10.77.0.2")
+        far.ip("link set eth0 down")
+        far.ip("link set eth1 up")
+        agent = middle.start(relay, self.folder / "relay.log")
+        self.addCleanup(agent.stop)
+        agent.wait_for("Sending on|Listening", 10)
+        script = self.folder / "far"
+        script.write_text(SCRIPT.replace("eth0", "eth1"))
+        script.chmod(0o755)
+        words = ["busybox", "udhcpc", "-i", "eth1", "-f", "-s", str(script), "-q"]
+        client = far.start(words, self.folder / "far.udhcpc")
+        self.addCleanup(client.stop)
+        return client.wait_for(r"got bound (\S+)", 20)[1]
+
+    def test_dhcrelay_with_option_82(self) -> None:
+        """dhcrelay drops replies whose option 82 is not its own: it must come back whole."""
+        words = ["dhcrelay", "-4", "-d", "--no-pid", "-a", "-m", "append"]
+        address = self.relayed([*words, "-iu", "eth0", "-id", "down0", "10.77.0.1"])
+        self.assertRegex(address, r"^10\.78\.0\.1\d\d$")
