@@ -89,7 +89,7 @@ class Capture:
             # Debian's tcpdump gives up root, but the folder is root's
             [
                 *("tcpdump", "-Z", "root", "-n", "-U", "--immediate-mode"),
-                *("-i", lan.bridge, "-s", "2048", "-w", str(self.file)),
+                *("-i", lan.bridge, "-s", "700", "-w", str(self.file)),
             ],
             folder / "tcpdump.log",
         )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 #: Colours and cursor movements: firmware and loaders draw, but the words are what counts.
-_TERMINAL = re.compile(r"\x1b(\[[0-9;?=]*[A-Za-z]|[()][0-9A-B])")
+TERMINAL = re.compile(r"\x1b(\[[0-9;?=]*[A-Za-z]|[()][0-9A-B])")
 
 
 class LabError(Exception):
@@ -92,7 +92,7 @@ class Process:
         """All it has printed so far, without terminal sequences."""
         with self._changed:
             output = self._output.decode("utf-8", "replace")
-        return _TERMINAL.sub("", output)
+        return TERMINAL.sub("", output)
 
     def wait_for(self, pattern: str, seconds: float) -> re.Match[str]:
         """Wait until `pattern` occurs anywhere in the output, from its beginning.
