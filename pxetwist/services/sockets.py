@@ -98,7 +98,8 @@ class UdpSocket:
     """One bound UDP socket; each readiness event reads up to 256 datagrams.
 
     `interface` limits it to one interface, `broadcast` allows to send to broadcast addresses,
-    `reuse` shares the port with other processes (``SO_REUSEPORT``). What could not be sent or
+    `reuse` shares the port with other processes (``SO_REUSEPORT``, and ``SO_REUSEADDR`` as other
+    DHCP servers set it). What could not be sent or
     read is counted in `failures` by the name of its errno, and never raised.
     """
 
@@ -148,6 +149,7 @@ class UdpSocket:
         if self._broadcast:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         if self._reuse:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if self._interface:
             made.setsockopt(
