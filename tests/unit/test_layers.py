@@ -34,8 +34,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 }
 #: Parts that know nothing but the standard library and attrs: no Twisted.
 PURE = ("errors", "wire", "model", "exchange")
-#: What would read a clock.
-CLOCKS = ("time", "datetime")
+#: Names of what reads a clock, in `time` and in the classes of `datetime`.
+CLOCKS = ("time", "monotonic", "now", "utcnow", "today")
 
 
 def part_of(file: Path) -> str:
@@ -59,6 +59,13 @@ def imports(source: str) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def attributes(source: str) -> Iterator[str]:
+    """Yield every name behind a dot that is called."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            yield node.func.attr
+
+
 def allows(part: str, name: str) -> bool:
     """Whether a part may import this."""
     top, _, rest = name.partition(".")
@@ -66,14 +73,17 @@ def allows(part: str, name: str) -> bool:
         return part not in ALLOWED or is_in(rest, (*ALLOWED[part], part))
     if part in PURE and top != "attrs" and top not in sys.stdlib_module_names:
         return False
-    if part == "exchange" and top in CLOCKS:
+    if part == "exchange" and top == "time":
         return False
     return part == "tap" or not is_in(name, ("twisted.internet.reactor",))
 
 
 def offences(part: str, source: str) -> list[str]:
-    """Return what a part imports and must not."""
-    return [name for name in imports(source) if not allows(part, name)]
+    """Return what a part imports or reads and must not."""
+    found = [name for name in imports(source) if not allows(part, name)]
+    if part == "exchange":
+        found += [f"the clock ({name})" for name in attributes(source) if name in CLOCKS]
+    return found
 
 
 class Layers(SynchronousTestCase):
@@ -91,7 +101,7 @@ class Layers(SynchronousTestCase):
         for part, source in {
             "wire": "import twisted",
             "model": "from pxetwist.wire import dhcp4",
-            "exchange": "def f():\n    import time",
+            "exchange": "def f():\n    return datetime.now()",
             "hosts": "from pxetwist.wire.dhcp4 import decode",
             "policies": "from pxetwist.hosts import static",
             "boot": "import pxetwist.services.dhcp",
