@@ -20,6 +20,7 @@ from pxetwist.model.boot import (
     Menu,
     Protocol,
     Resolution,
+    Verdict,
 )
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity, Firmware
@@ -129,10 +130,12 @@ class Explanation:
         return answer
 
     async def _explain_silence(self, name: str, incoming: Incoming, silence: Silence) -> None:
+        """Tell who was asked, unless the plan has nothing to do with the silence."""
         identity = dhcp4.identify(incoming.message)
-        if silence.refused or not isinstance(dhcp4.classify(incoming.message), Silence):
-            request = BootRequest(identity, dhcp4.stage_of(identity), Protocol.DHCP)
-            self._explain_steps(await self.boot.resolve(request))
+        request = BootRequest(identity, dhcp4.stage_of(identity), Protocol.DHCP)
+        resolution = await self.boot.resolve(request)
+        if resolution.verdict is not Verdict.PLANNED and silence.reason == resolution.reason:
+            self._explain_steps(resolution)
         self.say(f"{name} stays silent: {silence.reason}", 1)
 
     def _explain_steps(self, resolution: Resolution) -> None:

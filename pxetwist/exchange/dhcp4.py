@@ -183,7 +183,8 @@ def _tolerant(decode: Callable[[bytes], T], raw: bytes | None) -> T | None:
 
 
 def _text(raw: bytes) -> str:
-    return raw.rstrip(b"\0").decode("latin-1")
+    """Read a text up to its first NUL; what is no UTF-8 stays visible as ``\\xff``."""
+    return raw.split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
 
 
 def stage_of(identity: ClientIdentity) -> BootStage:
