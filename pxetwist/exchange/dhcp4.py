@@ -49,10 +49,10 @@ class Asks(enum.Enum):
 
 @attrs.frozen
 class Silence:
-    """Nothing is sent, and why. `refused` marks what the policy wanted silent."""
+    """Nothing is sent, and why. `in_vain` tells that somebody waits for an answer."""
 
     reason: str
-    refused: bool = False
+    in_vain: bool = False
 
 
 @attrs.frozen
@@ -185,6 +185,11 @@ def _tolerant(decode: Callable[[bytes], T], raw: bytes | None) -> T | None:
 def _text(raw: bytes) -> str:
     """Read a text up to its first NUL; what is no UTF-8 stays visible as ``\\xff``."""
     return raw.split(b"\0", 1)[0].decode("utf-8", "backslashreplace")
+
+
+def unserved(identity: ClientIdentity, reason: str) -> Silence:
+    """Make the silence towards a machine that wants to boot, or a system that may wait."""
+    return Silence(reason, in_vain=identity.firmware is not Firmware.SYSTEM)
 
 
 def stage_of(identity: ClientIdentity) -> BootStage:

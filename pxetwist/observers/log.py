@@ -19,7 +19,6 @@ QUIET = 60.0
 REMEMBERED = 4096
 
 _LINE = "{boot}{machine} {protocol}: {summary}{more}"
-_ALWAYS = (EventKind.ANSWERED, EventKind.SCRIPT, EventKind.ENDED, EventKind.FAILED)
 
 
 @attrs.frozen
@@ -27,7 +26,10 @@ class Settings:
     """How much."""
 
     debug: bool = option(
-        boolean, default=False, doc="Also log where transfers begin, and every detail."
+        boolean,
+        default=False,
+        doc="Also log where transfers begin, the silence towards systems that are no network boot"
+        " clients, what loaders look for and may well not find, and every detail.",
     )
 
 
@@ -49,19 +51,20 @@ class LogObserver:
         self._silences: OrderedDict[tuple[str, str, str], _Repeated] = OrderedDict()
 
     def notice(self, event: BootEvent) -> None:
-        """Log the event: answers and ends as info, silences as debug."""
+        """Log the event, unless it is no news."""
+        detail = _is_detail(event)
+        if detail and not self._debug:
+            return
         more = ""
         if event.kind is EventKind.SILENT:
             repeats = self._repeats(event)
             if repeats is None:
                 return
             more = f" ({repeats} times more)" if repeats else ""
-        elif event.kind is EventKind.STARTED and not self._debug:
-            return
         if self._debug and event.details:
             more += "".join(f" {key}={value!r}" for key, value in event.details.items())
         self._log.emit(
-            LogLevel.info if event.kind in _ALWAYS else LogLevel.debug,
+            LogLevel.debug if detail else LogLevel.info,
             _LINE,
             boot=f"boot {event.boot_id} " if event.boot_id else "",
             machine=_printable(event.machine),
@@ -86,6 +89,15 @@ class LogObserver:
         if len(self._silences) > REMEMBERED:
             self._silences.popitem(last=False)
         return known.more if known is not None else 0
+
+
+def _is_detail(event: BootEvent) -> bool:
+    """Whether only somebody who looks closely wants to read it. That a machine which tries to
+    boot gets silence is what an operator looks for.
+    """
+    if event.kind is EventKind.SILENT:
+        return not event.details.get("in_vain")
+    return event.kind is EventKind.STARTED or bool(event.details.get("debug"))
 
 
 def _printable(text: str) -> str:

@@ -106,7 +106,8 @@ class AddressServer:
         asks = dhcp4.classify(message, port=incoming.port)
         if isinstance(asks, Silence):
             return asks
-        if not dhcp4.identify(message).key:
+        identity = dhcp4.identify(message)
+        if not identity.key:
             return Silence("a client without MAC, client identifier or UUID")
         if asks in (Asks.RELEASE, Asks.DECLINE):
             return await self._give_back(incoming, asks)
@@ -115,7 +116,7 @@ class AddressServer:
         network = self.network_of(message, incoming.server)
         if network is None:
             where = dhcp4.subnet_address(message, incoming.server)
-            return Silence(f"no [subnet:…] contains {where}")
+            return dhcp4.unserved(identity, f"no [subnet:…] contains {where}")
         resolution, boot_file, boot_id = await resolve_incoming(
             self._boot, incoming, Protocol.DHCP, self._http_port
         )
@@ -131,16 +132,17 @@ class AddressServer:
         that holds a lease may keep it while a directory is away.
         """
         resolution = case.resolution
+        identity = resolution.request.identity
         match resolution.verdict:
             case Verdict.PLANNED:
                 return None
             case Verdict.IGNORED:
-                return Silence(resolution.reason, refused=True)
+                return dhcp4.unserved(identity, resolution.reason)
             case Verdict.BROKEN if asks in (Asks.RENEWING, Asks.REBINDING, Asks.INIT_REBOOT):
                 return None
             case Verdict.NO_OPINION if resolution.request.identity.firmware is Firmware.SYSTEM:
                 return None
-        return Silence(resolution.reason)
+        return dhcp4.unserved(identity, resolution.reason)
 
     async def _answer_case(self, case: _Case, asks: Asks) -> Answer | Silence:
         match asks:
@@ -170,7 +172,8 @@ class AddressServer:
         wanted = address_option(case.incoming.message, OptionCode.REQUESTED_ADDRESS)
         lease = await self._reserve(case, wanted)
         if lease is None:
-            return Silence(f"no free address in the pools of [subnet:{case.network.name}]")
+            pools = f"the pools of [subnet:{case.network.name}]"
+            return Silence(f"no free address in {pools}", in_vain=True)
         return case.answer(self._address_reply(case, Dhcp4Type.OFFER, lease))
 
     async def _request(self, case: _Case, asks: Asks) -> Answer | Silence:

@@ -114,7 +114,7 @@ class Dhcp4Port:
         try:
             answer = await self._answer(incoming)
         except StateUnavailable as error:
-            answer = Silence(f"the lease could not be stored: {error}")
+            answer = Silence(f"the lease could not be stored: {error}", in_vain=True)
         if isinstance(answer, Silence):
             self.counters["silent"] += 1
             self._tell_silence(incoming, answer)
@@ -122,7 +122,9 @@ class Dhcp4Port:
         try:
             payload = encode_reply(message, answer.reply)
         except WireError as error:
-            self._tell_silence(incoming, Silence(f"the reply cannot be encoded: {error}"))
+            self._tell_silence(
+                incoming, Silence(f"the reply cannot be encoded: {error}", in_vain=True)
+            )
             return
         self._send(payload, incoming, answer)
         self.counters["answered"] += 1
@@ -148,7 +150,7 @@ class Dhcp4Port:
                 str(identity),
                 stage=dhcp4.stage_of(identity).value,
                 summary=f"{asked}: silence, {silence.reason}",
-                details={"reason": silence.reason, "refused": silence.refused, "asked": asked},
+                details={"reason": silence.reason, "in_vain": silence.in_vain, "asked": asked},
             )
         )
 

@@ -71,9 +71,9 @@ class ProxyServer:
             self._http_port,
         )
         if resolution.plan is None:
-            return Silence(resolution.reason, refused=True)
+            return dhcp4.unserved(identity, resolution.reason)
         if boot_file is None:
-            return Silence(f"no loader for {_describe(identity)}")
+            return dhcp4.unserved(identity, f"no loader for {_describe(identity)}")
         data = BootData(boot_file.name, incoming.server)
         message = incoming.message
         if asks is Asks.BOOT_SERVER:

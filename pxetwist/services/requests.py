@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from twisted.logger import LogLevel
-
 from pxetwist.interfaces import Site
 from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol
 from pxetwist.model.content import ContentPath
@@ -56,10 +54,8 @@ def tell(
     summary: str,
     details: Mapping[str, object],
 ) -> None:
-    """Pass an event of a request to the observers, and write its line to the log."""
+    """Pass an event of a request to the observers."""
     machine = request.machine.name if request.machine else str(request.identity)
-    level = LogLevel.debug if details.get("debug") else LogLevel.info
-    site.log.emit(level, "{machine}: {summary}", machine=machine, summary=summary)
     site.boot.tell(
         BootEvent(
             time=site.reactor.seconds(),

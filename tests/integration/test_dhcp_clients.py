@@ -30,6 +30,8 @@ rules =
 kind = local
 [service:dhcp]
 interfaces = br0
+[observer:log]
+debug = yes
 [subnet:lab]
 network = 10.77.0.0/24
 pool = 10.77.0.100 - 10.77.0.199

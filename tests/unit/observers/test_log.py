@@ -22,7 +22,14 @@ ANSWERED = BootEvent(
     "offered 10.0.0.17, boot file loaders/snponly.efi",
     {"address": "10.0.0.17", "xid": 7},
 )
-SILENT = BootEvent(100.0, EventKind.SILENT, "dhcp", "52:54:00:00:00:12", summary="no plan")
+SILENT = BootEvent(
+    100.0,
+    EventKind.SILENT,
+    "dhcp",
+    "52:54:00:00:00:12",
+    summary="no plan",
+    details={"in_vain": True},
+)
 
 
 class LogTests(SynchronousTestCase):
@@ -56,9 +63,26 @@ class LogTests(SynchronousTestCase):
         for kind in EventKind:
             observer.notice(attrs.evolve(ANSWERED, kind=kind))
             levels[kind.value] = [line.split()[0] for line in self.lines()]
-        self.assertEqual(levels.pop("silent"), ["debug"])
+        self.assertEqual(levels.pop("silent"), [])
         self.assertEqual(levels.pop("started"), [])
         self.assertEqual(set(map(tuple, levels.values())), {("info",)})
+
+    def test_who_waits_in_vain(self) -> None:
+        """Silence is news for a machine that wants to boot; else only for those who look closely."""
+        at_ease = attrs.evolve(SILENT, details={})
+        for event, debug, expected in (
+            (SILENT, False, ["info"]),
+            (at_ease, False, []),
+            (at_ease, True, ["debug"]),
+        ):
+            self.observer(debug).notice(event)
+            self.assertEqual([line.split()[0] for line in self.lines()], expected)
+
+    def test_well_known_probes(self) -> None:
+        """What a loader looks for and may well not find is no news."""
+        probe = attrs.evolve(ANSWERED, kind=EventKind.FAILED, details={"debug": True})
+        self.observer().notice(probe)
+        self.assertEqual(self.lines(), [])
 
     def test_debug(self) -> None:
         observer = self.observer(debug=True)
@@ -71,14 +95,14 @@ class LogTests(SynchronousTestCase):
         observer = self.observer()
         for second in range(59):
             observer.notice(attrs.evolve(SILENT, time=100.0 + second))
-        self.assertEqual(self.lines(), ["debug 52:54:00:00:00:12 dhcp: no plan"])
+        self.assertEqual(self.lines(), ["info 52:54:00:00:00:12 dhcp: no plan"])
         observer.notice(attrs.evolve(SILENT, summary="not ours"))
         observer.notice(attrs.evolve(SILENT, machine="ws13"))
         self.assertEqual(len(self.lines()), 2)
         observer.notice(attrs.evolve(SILENT, time=160.0))
-        self.assertEqual(self.lines(), ["debug 52:54:00:00:00:12 dhcp: no plan (58 times more)"])
+        self.assertEqual(self.lines(), ["info 52:54:00:00:00:12 dhcp: no plan (58 times more)"])
         observer.notice(attrs.evolve(SILENT, time=220.0))
-        self.assertEqual(self.lines(), ["debug 52:54:00:00:00:12 dhcp: no plan"])
+        self.assertEqual(self.lines(), ["info 52:54:00:00:00:12 dhcp: no plan"])
 
     def test_a_clock_that_was_set_back(self) -> None:
         observer = self.observer()
