@@ -68,7 +68,7 @@ class LogTests(SynchronousTestCase):
         self.assertEqual(set(map(tuple, levels.values())), {("info",)})
 
     def test_who_waits_in_vain(self) -> None:
-        """Silence is news for a machine that wants to boot; else only for those who look closely."""
+        """Silence is news for a machine that wants to boot, else a detail."""
         at_ease = attrs.evolve(SILENT, details={})
         for event, debug, expected in (
             (SILENT, False, ["info"]),
