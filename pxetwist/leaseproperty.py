@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pxetwist.errors import LeaseConflict
-from pxetwist.leasecontract import DAY, NOW, POOL, RESERVED, LeaseStoreContract, client
+from pxetwist.leasecontract import DAY, LAB, NOW, POOL, RESERVED, LeaseStoreContract, client
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease
 
@@ -118,6 +118,12 @@ class Interleaving:
             self.busy[address] = ("", self.now + DAY if action == "decline" else self.now)
 
     def check(self) -> None:
-        """Everyone who must hold an address does."""
+        """Everyone who must hold an address does, and nobody is told of another's."""
+        case = self.case
         for address in (*POOL, RESERVED):
-            self.case.assertEqual(self.case.holder(address, self.now), self.state(address) or None)
+            case.assertEqual(case.holder(address, self.now), self.state(address) or None)
+        for number in range(6):
+            held = case.result(case.store.held(client(number), LAB, self.now))
+            if held is not None:
+                case.assertEqual(held.key, client(number).key)
+                case.assertEqual(self.state(held.address), held.key)
