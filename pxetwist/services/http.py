@@ -1,0 +1,171 @@
+"""The HTTP service: the same contents as over TFTP, for firmware, loaders and installers."""
+
+# mypy: disallow-untyped-calls=False
+# (twisted.web's methods have no annotations)
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from collections.abc import Sequence
+from ipaddress import IPv4Address
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet import tcp
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IAddress, IListeningPort
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+from twisted.web import http
+from zope.interface import implementer
+
+from pxetwist.config import fields
+from pxetwist.config.fields import option
+from pxetwist.interfaces import IBootService, Site
+from pxetwist.services.http_exchange import ContentExchange
+from pxetwist.services.ports import start_error
+
+_BACKLOG = 1024  # a rack that is switched on at once
+_DEAD = 60_000  # milliseconds until a machine that was switched off counts as gone
+_GRACE = 5.0  # seconds that running answers get when the service stops
+
+
+@attrs.frozen
+class Settings:
+    """Options of ``[service:http]``."""
+
+    addresses: tuple[IPv4Address, ...] = option(
+        fields.list_of(fields.address), default=(), doc="Our addresses to listen on; none: all."
+    )
+    port: int = option(fields.port, default=80, doc="TCP port.")
+    idle_timeout: float = option(
+        fields.seconds, default=60.0, doc="Close a connection after this long without a request."
+    )
+
+
+def build(settings: Settings, site: Site) -> HttpService:
+    """Make the service."""
+    return HttpService(settings, site)
+
+
+class ContentChannel(http.HTTPChannel):
+    """One connection."""
+
+    requestFactory = ContentExchange
+
+    def connectionMade(self) -> None:
+        """Notice sooner than the kernel's quarter of an hour when the machine is gone."""
+        super().connectionMade()
+        self.factory.channels.add(self)
+        if isinstance(self.transport, tcp.Connection):
+            self.transport.setTcpKeepAlive(True)
+            handle = self.transport.getHandle()
+            handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Forget it."""
+        super().connectionLost(reason)
+        self.factory.forget(self)
+
+
+class ContentFactory(http.HTTPFactory):
+    """Makes connections for a site; `counters` counts answers by status."""
+
+    protocol: Any = ContentChannel  # without the wrapper that would switch to HTTP/2
+    noisy = False
+
+    def __init__(self, site: Site, idle_timeout: float) -> None:
+        super().__init__(timeout=idle_timeout, reactor=site.reactor)
+        self.site = site
+        self.counters: Counter[str] = Counter()
+        self.channels: set[ContentChannel] = set()
+        self._empty: Deferred[None] | None = None
+
+    def startFactory(self) -> None:
+        """Write no access log: observers are told of every transfer."""
+
+    def stopFactory(self) -> None:
+        """Nothing to close."""
+
+    def log(self, request: http.Request) -> None:
+        """Write no access log."""
+
+    def forget(self, channel: ContentChannel) -> None:
+        """Drop a connection that is lost."""
+        self.channels.discard(channel)
+        if self._empty is not None and not self.channels:
+            self._empty.callback(None)
+
+    def drain(self) -> Deferred[None]:
+        """Close idle connections now, the others when they are done, or after a grace time."""
+        empty = self._empty = Deferred[None]()
+        empty.addTimeout(_GRACE, self.reactor)
+        empty.addBoth(self._drained)
+        if not self.channels:
+            empty.callback(None)
+        for channel in list(self.channels):
+            channel.persistent = 0
+            if not channel.requests:
+                channel.loseConnection()
+        return empty
+
+    def _drained(self, result: object) -> None:
+        self._empty = None
+        for channel in list(self.channels):
+            transport: Any = channel.transport
+            transport.abortConnection()
+
+
+@implementer(IBootService)
+class HttpService(Service):
+    """Serves contents over HTTP/1.1 (RFC 9110, 9112): GET and HEAD, ranges, no redirects."""
+
+    def __init__(self, settings: Settings, site: Site) -> None:
+        self.settings = settings
+        self.factory = ContentFactory(site, settings.idle_timeout)
+        self._site = site
+        self._ports: list[IListeningPort] = []
+
+    def listening(self) -> Sequence[IAddress]:
+        """Return the addresses of its ports."""
+        return [port.getHost() for port in self._ports]
+
+    def privilegedStartService(self) -> None:
+        """Take the ports, while there are the rights for it.
+
+        :raises StartError: if one cannot be taken.
+        """
+        super().privilegedStartService()
+        for address in self.settings.addresses or ("",):
+            self._ports.append(self._listen(str(address)))
+
+    def _listen(self, address: str) -> Any:
+        port = self.settings.port
+        try:
+            return self._site.reactor.listenTCP(port, self.factory, _BACKLOG, address)
+        except CannotListenError as error:
+            if not isinstance(error.socketError, OSError):
+                raise
+            raise start_error(error.socketError, "tcp", address, port) from None
+
+    def startService(self) -> None:
+        """Listen, if that was not done before."""
+        super().startService()
+        if not self._ports:
+            self.privilegedStartService()
+
+    def stopService(self) -> Deferred[list[tuple[bool, None]]]:
+        """Take no more connections; let running answers end, for a few seconds."""
+        super().stopService()
+        closing = [Deferred.fromCoroutine(_close(port)) for port in self._ports]
+        self._ports.clear()
+        return DeferredList([*closing, self.factory.drain()])
+
+
+async def _close(port: IListeningPort) -> None:
+    closed = port.stopListening()
+    if closed is not None:
+        await closed

@@ -1,0 +1,129 @@
+"""Ways of the bytes of a content onto an HTTP connection; what was sent is counted in the
+request's `octets`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from twisted.internet import tcp
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPullProducer, IPushProducer
+from zope.interface import implementer
+
+from pxetwist.exchange.http import Span
+from pxetwist.interfaces import IContent
+from pxetwist.services.blocks import read_exactly
+
+_CHUNK = 1 << 18
+_SENDFILE = 1 << 22  # the kernel takes what fits into the socket's buffer
+
+
+def sendfile_source(transport: object, content: IContent) -> int | None:
+    """Return the descriptor that the kernel can send from: of a plain file, without TLS."""
+    plain = isinstance(transport, tcp.Connection) and not transport.TLS
+    return content.fileno() if plain else None
+
+
+@implementer(IPullProducer)
+class FileSender:
+    """Sends a span of a plain file with sendfile, straight from the page cache.
+
+    Takes the place of twisted.web's channel as the transport's producer, and gives it back. The
+    transport asks for more whenever its own buffer is empty, that is, after the headers.
+    """
+
+    def __init__(self, request: Any, descriptor: int, span: Span) -> None:
+        self.done: Deferred[None] = Deferred()
+        self._request = request
+        self._channel = request.channel
+        self._transport = request.channel.transport
+        self._file = descriptor
+        self._offset = span.start
+        self._end = span.end
+        self._started = False
+
+    def start(self) -> Deferred[None]:
+        """Begin; the result comes when all is in the socket's buffer."""
+        self._transport.unregisterProducer()
+        self._transport.registerProducer(self, False)
+        return self.done
+
+    def resumeProducing(self) -> None:
+        """Send what the socket takes now."""
+        if not self._started:  # asked by registerProducer, before the headers have left
+            self._started = True
+            self._transport.startWriting()
+            return
+        count = min(self._end - self._offset, _SENDFILE)
+        try:
+            sent = os.sendfile(self._transport.fileno(), self._file, self._offset, count)
+        except BlockingIOError:
+            self._transport.startWriting()
+            return
+        except OSError as error:
+            self._end_with(error)
+            return
+        if not sent:
+            self._end_with(EOFError("the content was cut short"))
+            return
+        self._offset += sent
+        self._request.octets += sent
+        if self._offset < self._end:
+            self._transport.startWriting()
+        else:
+            self._transport.unregisterProducer()
+            self._transport.registerProducer(self._channel, True)
+            self.done.callback(None)
+
+    def _end_with(self, error: Exception) -> None:
+        self._transport.unregisterProducer()
+        self.done.errback(error)
+
+    def stopProducing(self) -> None:
+        """Know that the connection is lost; the request is told as well, and cancels."""
+
+
+@implementer(IPushProducer)
+class ContentSender:
+    """Sends a span of any content, reading on when the connection has room."""
+
+    def __init__(self, request: Any, content: IContent, span: Span) -> None:
+        self._request = request
+        self._content = content
+        self._span = span
+        self._paused: Deferred[None] | None = None
+
+    async def run(self) -> None:
+        """Send all of it.
+
+        :raises ContentError: if the content is shorter than it was said to be.
+        """
+        self._request.registerProducer(self, True)
+        try:
+            offset = self._span.start
+            while offset < self._span.end:
+                length = min(_CHUNK, self._span.end - offset)
+                data = await read_exactly(self._content, offset, length)
+                self._request.write(data)
+                offset += length
+                self._request.octets += length
+                if self._paused is not None:
+                    await self._paused
+        finally:
+            self._request.unregisterProducer()
+
+    def pauseProducing(self) -> None:
+        """Wait before the next piece."""
+        if self._paused is None:
+            self._paused = Deferred()
+
+    def resumeProducing(self) -> None:
+        """Go on."""
+        paused, self._paused = self._paused, None
+        if paused is not None:
+            paused.callback(None)
+
+    def stopProducing(self) -> None:
+        """Know that the connection is lost; the request is told as well, and cancels."""

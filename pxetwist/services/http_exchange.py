@@ -1,0 +1,200 @@
+"""One HTTP request and its answer."""
+
+# mypy: disallow-untyped-calls=False
+# (twisted.web's methods have no annotations)
+
+from __future__ import annotations
+
+import io
+import secrets
+from collections import Counter
+from http import HTTPStatus
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+from twisted.web import http
+from twisted.web.http_headers import Headers
+
+from pxetwist.errors import ContentError
+from pxetwist.exchange.http import Answer, Span, answer, text_answer
+from pxetwist.interfaces import IContent, Site
+from pxetwist.model.boot import BootRequest, Protocol
+from pxetwist.model.event import EventKind
+from pxetwist.services import requests
+from pxetwist.services.http_body import ContentSender, FileSender, sendfile_source
+from pxetwist.services.http_target import BadTarget, Target, identify
+
+_NOT_FOUND = text_answer(404, "Not found")
+_BAD_REQUEST = text_answer(400, "Bad request")
+_NOT_ALLOWED = text_answer(405, "Only GET and HEAD", ("Allow", "GET, HEAD"))
+_BROKEN = text_answer(500, "Internal trouble")
+
+
+class _Nothing(io.BytesIO):
+    """Takes a request's body, and keeps nothing of it."""
+
+    def write(self, data: object) -> int:
+        return 0
+
+
+class ContentExchange(http.Request):
+    """One request; made by twisted.web's channel, whose factory knows the site.
+
+    `octets` counts what was sent of the content.
+    """
+
+    octets = 0
+    _site: Site
+    _counters: Counter[str]
+    _work: Deferred[None] | None = None
+
+    def gotLength(self, length: int | None) -> None:
+        """Make ready for a body; nothing here wants one."""
+        self.content = _Nothing()
+
+    def process(self) -> None:
+        """Begin to answer."""
+        factory: Any = self.channel.factory
+        self._site, self._counters = factory.site, factory.counters
+        self._work = Deferred.fromCoroutine(self._answer())
+        self._work.addErrback(self._failed)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Stop working for a client that has left."""
+        if self._work is not None:
+            self._work.cancel()
+        super().connectionLost(reason)
+
+    def _failed(self, failure: Failure) -> None:
+        if failure.check(CancelledError) is not None:
+            return
+        if failure.check(ContentError, OSError, EOFError) is not None:
+            self._site.log.warn("An answer broke off: {error}", error=failure.value)
+        else:
+            self._site.log.failure("An HTTP request failed", failure)
+        if self._disconnected:
+            return
+        if self.startedWriting:
+            transport: Any = self.channel.transport
+            transport.abortConnection()  # any other end might pass for that of the file
+        else:
+            self._short(_BROKEN)
+
+    async def _answer(self) -> None:
+        if self.method not in (b"GET", b"HEAD"):
+            self._short(_NOT_ALLOWED)
+            return
+        try:
+            target = Target.parse(self.uri)
+        except BadTarget:
+            self._short(_BAD_REQUEST)
+            return
+        except ValueError:
+            self._short(_NOT_FOUND)
+            return
+        request = await self._resolve(target)
+        if request is None:
+            self._short(_NOT_FOUND)
+            return
+        try:
+            content = await self._site.boot.open(target.path, request)
+        except ContentError:
+            self._short(_NOT_FOUND)
+            requests.tell_missing(self._site, request)
+            return
+        try:
+            await self._send(content, request)
+        finally:
+            content.close()
+
+    async def _resolve(self, target: Target) -> BootRequest | None:
+        peer = self.channel.getPeer().host
+        who = await identify(self._site, target, peer, self._header("User-Agent") or "")
+        if who is None:
+            return None
+        identity, boot_id = who
+        request = requests.content_request(
+            self._site,
+            Protocol.HTTP,
+            target.path,
+            identity=identity,
+            boot_id=boot_id,
+            local=self.channel.getHost().host,
+        )
+        resolved: BootRequest = (await self._site.boot.resolve(request)).request
+        return resolved
+
+    def _header(self, name: str) -> str | None:
+        values = self.requestHeaders.getRawHeaders(name)
+        return ", ".join(values) if values else None
+
+    # Answers
+
+    def _short(self, result: Answer) -> None:
+        """Send an answer without a content."""
+        self._head(result)
+        for piece in result.body:
+            if isinstance(piece, bytes):
+                self.write(piece)
+        self.finish()
+
+    def _head(self, result: Answer) -> None:
+        """Set status and headers: ours first and in their order, then what twisted.web set."""
+        self._counters[str(result.status)] += 1
+        self.setResponseCode(result.status, HTTPStatus(result.status).phrase.encode())
+        before, self.responseHeaders = self.responseHeaders, Headers()
+        for name, value in (*result.headers, ("Server", "pxetwist")):
+            self.responseHeaders.addRawHeader(name, value)
+        date = http.datetimeToString(self._site.reactor.seconds())
+        self.responseHeaders.addRawHeader(b"Date", date)
+        for kept, values in before.getAllRawHeaders():
+            self.responseHeaders.setRawHeaders(kept, values)
+
+    async def _send(self, content: IContent, request: BootRequest) -> None:
+        result = answer(content.info, self.method.decode(), self._header, secrets.token_hex(16))
+        size = sum(piece.end - piece.start for piece in result.body if isinstance(piece, Span))
+        if self.method == b"HEAD" or not any(isinstance(p, Span) for p in result.body):
+            self._short(result)
+            return
+        self._head(result)
+        self.write(b"")
+        started = self._site.reactor.seconds()
+        whole = False
+        try:
+            for piece in result.body:
+                if isinstance(piece, bytes):
+                    self.write(piece)
+                elif piece.start < piece.end:
+                    await self._send_span(content, piece)
+            whole = True
+        finally:
+            seconds = self._site.reactor.seconds() - started
+            self._tell(request, size, seconds, whole=whole)
+        self.finish()
+
+    async def _send_span(self, content: IContent, span: Span) -> None:
+        source = sendfile_source(self.channel.transport, content)
+        if source is not None:
+            await FileSender(self, source, span).start()
+        else:
+            await ContentSender(self, content, span).run()
+
+    def _tell(self, request: BootRequest, size: int, seconds: float, *, whole: bool) -> None:
+        path = request.wanted
+        if whole:
+            kind = EventKind.ENDED
+            summary = f"sent {requests.transferred(path, self.octets, seconds)}"
+        else:
+            kind = EventKind.FAILED
+            done, total = requests.octets_text(self.octets), requests.octets_text(size)
+            summary = f"stopped sending {path} after {done} of {total}: the connection is lost"
+        details = {
+            "status": self.code,
+            "bytes": self.octets,
+            "size": size,
+            "seconds": seconds,
+            "rate": self.octets / seconds / 1e6 if seconds else 0.0,  # MB/s
+            "debug": whole and self.code == 206,  # sanboot reads a disk in hundreds of pieces
+        }
+        requests.tell(self._site, request, kind, summary, details)

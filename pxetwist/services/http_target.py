@@ -1,0 +1,96 @@
+"""What an HTTP request asks for, and on whose behalf."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from ipaddress import AddressValueError, IPv4Address
+from urllib.parse import parse_qs, unquote_to_bytes
+from uuid import UUID
+
+import attrs
+
+from pxetwist.interfaces import Site
+from pxetwist.model.content import ContentPath
+from pxetwist.model.identity import ClientIdentity, Firmware, parse_mac
+from pxetwist.wire.iana import Architecture
+
+_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})|%00")
+_ABSOLUTE = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{32,}")
+_AGENTS = (("iPXE/", Firmware.IPXE), ("UefiHttpBoot/", Firmware.UEFI_HTTP))
+
+
+class BadTarget(ValueError):
+    """The request target is malformed."""
+
+
+@attrs.frozen
+class Target:
+    """What a request asks for: a path (without the token before it), a token, a query."""
+
+    path: ContentPath
+    token: str = ""
+    query: dict[str, str] = attrs.field(factory=dict)
+
+    @classmethod
+    def parse(cls, uri: bytes) -> Target:
+        """Read a request target; doubled slashes vanish without a redirect (shim, firmware).
+
+        ``/boot/TOKEN/path`` carries the token of a machine. Other paths below ``/boot`` are
+        paths like any other.
+
+        :raises BadTarget: if it is malformed.
+        :raises ValueError: if it is empty or climbs out of the root.
+        """
+        raw, _, query = _ABSOLUTE.sub(b"", uri, count=1).partition(b"?")
+        if not raw.startswith(b"/") or _BAD_ESCAPE.search(raw):
+            raise BadTarget(f"malformed: {uri!r}")
+        path, token = ContentPath.parse(unquote_to_bytes(raw)), ""
+        if len(path.parts) > 2 and path.parts[0] == "boot" and _TOKEN.fullmatch(path.parts[1]):
+            token, path = path.parts[1], ContentPath(path.parts[2:])
+        pairs = parse_qs(query.decode("latin-1"), max_num_fields=50)
+        return cls(path, token, {name: values[0] for name, values in pairs.items()})
+
+
+async def identify(
+    site: Site, target: Target, peer: str, agent: str
+) -> tuple[ClientIdentity, str] | None:
+    """Find out who asks: by token, by ``mac=`` or ``uuid=``, else by the peer's address.
+
+    Return the identity and the id of its boot; `None` if the token is not ours.
+    """
+    now = site.reactor.seconds()
+    if target.token:
+        found: tuple[ClientIdentity, str] | None = site.boot.redeem(target.token, now)
+        if found is None:
+            return None
+        identity, boot_id = found
+    else:
+        identity, boot_id = await site.boot.identify(peer, now)
+        said = _said(target.query)
+        if said.mac not in ("", identity.mac) or not identity.key:
+            identity, boot_id = said, ""  # a router or proxy stands between
+        elif said.architecture is not None:
+            identity = attrs.evolve(identity, architecture=said.architecture)
+    with suppress(AddressValueError):
+        identity = attrs.evolve(identity, address=IPv4Address(peer))
+    if identity.firmware is Firmware.UNKNOWN:
+        known = (firmware for start, firmware in _AGENTS if agent.startswith(start))
+        identity = attrs.evolve(identity, firmware=next(known, Firmware.UNKNOWN))
+    return identity, boot_id
+
+
+def _said(query: dict[str, str]) -> ClientIdentity:
+    """Read what a loader's script says of its machine; what cannot be read is passed over."""
+    mac, uuid, architecture = "", None, None
+    with suppress(ValueError):
+        mac = parse_mac(query.get("mac", ""))
+    with suppress(ValueError):
+        uuid = UUID(query.get("uuid", ""))
+    name = query.get("arch", "")
+    if name.isascii() and name.isdigit() and len(name) < 6:
+        architecture = Architecture(int(name))
+    elif name:
+        architecture = next((code for code in Architecture if code.short == name), None)
+    return ClientIdentity(mac=mac, uuid=uuid, architecture=architecture)

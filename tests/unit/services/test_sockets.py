@@ -1,0 +1,255 @@
+"""Real UDP sockets on loopback, read by hand in the place of a reactor."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Callable
+from mmap import ACCESS_READ, mmap
+
+import attrs
+from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from pxetwist.errors import StartError
+from pxetwist.services.ports import start_error
+from pxetwist.services.sockets import Arrival, UdpSocket
+from pxetwist.services.transfer_sockets import TransferSocket, TransferSockets
+from pxetwist.wire.tftp import data_header
+
+
+class Reactor(Clock):
+    """A clock that knows its readers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.readers: list[IReadDescriptor] = []
+
+    def addReader(self, reader: IReadDescriptor) -> None:
+        self.readers.append(reader)
+
+    def removeReader(self, reader: IReadDescriptor) -> None:
+        if reader in self.readers:
+            self.readers.remove(reader)
+
+
+@attrs.define(eq=False)
+class Receiver:
+    """Keeps what arrives, and calls `then` for each."""
+
+    arrived: list[tuple[bytes, tuple[str, int], Arrival]] = attrs.field(factory=list)
+    batches: int = 0
+    then: Callable[[], object] = lambda: None
+
+    def received(self, data: bytes, peer: tuple[str, int], arrival: Arrival) -> None:
+        self.arrived.append((data, peer, arrival))
+        self.then()
+
+    def drained(self) -> None:
+        self.batches += 1
+
+
+@attrs.define(eq=False)
+class Transfer:
+    """Keeps what arrives on one transfer's socket."""
+
+    packets: list[bytes] = attrs.field(factory=list)
+    was_closed: bool = False
+
+    def received(self, data: bytes, now: float) -> None:
+        self.packets.append(data)
+
+    def closed(self) -> None:
+        self.was_closed = True
+
+
+class SocketCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.reactor = Reactor()
+        self.client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(self.client.close)
+        self.client.bind(("127.0.0.9", 0))
+        self.client.settimeout(5)
+
+    @property
+    def peer(self) -> tuple[str, int]:
+        host, port = self.client.getsockname()
+        return host, port
+
+
+class UdpSocketTests(SocketCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.receiver = Receiver()
+        self.socket = self.started()
+
+    def started(self, address: str = "", interface: str = "") -> UdpSocket:
+        made = UdpSocket(self.reactor, self.receiver, address=address, port=0, interface=interface)
+        made.start()
+        self.addCleanup(made.stop)
+        return made
+
+    def test_reader(self) -> None:
+        verifyObject(IReadDescriptor, self.socket)
+        self.assertEqual(self.reactor.readers, [self.socket])
+        self.socket.stop()
+        self.socket.stop()
+        self.assertEqual((self.reactor.readers, self.socket.fileno()), ([], -1))
+
+    def test_a_datagram_and_where_it_came_in(self) -> None:
+        self.client.sendto(b"hello", ("127.0.0.5", self.socket.getHost().port))
+        self.socket.doRead()
+        index = socket.if_nametoindex("lo")
+        arrival = Arrival("lo", index, "127.0.0.5", "127.0.0.5")
+        self.assertEqual(self.receiver.arrived, [(b"hello", self.peer, arrival)])
+
+    def test_the_answer_leaves_from_the_address_that_was_asked(self) -> None:
+        port = self.socket.getHost().port
+        self.socket.send(b"one", self.peer, source="127.0.0.5")
+        self.socket.send(b"two", self.peer, "127.0.0.6", socket.if_nametoindex("lo"))
+        self.assertEqual(self.client.recvfrom(99), (b"one", ("127.0.0.5", port)))
+        self.assertEqual(self.client.recvfrom(99), (b"two", ("127.0.0.6", port)))
+
+    def test_one_event_reads_a_bounded_batch(self) -> None:
+        for number in range(300):
+            self.client.sendto(b"%d" % number, ("127.0.0.1", self.socket.getHost().port))
+        self.socket.doRead()
+        self.assertEqual((len(self.receiver.arrived), self.receiver.batches), (256, 1))
+        self.socket.doRead()
+        self.assertEqual((len(self.receiver.arrived), self.receiver.batches), (300, 2))
+
+    def test_an_empty_datagram(self) -> None:
+        self.client.sendto(b"", ("127.0.0.1", self.socket.getHost().port))
+        self.socket.doRead()
+        self.assertEqual(self.receiver.arrived[0][0], b"")
+
+    def test_a_bug_in_the_receiver_stops_nothing(self) -> None:
+        def fail() -> None:
+            raise RuntimeError("a bug")
+
+        self.receiver.then = fail
+        for _ in range(2):
+            self.client.sendto(b"x", ("127.0.0.1", self.socket.getHost().port))
+        self.socket.doRead()
+        self.assertEqual(len(self.receiver.arrived), 2)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 2)
+
+    def test_stopped_while_it_reads(self) -> None:
+        self.receiver.then = self.socket.stop
+        for _ in range(2):
+            self.client.sendto(b"x", ("127.0.0.1", self.socket.getHost().port))
+        self.socket.doRead()
+        self.assertEqual(len(self.receiver.arrived), 1)
+
+    def test_what_cannot_be_sent_is_counted(self) -> None:
+        self.socket.send(b"x" * 70000, self.peer)
+        self.socket.send(b"x", ("255.255.255.255", 9), index=socket.if_nametoindex("lo"))
+        self.socket.send(b"x", self.peer, source="192.0.2.1")
+        self.assertEqual(self.socket.failures["EMSGSIZE"], 1)
+        self.assertEqual(self.socket.failures["EACCES"], 1)  # broadcast was not asked for
+        self.assertEqual(sum(self.socket.failures.values()), 3)
+
+    def test_a_port_in_use_names_its_owner(self) -> None:
+        port = self.socket.getHost().port
+        other = UdpSocket(self.reactor, self.receiver, port=port)
+        message = str(self.assertRaises(StartError, other.bind))
+        self.assertIn(f"udp port {port} on all addresses is in use by ", message)
+        self.assertIn(f"(pid {os.getpid()})", message)
+
+    def test_no_such_address_or_interface(self) -> None:
+        other = UdpSocket(self.reactor, self.receiver, port=0, address="192.0.2.1")
+        self.assertIn("192.0.2.1", str(self.assertRaises(StartError, other.bind)))
+        error = start_error(OSError(19, "No such device"), "udp", "", 67, "eth9")
+        self.assertEqual(
+            str(error),
+            "cannot take udp port 67 on all addresses of eth9: there is no interface eth9",
+        )
+
+    def test_missing_rights(self) -> None:
+        error = start_error(PermissionError(13, "Permission denied"), "udp", "", 69)
+        self.assertIn("CAP_NET_BIND_SERVICE", str(error))
+
+
+class TransferSocketTests(SocketCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.sockets = self.started()
+        self.transfer = Transfer()
+        self.socket = self.open()
+
+    def started(self, *ports: int) -> TransferSockets:
+        made = TransferSockets(self.reactor, ports)
+        made.start()
+        self.addCleanup(made.stop)
+        return made
+
+    def open(self) -> TransferSocket:
+        return self.sockets.open("127.0.0.5", self.peer, self.transfer)
+
+    def test_one_descriptor_for_all(self) -> None:
+        others = [self.open() for _ in range(3)]
+        self.assertEqual(self.reactor.readers, [self.sockets])
+        for opened in (self.socket, *others):
+            self.client.sendto(b"x", ("127.0.0.5", opened.getHost().port))
+        self.sockets.doRead()
+        self.assertEqual(self.transfer.packets, [b"x"] * 4)
+        self.sockets.stop()
+        self.sockets.stop()
+        self.assertEqual((self.reactor.readers, self.sockets.fileno()), ([], -1))
+
+    def test_only_the_peer_is_heard(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.sendto(b"x", ("127.0.0.5", self.socket.getHost().port))
+        self.sockets.doRead()
+        self.assertEqual(self.transfer.packets, [])
+
+    def test_segments(self) -> None:
+        with tempfile.TemporaryFile() as file:
+            file.write(os.urandom(1000))
+            file.flush()
+            view = memoryview(mmap(file.fileno(), 1000, access=ACCESS_READ))
+        parts: list[bytes | memoryview] = []
+        for number in range(4):
+            parts += (data_header(number), view[number * 300 : number * 300 + 300])
+        self.assertTrue(self.socket.send_segments(parts, 304))
+        for number in range(4):
+            data, source = self.client.recvfrom(2000)
+            self.assertEqual(source[0], "127.0.0.5")
+            self.assertEqual(data, data_header(number) + view[number * 300 : number * 300 + 300])
+
+    def test_segments_that_cannot_be(self) -> None:
+        self.assertFalse(self.socket.send_segments([b"x" * 65508], 60000))
+        self.assertFalse(self.socket.send_segments([b"x" * 200000], 1000))
+
+    def test_the_mtu(self) -> None:
+        self.assertGreaterEqual(self.socket.mtu, 1500)
+
+    def test_a_closed_port_is_told(self) -> None:
+        self.client.close()
+        self.socket.send([b"x"])
+        self.sockets.doRead()
+        self.assertTrue(self.transfer.was_closed)
+
+    def test_a_file_that_is_cut_short_kills_nobody(self) -> None:
+        with tempfile.TemporaryFile() as file:
+            file.truncate(100000)
+            view = memoryview(mmap(file.fileno(), 100000, access=ACCESS_READ))
+            file.truncate(0)
+            self.assertRaises(OSError, self.socket.send, [b"head", view[50000:51000]])
+            self.assertRaises(OSError, self.socket.send_segments, [view[:9000]], 1000)
+
+    def test_a_range_of_ports(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind(("127.0.0.5", 0))
+            taken = probe.getsockname()[1]
+            self.sockets = self.started(taken)
+            self.assertRaises(OSError, self.open)
+        opened = self.open()
+        self.assertEqual(opened.getHost().port, taken)
+        self.assertRaises(OSError, self.open)
+        opened.close()
+        opened.close()
+        self.assertEqual(self.open().getHost().port, taken)
