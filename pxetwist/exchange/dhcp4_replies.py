@@ -26,6 +26,8 @@ _FORCED = frozenset(
     | {O.CLIENT_ID, O.RELAY_AGENT, O.CLIENT_MACHINE_ID, O.SUBNET_SELECTION, O.MESSAGE}
     | {O.VENDOR_CLASS, O.VENDOR_SPECIFIC, O.TFTP_SERVER_NAME, O.BOOT_FILE, O.IPXE}
 )
+#: These go first, in every reply that has them.
+_FIRST = (O.MESSAGE_TYPE, O.SERVER_ID, O.LEASE_TIME, O.SUBNET_MASK)
 #: Never dropped when the reply grows too long.
 _KEPT = _FORCED | {O.ROUTERS}
 #: Echoed byte for byte (RFC 6842, RFC 3046 §2.2, PXE 2.1; GRUB reads its UUID from the reply).
@@ -237,10 +239,12 @@ def _reply(
 def _ordered(request: Dhcp4Message, options: dict[int, bytes]) -> dict[int, bytes]:
     """Keep what was asked for or must be sent, in the order asked (RFC 2132 §9.8)."""
     asked = request.options.get(O.PARAMETER_REQUEST_LIST)
-    chosen = set(options) if asked is None else _FORCED | set(asked)
-    first = [O.MESSAGE_TYPE, O.SERVER_ID, O.LEASE_TIME, O.SUBNET_MASK]
-    order = [*first, *(asked or b""), *options]
-    return {code: options[code] for code in order if code in options and code in chosen}
+    asked = bytes(options) if asked is None else asked
+    return {
+        code: options[code]
+        for code in (*_FIRST, *asked, *options)
+        if code in options and (code in _FORCED or code in asked)
+    }
 
 
 def encode_reply(request: Dhcp4Message, reply: Dhcp4Message) -> bytes:
@@ -251,12 +255,13 @@ def encode_reply(request: Dhcp4Message, reply: Dhcp4Message) -> bytes:
     """
     asked = int.from_bytes(request.options.get(O.MAX_MESSAGE_SIZE, b""), "big")
     limit = min(max(asked, 576), 1500) - 28
-    options = dict(reply.options)
-    droppable = [code for code in reversed(options) if code not in _KEPT]
+    droppable = [code for code in reply.options if code not in _KEPT]
     while True:
         try:
-            return encode(attrs.evolve(reply, options=options), limit)
+            return encode(reply, limit)
         except WireError:
             if not droppable:
                 raise
-            del options[droppable.pop(0)]
+            dropped = droppable.pop()
+        options = {code: reply.options[code] for code in reply.options if code != dropped}
+        reply = attrs.evolve(reply, options=options)

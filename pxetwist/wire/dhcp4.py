@@ -26,6 +26,8 @@ _TYPE = int(OptionCode.MESSAGE_TYPE)
 _RAPID_COMMIT = int(OptionCode.RAPID_COMMIT)
 _RELAY = int(OptionCode.RELAY_AGENT)
 _IN_FILE, _IN_SNAME = 1, 2
+_OPS = tuple(Dhcp4Op(number) for number in range(256))
+_TYPES = {bytes((number,)): Dhcp4Type(number) for number in range(256)}
 
 
 @attrs.frozen
@@ -57,8 +59,7 @@ class Dhcp4Message:
     @property
     def message_type(self) -> Dhcp4Type | None:
         """Option 53, if there is a well-formed one."""
-        value = self.options.get(_TYPE, b"")
-        return Dhcp4Type(value[0]) if len(value) == 1 else None
+        return _TYPES.get(self.options.get(_TYPE, b""))
 
     @property
     def broadcast(self) -> bool:
@@ -104,7 +105,7 @@ def decode(data: bytes) -> Dhcp4Message:
             sname, file = _overloaded(options, sname, file)
     ciaddr, yiaddr, siaddr, giaddr = addresses
     return Dhcp4Message(
-        Dhcp4Op(op),
+        _OPS[op],
         htype,
         hlen,
         hops,
