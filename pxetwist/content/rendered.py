@@ -16,8 +16,8 @@ import jinja2
 from zope.interface import implementer
 
 from pxetwist.config.fields import option, path
-from pxetwist.errors import ConfigError, ContentNotFound, Location, PolicyError
-from pxetwist.interfaces import IContent, IContentStore, Site
+from pxetwist.errors import ConfigError, ContentError, ContentNotFound, Location, PolicyError
+from pxetwist.interfaces import IBoot, IContent, IContentStore, Site
 from pxetwist.model.boot import (
     Boot,
     BootPlan,
@@ -92,6 +92,8 @@ class RenderedStore:
         request = await self._for_named(path, request)
         if request.plan is None:
             raise ContentNotFound(f"{path}: no plan for {request.identity}")
+        plan = await startable(request.plan, flavour, request, self._site.boot)
+        request = attrs.evolve(request, plan=plan)
         now = self._site.reactor.seconds()
         return TextContent(self.render(flavour, request, now), now)
 
@@ -120,7 +122,7 @@ class RenderedStore:
         """
         plan = request.plan
         assert plan is not None
-        if isinstance(plan.boot, Script) and not getattr(plan.boot, flavour):
+        if _lacks_text(plan.boot, flavour):
             raise ContentNotFound(f"profile {plan.profile} has no {flavour} text")
         name = {"ipxe": "boot.ipxe.j2", "grub": "grub.cfg.j2"}.get(flavour, "pxelinux.cfg.j2")
         if flavour == "ipxe" and self._site.boot.looping(request.identity, now):
@@ -160,6 +162,52 @@ class RenderedStore:
             "grub_path": _grub_path(request.endpoints.address),
             "pxelinux_path": lambda path: path if "://" in path else f"::{path}",
         }
+
+
+async def startable(plan: BootPlan, flavour: str, request: BootRequest, boot: IBoot) -> BootPlan:
+    """Return the plan with a menu of what can be started: an entry is left out if no content
+    store has one of its files, or if it has no text for this loader. The local disk is started
+    if nothing is left. Any other plan is returned as it is.
+    """
+    menu = plan.boot
+    if not isinstance(menu, Menu):
+        return plan
+    entries = []
+    for entry in menu.entries:
+        there = [await _has(boot, request, file) for file in _files_of(entry.boot)]
+        if all(there) and not _lacks_text(entry.boot, flavour):
+            entries.append(entry)
+    if not entries:
+        return attrs.evolve(plan, boot=LocalDisk())
+    names = [entry.name for entry in entries]
+    default = menu.default if menu.default in names else names[0]
+    return attrs.evolve(plan, boot=attrs.evolve(menu, entries=tuple(entries), default=default))
+
+
+def _files_of(boot: Boot) -> tuple[str, ...]:
+    match boot:
+        case Files():
+            return (boot.kernel, *boot.initrds)
+        case Nbp():
+            return (boot.path,)
+    return ()
+
+
+def _lacks_text(boot: Boot, flavour: str) -> bool:
+    return isinstance(boot, Script) and not getattr(boot, flavour)
+
+
+async def _has(boot: IBoot, request: BootRequest, file: str) -> bool:
+    """Whether a content store has a file; URLs are believed, and so are texts of our own."""
+    if "://" in file:
+        return True
+    try:
+        path = ContentPath.parse(file)
+        if not flavour_of(path):
+            (await boot.open(path, attrs.evolve(request, wanted=path))).close()
+    except (ContentError, ValueError):
+        return False
+    return True
 
 
 def flavour_of(path: ContentPath) -> str:
