@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from pxetwist.boot.loaders import BUILT_IN
 from pxetwist.config.load import Configuration
 from pxetwist.model.profile import BootProfile, ProfileKind
 
@@ -49,29 +50,63 @@ def grub_with_proxydhcp(configuration: Configuration) -> Iterator[str]:
 
 
 def content_missing(configuration: Configuration) -> Iterator[str]:
-    """Files that profiles and loaders name, and no folder has."""
+    """Files that profiles and loaders name, and no folder has; menus leave such entries out."""
+    has = _files_in_folders(configuration)
+    profiles = configuration.profiles
+    entries = {entry.name for menu in profiles.values() for entry in menu.entries}
+    for name, profile in profiles.items():
+        files = [file for each in _files_by_architecture(profile) for file in each]
+        for file in dict.fromkeys(files) if name not in entries else ():
+            if not has(file):
+                yield f"profile {name!r} names {file}, which no content folder has"
+    for loader in configuration.loaders:
+        if not has(loader.file):
+            who = f"the {loader.family} loader for {loader.architecture}"
+            yield f"{who} names {loader.file}, which no content folder has"
+
+
+def menus_shortened(configuration: Configuration) -> Iterator[str]:
+    """Entries that a menu leaves out on every machine."""
+    has = _files_in_folders(configuration)
+    for name, menu in configuration.profiles.items():
+        wanted = {entry.name: list(_files_by_architecture(entry)) for entry in menu.entries}
+        left_out = [
+            entry
+            for entry, choices in wanted.items()
+            if choices and not any(all(map(has, files)) for files in choices)
+        ]
+        if left_out:
+            yield f"menu {name!r} leaves out {', '.join(left_out)}: no folder has their files"
+
+
+def loaders_missing(configuration: Configuration) -> Iterator[str]:
+    """Whatever firmware cannot start by itself needs a boot loader."""
+    by_itself = (ProfileKind.NBP, ProfileKind.SILENCE)
+    if all(profile.kind in by_itself for profile in configuration.profiles.values()):
+        return
+    has = _files_in_folders(configuration)
+    if not any(has(loader.file) for loader in (*configuration.loaders, *BUILT_IN)):
+        install = f"pxetwist loaders {configuration.file} --install"
+        yield f"no content folder has a boot loader; run: {install}"
+
+
+def _files_in_folders(configuration: Configuration) -> Callable[[str], bool]:
+    """Return a test of whether a file is there, as far as folders can tell."""
     stores = configuration.of_kind("content")
     folders = [each.settings.root for each in stores if each.factory.name == "directory"]
     if not folders or {store.factory.name for store in stores} - {"directory", "rendered"}:
-        return  # the file may come from a store that we cannot look into
-    for owner, file in _files(configuration):
-        if "://" not in file and not any((root / file.lstrip("/")).exists() for root in folders):
-            yield f"{owner} names {file}, which no content folder has"
+        return lambda file: True  # it may come from a store that we cannot look into
+    return lambda file: (
+        "://" in file or any((root / file.lstrip("/")).exists() for root in folders)
+    )
 
 
-def _files(configuration: Configuration) -> Iterator[tuple[str, str]]:
-    for name, profile in configuration.profiles.items():
-        for file in dict.fromkeys(_files_of(profile)):
-            yield f"profile {name!r}", file
-    for loader in configuration.loaders:
-        yield f"the {loader.family} loader for {loader.architecture}", loader.file
-
-
-def _files_of(profile: BootProfile) -> Iterator[str]:
-    yield from profile.kernel.values()
-    for initrds in profile.initrds.values():
-        yield from initrds.split()
-    yield from profile.nbp.values()
+def _files_by_architecture(profile: BootProfile) -> Iterator[list[str]]:
+    """Yield the files that each architecture needs which the profile is for."""
+    for main in (profile.kernel, profile.nbp):
+        for architecture, file in main.items():
+            initrds = profile.initrds.get(architecture, profile.initrds.get("", ""))
+            yield [file, *initrds.split()]
 
 
 #: Every look at a configuration; a generator of sentences.
@@ -80,5 +115,7 @@ ADVICE = (
     subnet_missing,
     scripts_missing,
     grub_with_proxydhcp,
+    loaders_missing,
     content_missing,
+    menus_shortened,
 )

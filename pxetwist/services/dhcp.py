@@ -30,14 +30,10 @@ class Dhcp4Service(DhcpPortsService):
         networks = self.site.networks.values()
         return any(interface.local in each.network for each in networks)
 
-    def none_fits(self, present: dict[str, NetworkInterface]) -> str:
-        """Name what is there and what was looked for."""
+    def none_fits(self) -> str:
+        """Name the networks."""
         wanted = ", ".join(str(each.network) for each in self.site.networks.values())
-        there = ", ".join(f"{each.name} {each.address}" for each in present.values())
-        return (
-            f"no interface has an address in a [subnet:…] ({wanted or 'there is none'});"
-            f" there are: {there}"
-        )
+        return f"no interface has an address in a [subnet:…] ({wanted or 'there is none'})"
 
 
 def build(settings: Settings, site: Site) -> Dhcp4Service:

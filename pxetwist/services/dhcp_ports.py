@@ -221,17 +221,16 @@ class DhcpPortsService(Service):
         if not self._names:
             chosen = [each for each in present.values() if each.usable and self.fits(each)]
             if not chosen:
-                raise StartError(f"[service:{self.site.name}] {self.none_fits(present)}")
+                there = ", ".join(map(str, present.values())) or "none"
+                raise StartError(f"{self.none_fits()} (there are: {there})")
             return chosen
         for name in self._names:
             if name not in present:
-                raise StartError(
-                    f"[service:{self.site.name}] interfaces: there is no {name!r}"
-                    f" (there are: {', '.join(present)})"
-                )
+                there = ", ".join(present)
+                raise StartError(f"interfaces: there is no {name!r} (there are: {there})")
             if present[name].address is None:
                 raise StartError(
-                    f"[service:{self.site.name}] interfaces: {name} has no IPv4 address;"
+                    f"interfaces: {name} has no IPv4 address;"
                     f" give it one (ip addr add … dev {name})"
                 )
         return [present[name] for name in self._names]
@@ -240,8 +239,8 @@ class DhcpPortsService(Service):
         """Whether to listen on a usable interface that was not named."""
         return True
 
-    def none_fits(self, present: dict[str, NetworkInterface]) -> str:
-        """Say what to do when no interface fits."""
+    def none_fits(self) -> str:
+        """Say what was looked for when no interface fits."""
         return "found no network interface that is up and has an IPv4 address"
 
     def privilegedStartService(self) -> None:

@@ -41,6 +41,10 @@ class NetworkInterface:
         """Our address there; 0.0.0.0 without one."""
         return self.address.ip if self.address else IPv4Address(0)
 
+    def __str__(self) -> str:
+        words = [self.name, str(self.address or "without IPv4 address")]
+        return " ".join(words if self.flags & _UP else [*words, "down"])
+
 
 def network_interfaces() -> Sequence[NetworkInterface]:
     """List the interfaces of this network namespace."""

@@ -18,7 +18,8 @@ def start_error(
         where += f" of {interface}"
     match error.errno:
         case errno.EADDRINUSE:
-            return StartError(f"{where} is in use{_by_whom(protocol, port)}; stop that first")
+            mend = "stop that first" + (" or choose another port" if protocol == "tcp" else "")
+            return StartError(f"{where} is in use{_by_whom(protocol, port)}; {mend}")
         case errno.EACCES | errno.EPERM:
             return StartError(
                 f"no right to take {where}: start as root or with CAP_NET_BIND_SERVICE"

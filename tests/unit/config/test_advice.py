@@ -21,6 +21,7 @@ class Advice(IniCase):
     def setUp(self) -> None:
         super().setUp()
         self.write("content/linux", "")
+        self.write("content/loaders/snponly.efi", "")
 
     def advice(self, content: str) -> list[str]:
         return advice(self.load(content))
@@ -76,10 +77,32 @@ class Advice(IniCase):
         self.assertEqual(
             self.advice(content),
             [
-                f"profile 'x' names arm/linux, {missing}",
                 f"profile 'x' names a, {missing}",
                 f"profile 'x' names b, {missing}",
+                f"profile 'x' names arm/linux, {missing}",
                 f"profile 'y' names y.efi, {missing}",
                 f"the ipxe loader for x64 names z.efi, {missing}",
             ],
         )
+
+    def test_menus_leave_out_what_is_not_there(self) -> None:
+        content = HEAD + (
+            "[profile:x]\nkind = menu\nentries = disk here there gone\n"
+            "[profile:disk]\nkind = local\n"
+            "[profile:here]\nkind = linux\nkernel = gone\nkernel.x64 = linux\n"
+            "[profile:there]\nkind = nbp\nnbp = http://10.0.0.1/boot.efi\n"
+            "[profile:gone]\nkind = linux\nkernel = linux\ninitrds = a\n"
+        )
+        self.assertEqual(
+            self.advice(content), ["menu 'x' leaves out gone: no folder has their files"]
+        )
+
+    def test_no_loader(self) -> None:
+        (self.folder / "content/loaders/snponly.efi").unlink()
+        line = f"pxetwist loaders {self.folder / 'pxe.ini'} --install"
+        self.assertEqual(
+            self.advice(HEAD + "[profile:x]\nkind = local\n"),
+            [f"no content folder has a boot loader; run: {line}"],
+        )
+        alone = HEAD + "[profile:x]\nkind = nbp\nnbp = linux\n"
+        self.assertEqual(self.advice(alone), [])
