@@ -43,6 +43,13 @@ class IReservations(Interface):
         """Return all addresses that no pool may give to others."""
 
 
+class IListsMachines(Interface):
+    """May be provided by a host directory as well, if it has all its machines at hand."""
+
+    def machines() -> Collection[Machine]:
+        """Return every machine."""
+
+
 class IReloads(Interface):
     """May be provided by any plugin: reads its data again when the server gets SIGHUP."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from twisted.python.failure import Failure
 
 from pxetwist.config.advice import advice
 from pxetwist.config.assemble import Assembly, assemble
+from pxetwist.config.greeting import greet
 from pxetwist.config.load import load
 from pxetwist.errors import ConfigErrors, StartError
 
@@ -75,6 +77,7 @@ def makeService(options: Options) -> MultiService:
         raise SystemExit(0)
     for line in lines:
         _log.warn("{line}", line=line)
+    assembly.root.greet = partial(greet, assembly)
     sys.excepthook = _except_hook
     return assembly.root
 

@@ -30,7 +30,8 @@ def spelled(address: IAddress) -> str:
 class Server(MultiService):
     """Holds the instances that can be started.
 
-    `reloads` are called, one after the other, when the process gets SIGHUP.
+    `reloads` are called, one after the other, when the process gets SIGHUP; `greet` when
+    everything was started.
     """
 
     def __init__(self, reactor: Any) -> None:
@@ -40,6 +41,7 @@ class Server(MultiService):
         self._places: dict[IService, Location] = {}
         self._former: Any = None
         self.reloads: Sequence[tuple[str, Callable[[], None]]] = ()
+        self.greet: Callable[[], None] = lambda: None
 
     def add(self, child: IService, title: str, location: Location) -> None:
         """Add an instance, with the section that it comes from."""
@@ -67,6 +69,7 @@ class Server(MultiService):
             if IBootService.providedBy(child):
                 where = ", ".join(map(spelled, child.listening())) or "nothing"
                 _log.info("{name} listens on {where}", name=self._titles[child], where=where)
+        self.greet()
 
     def _attempt(self, child: IService, start: Callable[[], object]) -> None:
         try:

@@ -6,7 +6,7 @@ other one is a label of that name. Comments start with ``#``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from ipaddress import IPv4Address
 from pathlib import Path
 from uuid import UUID
@@ -18,7 +18,7 @@ from zope.interface import implementer
 from pxetwist.config.fields import OptionText, option, path
 from pxetwist.errors import ConfigErrors
 from pxetwist.hosts.hostfile import read
-from pxetwist.interfaces import IHostDirectory, IReloads, IReservations, Site
+from pxetwist.interfaces import IHostDirectory, IListsMachines, IReloads, IReservations, Site
 from pxetwist.model.identity import ClientIdentity, machine_uuid, swapped
 from pxetwist.model.machine import Machine
 
@@ -59,7 +59,7 @@ class _Index:
         )
 
 
-@implementer(IHostDirectory, IReservations, IReloads)
+@implementer(IHostDirectory, IListsMachines, IReservations, IReloads)
 class StaticDirectory:
     """The machines of a file, held in memory.
 
@@ -88,7 +88,7 @@ class StaticDirectory:
         """Return the addresses of all machines."""
         return self._index.addresses
 
-    def machines(self) -> Iterable[Machine]:
+    def machines(self) -> Collection[Machine]:
         """Return every machine, in the order of the file."""
         return self._index.machines
 
