@@ -1,11 +1,15 @@
-"""``pxetwist loaders FILE``: the boot loaders of the distribution, and where they are served."""
+"""``pxetwist loaders FILE``: boot loaders of the distribution, and what else could be booted from
+what this machine has, and where all that is served.
+"""
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import attrs
@@ -18,11 +22,17 @@ from pxetwist.errors import StartError
 
 @attrs.frozen
 class Source:
-    """A file of a Debian package, and its name in the content root."""
+    """A file of a Debian package, and its name in the content root. `file` may hold a ``*``.
+    Without a package it belongs to this machine.
+    """
 
     package: str
     file: str
     target: str
+
+    def find(self, root: Path) -> Path | None:
+        """Return the file below `root`, the last one if there are several."""
+        return max(root.glob(self.file.lstrip("/")), default=None)
 
 
 def _bios_modules() -> Iterator[Source]:
@@ -55,15 +65,39 @@ SOURCES = (
 )
 
 
+def _offers() -> Iterator[Source]:
+    """Yield what menus can offer from packages and from this machine itself."""
+    for suffix in ("efi", "bin"):
+        yield Source("memtest86+", f"/boot/memtest86+x64.{suffix}", f"memtest/memtest.{suffix}")
+    installer = "/usr/lib/debian-installer/images/*/amd64/text/debian-installer/amd64"
+    for name in ("linux", "initrd.gz"):
+        package = "debian-installer-12-netboot-amd64"
+        yield Source(package, f"{installer}/{name}", f"debian-installer/amd64/{name}")
+    system = os.uname()
+    for name in ("vmlinuz", "initrd.img"):
+        yield Source("", f"/boot/{name}-{system.release}", f"rescue/{system.machine}/{name}")
+
+
+#: No loaders, and nothing misses them: profiles of etc/pxe.ini use them if they are there.
+OFFERS = tuple(_offers())
+
+_NEW, _OTHER = "can be installed", "is not the one that can be installed"
+_INSTALLED, _MISSING = "installed now", "is missing"
+
+
 class Options(FileOptions):
     """Options of the command."""
 
-    synopsis = "FILE [--install] [--from FOLDER]"
+    synopsis = "FILE [--install] [--quiet] [--from FOLDER]"
     longdesc = (
-        "Shows which loader each kind of machine is given, and where its file comes from."
-        " Exits with 1 if a package of this machine's architecture is missing."
+        "Shows which loader each kind of machine is given, where its file comes from, and what"
+        " else this machine has that others can boot. Exits with 1 if a package with loaders of"
+        " this machine's architecture is missing."
     )
-    optFlags = [["install", "i", "Copy the files into the first directory of content."]]  # noqa: RUF012  Twisted's way
+    optFlags = [  # noqa: RUF012  Twisted's way
+        ["install", "i", "Copy the files into the first directory of content."],
+        ["quiet", "q", "Tell only what was installed, and what else there is for menus."],
+    ]
     optParameters = [  # noqa: RUF012  ditto
         ["from", None, "/", "Where the packages are unpacked, if not in the system."]
     ]
@@ -73,22 +107,42 @@ def run(options: Options) -> int:
     """Print the table; copy if asked to."""
     configuration = load(Path(options["file"]))
     root = content_root(configuration)
-    missing = []
-    print(f"files of loaders are served from {root}")
-    for source in SOURCES:
-        found = Path(options["from"]) / source.file.lstrip("/")
+    if not options["quiet"]:
+        print(f"files of loaders are served from {root}")
+    missing = _go_through(SOURCES, root, options)
+    named = set(_named_files(configuration))
+    more = _go_through([each for each in OFFERS if each.target in named], root, options)
+    if not options["quiet"]:
+        _print_choices(configuration)
+        if missing:
+            print(f"missing packages: apt-get install {' '.join(missing)}")
+    if more:
+        print(f"more for menus: apt-get install {' '.join(more)}")
+    return 1 if missing else 0
+
+
+def _go_through(sources: Iterable[Source], root: Path, options: Options) -> list[str]:
+    """Tell where each file is, install it if asked to; return the packages that are missing."""
+    packages = set()
+    for source in sources:
+        found = source.find(Path(options["from"]))
         state = _state(found, root / source.target)
-        if options["install"] and state in ("can be installed", "differs from the package's"):
+        if found and options["install"] and state in (_NEW, _OTHER):
             install(found, root / source.target)
-            state = "installed now"
-        if state == "package is missing":
-            missing.append(source)
-        print(f"  {source.target:26} {source.package:22} {state}")
-    _print_choices(configuration)
-    packages = sorted({each.package for each in missing if "arm64" not in each.package})
-    if packages:
-        print(f"missing packages: apt-get install {' '.join(packages)}")
-    return 1 if packages else 0
+            state = _INSTALLED
+        if state == _MISSING and source.package and "arm64" not in source.package:
+            packages.add(source.package)
+        if state == _INSTALLED or not options["quiet"]:
+            print(f"  {source.target:33} {source.package or 'this machine':33} {state}")
+    return sorted(packages)
+
+
+def _named_files(configuration: Configuration) -> Iterator[str]:
+    """Yield the files that profiles name."""
+    for profile in configuration.profiles.values():
+        for values in (profile.kernel, profile.initrds, profile.nbp):
+            for files in values.values():
+                yield from (file.lstrip("/") for file in files.split())
 
 
 def content_root(configuration: Configuration) -> Path:
@@ -102,12 +156,14 @@ def content_root(configuration: Configuration) -> Path:
     raise StartError(f"{configuration.file}: content names no store of plugin 'directory'")
 
 
-def _state(found: Path, target: Path) -> str:
-    if target.exists():
-        if found.exists() and found.read_bytes() != target.read_bytes():
-            return "differs from the package's"
-        return "there"
-    return "can be installed" if found.exists() else "package is missing"
+def _state(found: Path | None, target: Path) -> str:
+    if found is None:
+        return "there" if target.exists() else _MISSING
+    if not found.stat().st_mode & stat.S_IROTH:
+        return "not for everybody to read, so not served"  # an initrd may hold keys
+    if not target.exists():
+        return _NEW
+    return "there" if filecmp.cmp(found, target, shallow=False) else _OTHER
 
 
 def install(found: Path, target: Path) -> None:
