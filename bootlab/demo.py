@@ -37,18 +37,19 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
     try:
         with Lab("demo") as lab:
-            _show(lab, machine)
+            end = _show(lab, machine)
     except LabError as error:
         print(f"\nThe demo stopped: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nInterrupted. Everything was stopped and removed.")
         return 130
-    print(f"Everything was stopped and removed. The logs: {_short(lab.folder)}")
+    print(f"\nEverything was stopped and removed; the logs are in {_short(lab.folder)}.\n{end}")
     return 0
 
 
-def _show(lab: Lab, machine: Machine) -> None:
+def _show(lab: Lab, machine: Machine) -> str:
+    """Boot the machine before their eyes; return how it ended."""
     inside = lab.lan.server
     _step(
         1,
@@ -77,7 +78,7 @@ def _show(lab: Lab, machine: Machine) -> None:
     begin = time.monotonic()
     told = lab.boot(machine, _lines("console")).wait_for(BOOTED, 300)
     seconds = time.monotonic() - begin
-    print(f"\nLinux is up: {told['name']} at {told['address']}, {seconds:.1f} s after power-on.")
+    return f"Linux is up: {told['name']} at {told['address']}, {seconds:.1f} s after power-on."
 
 
 def _step(number: int, title: str, text: str) -> None:

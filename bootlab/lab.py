@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,13 +20,18 @@ CACHE = ROOT / "var" / "lab"
 
 
 class Lab:
-    """A network with a router and a capture; `folder` holds the logs of this run, and stays.
+    """A network with a router and a capture; `folder` holds the logs of this run, and stays
+    until the next run of the same name.
 
     Use it as a context manager, or `close` it: then all processes and namespaces are gone.
     """
 
     def __init__(self, name: str) -> None:
-        self.folder = CACHE / "runs" / name
+        runs = CACHE / "runs"
+        for old in runs.glob(f"{name}-*"):
+            if not Path("/proc", old.name.rpartition("-")[2]).exists():
+                shutil.rmtree(old, ignore_errors=True)
+        self.folder = runs / f"{name}-{os.getpid()}"
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         with contextlib.ExitStack() as stack:

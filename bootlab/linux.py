@@ -62,24 +62,30 @@ class Linux:
 def linux(cache: Path) -> Linux:
     """Return kernel and initramfs from the cache; the first time fetch and make them (70 MB).
 
-    The package is unpacked, never installed.
+    The package is unpacked, never installed; apt's lists are updated if it cannot be found.
 
     :raises LabError: if there is no such package, or busybox is missing.
     """
+    try:
+        return _linux(cache)
+    except LabError:
+        run("apt-get", "-qq", "update")
+        return _linux(cache)
+
+
+def _linux(cache: Path) -> Linux:
     version = _newest_version()
     recipe = hashlib.sha256((_INIT + _LEASED + repr(_MODULES)).encode()).hexdigest()[:12]
     folder = cache / f"linux-{version}-{recipe}"
     if not folder.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as name:
-            work = Path(name)
-            run("apt-get", "-qq", "download", f"linux-image-{version}", cwd=work)
-            run("dpkg", "-x", str(next(work.glob("*.deb"))), str(work / "package"))
-            (work / "made").mkdir()
-            made = work / "made"
-            shutil.copyfile(work / "package" / "boot" / f"vmlinuz-{version}", made / "vmlinuz")
-            _make_initrd(work / "package", version, made / "initrd.gz")
-            made.rename(folder)
+            made = _make(Path(name), version)
+            try:
+                made.rename(folder)
+            except OSError:
+                if not folder.exists():  # no other run was quicker
+                    raise
     return Linux(version, folder / "vmlinuz", folder / "initrd.gz")
 
 
@@ -88,8 +94,19 @@ def _newest_version() -> str:
         r"Depends: linux-image-(\d\S*-amd64)", run("apt-cache", "depends", "linux-image-amd64")
     )
     if not found:
-        raise LabError("apt knows no linux-image-amd64; run: apt-get update")
+        raise LabError("apt knows no linux-image-amd64")
     return str(found[0])
+
+
+def _make(work: Path, version: str) -> Path:
+    """Fetch and unpack the kernel's package; return a folder with kernel and initramfs."""
+    run("apt-get", "-qq", "download", f"linux-image-{version}", cwd=work)
+    run("dpkg", "-x", str(next(work.glob("*.deb"))), str(work / "package"))
+    made = work / "made"
+    made.mkdir()
+    shutil.copyfile(work / "package" / "boot" / f"vmlinuz-{version}", made / "vmlinuz")
+    _make_initrd(work / "package", version, made / "initrd.gz")
+    return made
 
 
 def _make_initrd(package: Path, version: str, target: Path) -> None:
@@ -125,7 +142,7 @@ def _with_dependencies(package: Path, version: str) -> list[Path]:
         needs[path] = others.split()
     order: list[str] = []
     for name in _MODULES:
-        path = next(path for path in needs if Path(path).stem == name)
+        path = next(path for path in needs if Path(path).name.partition(".")[0] == name)
         # depmod names the modules that are needed first last
         order += [each for each in [*reversed(needs[path]), path] if each not in order]
     return [folder / path for path in order]

@@ -58,7 +58,8 @@ def remove_stale() -> None:
         tag, _, rest = name.partition("-")
         owner = rest.partition("-")[0]
         if tag == TAG and owner.isdigit() and not Path("/proc", owner).exists():
-            remove(name)
+            with contextlib.suppress(LabError):  # another lab removes it at the same time
+                remove(name)
 
 
 class Lan:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 #: Colours and cursor movements: firmware and loaders draw, but the words are what counts.
-TERMINAL = re.compile(r"\x1b(\[[0-9;?=]*[A-Za-z]|[()][0-9A-B])")
+TERMINAL = re.compile(r"\x1b(\[[0-9;?=]*[A-Za-z]|[()][0-9A-B]|c)")
 
 
 class LabError(Exception):
