@@ -181,11 +181,12 @@ class BootFacade:
         if plan is None:
             return None
         script = f"{base.http}/{SCRIPT_NAME}"
-        if identity.mac:
-            token = self._tokens.issue(identity, request.boot_id, now)
-            script = f"{base.http}/boot/{token}/{SCRIPT_NAME}"
-        if identity.firmware is Firmware.IPXE and self._loops(identity, plan, now):
-            return BootFile(script, "script", "iPXE loads iPXE over and over: stopped")
+        if identity.firmware is Firmware.IPXE:  # nobody else is given a script
+            if identity.mac:
+                token = self._tokens.issue(identity, request.boot_id, now)
+                script = f"{base.http}/boot/{token}/{SCRIPT_NAME}"
+            if self._loops(identity, plan, now):
+                return BootFile(script, "script", "iPXE loads iPXE over and over: stopped")
         return self.loaders.choose(identity, plan, base.http, script, f"{base.tftp}/{SCRIPT_NAME}")
 
     def _loops(self, identity: ClientIdentity, plan: BootPlan, now: float) -> bool:

@@ -89,7 +89,8 @@ class BootResolver:
                 # It may well be known there: treating it as unknown would be a wrong answer.
                 self.failures += 1
                 return Resolution(request, Verdict.BROKEN, tuple(trail.steps), trail.broken)
-            request = attrs.evolve(request, machine=machine)
+            if machine is not None:
+                request = attrs.evolve(request, machine=machine)
             trail.broken = ""
         plan = await self._plan_boot(request, trail)
         steps = tuple(trail.steps)

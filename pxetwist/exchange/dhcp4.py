@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import IPv4Address
 from typing import TypeVar
 
@@ -205,9 +206,10 @@ def subnet_address(message: Dhcp4Message, local: IPv4Address) -> IPv4Address:
     Link selection (RFC 3527), subnet selection (RFC 3011), giaddr, ciaddr of a renewal, else
     our address on the interface of arrival.
     """
-    found = _relay(message)
-    if found and found.link_selection:
-        return found.link_selection
+    if OptionCode.RELAY_AGENT in message.options:
+        found = _relay(message)
+        if found and found.link_selection:
+            return found.link_selection
     selected = address_option(message, OptionCode.SUBNET_SELECTION)
     if selected is not None:
         return selected
@@ -236,6 +238,7 @@ def reply_destination(
     return Destination(reply.yiaddr, CLIENT_PORT, request.hardware_address)
 
 
+@lru_cache(maxsize=1024)
 def parse_address(text: str) -> IPv4Address:
     """Return an address; 0.0.0.0 if it is none."""
     try:

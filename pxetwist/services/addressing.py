@@ -16,7 +16,7 @@ from pxetwist.exchange.dhcp4 import Asks, Destination, Silence, address_option
 from pxetwist.exchange.dhcp4_replies import BootData
 from pxetwist.interfaces import IBoot
 from pxetwist.model.boot import BootFile, BootRequest, Endpoints, Protocol, Resolution, Verdict
-from pxetwist.model.identity import Firmware
+from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.lease import Lease, Network
 from pxetwist.wire.dhcp4 import Dhcp4Message
 from pxetwist.wire.iana import Dhcp4Type
@@ -44,6 +44,11 @@ class Incoming:
     interface: str = ""
     port: int = dhcp4.SERVER_PORT
     source: tuple[str, int] = ("0.0.0.0", dhcp4.CLIENT_PORT)
+    identity: ClientIdentity = attrs.field(init=False)
+
+    @identity.default
+    def _identify(self) -> ClientIdentity:
+        return dhcp4.identify(self.message, self.interface)
 
 
 @attrs.frozen
@@ -72,7 +77,7 @@ async def resolve_incoming(
     boot: IBoot, incoming: Incoming, protocol: Protocol, http_port: int
 ) -> tuple[Resolution, BootFile | None, str]:
     """Identify the sender, note the sighting, ask for the plan, choose the boot file."""
-    identity = dhcp4.identify(incoming.message, incoming.interface)
+    identity = incoming.identity
     stage = dhcp4.stage_of(identity)
     boot_id = boot.see(identity, stage, incoming.now)
     if identity.address:
@@ -106,8 +111,7 @@ class AddressServer:
         asks = dhcp4.classify(message, port=incoming.port)
         if isinstance(asks, Silence):
             return asks
-        identity = dhcp4.identify(message)
-        if not identity.key:
+        if not incoming.identity.key:
             return Silence("a client without MAC, client identifier or UUID")
         if asks in (Asks.RELEASE, Asks.DECLINE):
             return await self._give_back(incoming, asks)
@@ -116,7 +120,7 @@ class AddressServer:
         network = self.network_of(message, incoming.server)
         if network is None:
             where = dhcp4.subnet_address(message, incoming.server)
-            return dhcp4.unserved(identity, f"no [subnet:…] contains {where}")
+            return dhcp4.unserved(incoming.identity, f"no [subnet:…] contains {where}")
         resolution, boot_file, boot_id = await resolve_incoming(
             self._boot, incoming, Protocol.DHCP, self._http_port
         )
@@ -248,7 +252,7 @@ class AddressServer:
         message = incoming.message
         if not self._is_ours(incoming):
             return Silence(f"{asks.value} for another server")
-        identity = dhcp4.identify(message, incoming.interface)
+        identity = incoming.identity
         if asks is Asks.RELEASE:
             done = await self._boot.leases.release(message.ciaddr, identity, incoming.now)
             return Silence(f"released {message.ciaddr}" if done else "released nothing of its own")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from ipaddress import IPv4Address
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -88,7 +87,7 @@ class Dhcp4Port:
             return
         # A unicast request names one of our addresses; a broadcast one the interface's first.
         broadcast = arrival.destination == "255.255.255.255" or not arrival.local
-        server = self._interface.local if broadcast else IPv4Address(arrival.local)
+        server = self._interface.local if broadcast else dhcp4.parse_address(arrival.local)
         key = (message.chaddr, message.xid, message.message_type)
         if key in self._busy:
             self.counters["repeated"] += 1
@@ -140,7 +139,7 @@ class Dhcp4Port:
         self._socket.send(payload, (str(address), to.port), str(server), self._interface.index)
 
     def _tell_silence(self, incoming: Incoming, silence: Silence) -> None:
-        identity = dhcp4.identify(incoming.message)
+        identity = incoming.identity
         asked = _asked(incoming.message)
         self._site.boot.tell(
             BootEvent(
