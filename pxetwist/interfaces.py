@@ -188,6 +188,9 @@ class IBoot(Interface):
         `None`: this client starts nothing, or there is no loader for it.
         """
 
+    def looping(identity: ClientIdentity, now: float) -> bool:
+        """Whether this machine's iPXE was stopped for loading iPXE over and over."""
+
     def redeem(token: str, now: float) -> tuple[ClientIdentity, str] | None:
         """Return the identity and boot id that a script URL was made for; `None`: not ours."""
 

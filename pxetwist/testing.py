@@ -163,7 +163,7 @@ class FakeBoot:
     """Stands in for the boot facade: one machine and plan for everybody.
 
     `stores` are asked in order. `identities` are by peer address, `tokens` by token, each with a
-    boot id. `events` collects what was told.
+    boot id. `events` collects what was told. `loops` says that its iPXE loads itself.
     """
 
     stores: Sequence[IContentStore] = ()
@@ -174,6 +174,7 @@ class FakeBoot:
     tokens: dict[str, tuple[ClientIdentity, str]] = attrs.field(factory=dict)
     reserved: Collection[IPv4Address] = ()
     leases: Any = None
+    loops: bool = False
     events: list[BootEvent] = attrs.field(factory=list)
     seen: list[tuple[ClientIdentity, BootStage]] = attrs.field(factory=list)
 
@@ -215,6 +216,10 @@ class FakeBoot:
     def boot_file(self, request: BootRequest, now: float) -> BootFile | None:
         """Return the file that was given."""
         return self.file if request.plan is not None else None
+
+    def looping(self, identity: ClientIdentity, now: float) -> bool:
+        """Return what was given."""
+        return self.loops
 
     def redeem(self, token: str, now: float) -> tuple[ClientIdentity, str] | None:
         """Look the token up."""
