@@ -1,0 +1,146 @@
+"""The command line: which benchmarks, which servers and cases, how often, how to print."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import attrs
+
+from benchmarks import dhcp, servers, tftp
+from benchmarks.namespaces import Link, linked
+from benchmarks.report import Result, json_line, table
+from benchmarks.servers import Server
+from bootlab.processes import LabError
+
+T = TypeVar("T")
+
+_CLIENTS = (1000, 10_000)
+_QUICK_SEARCH = dhcp.Search(probe=1, confirm=1, repeats=1, precision=1.3, probes=6)
+_TFTP_CASES = tuple(
+    tftp.Case(clients, block_size, window)
+    for clients in (1, 100)
+    for block_size, window in ((512, 0), (1468, 0), (1468, 4), (1468, 16), (1468, 64))
+)
+_QUICK_FILES = tftp.Files(small=1_000_000, large=2_000_000)
+_QUICK_TFTP = tuple(tftp.Case(*words) for words in ((1, 1468, 0), (100, 1468, 0), (100, 1468, 16)))
+
+
+@attrs.frozen
+class Benchmark:
+    """One benchmark: its servers, and how the words of ``--cases`` become cases."""
+
+    summary: str
+    servers: Sequence[Server]
+    run: Callable[[Link, Sequence[Server], argparse.Namespace, Path], list[Result]]
+
+
+def _dhcp(
+    link: Link, chosen: Sequence[Server], options: argparse.Namespace, folder: Path
+) -> list[Result]:
+    search = _QUICK_SEARCH if options.quick else dhcp.Search()
+    if options.repeats:
+        search = attrs.evolve(search, repeats=options.repeats)
+    cases = _cases(options.cases, int, _CLIENTS[:1] if options.quick else _CLIENTS)
+    return dhcp.measure(link, chosen, cases, folder, search)
+
+
+def _tftp(
+    link: Link, chosen: Sequence[Server], options: argparse.Namespace, folder: Path
+) -> list[Result]:
+    cases = _cases(options.cases, tftp.Case.parse, _QUICK_TFTP if options.quick else _TFTP_CASES)
+    repeats = options.repeats or (1 if options.quick else 3)
+    files = _QUICK_FILES if options.quick else tftp.Files()
+    return tftp.measure(link, chosen, cases, folder, repeats=repeats, files=files)
+
+
+BENCHMARKS = {
+    "dhcp": Benchmark("highest rate of DHCP exchanges; a case is CLIENTS", servers.DHCP, _dhcp),
+    "tftp": Benchmark(
+        "megabytes per second; a case is CLIENTS:BLOCKSIZE:WINDOW, window 0 for lockstep",
+        servers.TFTP,
+        _tftp,
+    ),
+}
+
+
+def _cases(text: str, parse: Callable[[str], T], default: Sequence[T]) -> Sequence[T]:
+    try:
+        return [parse(word) for word in text.split(",")] if text else default
+    except ValueError as error:
+        raise LabError(f"--cases {text}: {error}") from None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure and print; return the exit code of the process."""
+    options = _parser().parse_args(arguments)
+    if options.list:
+        print(*_listing(), sep="\n")
+        return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything is taken down
+    try:
+        results = _measure(options)
+    except LabError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 1
+    print(table(results))
+    if options.json:
+        with options.json.open("a") as file:
+            file.writelines(f"{json_line(result, results)}\n" for result in results)
+    return 0 if all(result.values for result in results if result.ours) else 1
+
+
+def _measure(options: argparse.Namespace) -> list[Result]:
+    names = options.benchmark or list(BENCHMARKS)
+    if options.cases and len(names) > 1:
+        raise LabError("--cases needs the name of one benchmark")
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before the run", file=sys.stderr)
+    results = []
+    with linked() as link, tempfile.TemporaryDirectory(prefix="pxetwist-bench-") as folder:
+        for name in names:
+            benchmark = BENCHMARKS[name]
+            chosen = _chosen(benchmark.servers, options.servers)
+            results += benchmark.run(link, chosen, options, Path(folder))
+    return results
+
+
+def _chosen(known: Sequence[Server], wanted: str) -> Sequence[Server]:
+    """Return the servers that are named, else all that are installed."""
+    if not wanted:
+        return [server for server in known if server.installed]
+    by_name = {server.name: server for server in known}
+    for name in wanted.split(","):
+        if name not in by_name:
+            raise LabError(f"there is no server {name!r} (known: {', '.join(by_name)})")
+    return [by_name[name] for name in wanted.split(",")]
+
+
+def _listing() -> Sequence[str]:
+    lines = []
+    for name, benchmark in BENCHMARKS.items():
+        lines.append(f"{name}: {benchmark.summary}")
+        for server in benchmark.servers:
+            lines.append(f"    {server.name}{'' if server.installed else ' (not installed)'}")
+    return lines
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measures pxetwist and other servers in turn and prints ratios. Needs root.",
+    )
+    add = parser.add_argument
+    add("benchmark", nargs="*", choices=[[], *BENCHMARKS], help="which ones; default: all")
+    add("--servers", default="", metavar="A,B", help="which ones; default: all installed")
+    add("--cases", default="", metavar="A,B", help="instead of the usual ones, see --list")
+    add("--repeats", type=int, default=0, metavar="N", help="runs of each case; default: 3")
+    add("--quick", action="store_true", help="fewer and shorter runs: less than two minutes")
+    add("--json", type=Path, metavar="FILE", help="add the results to a file, as JSON lines")
+    add("--list", action="store_true", help="list benchmarks and servers, and leave")
+    return parser

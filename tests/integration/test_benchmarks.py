@@ -1,0 +1,99 @@
+"""The benchmarks run, measure something, and notice when bytes are wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest import TestCase
+
+import attrs
+
+from benchmarks import dhcp, tftp
+from benchmarks.dhcp import Search, highest
+from benchmarks.namespaces import SERVER, linked
+from benchmarks.report import ratios
+from benchmarks.running import running
+from benchmarks.servers import DHCP, TFTP, Place
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+#: Far more than a quick case takes, in seconds.
+PATIENCE = 120
+
+
+class Benchmarks(TestCase):
+    def setUp(self) -> None:
+        temporary = TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = Path(temporary.name)
+
+    def results(self, *arguments: str) -> list[dict[str, Any]]:
+        """Run benchmarks quickly; the results of pxetwist, then of dnsmasq."""
+        lines = self.folder / "results"
+        command = [sys.executable, "-m", "benchmarks", *arguments, "--quick", "--json", str(lines)]
+        done = subprocess.run(
+            [*command, "--servers", "pxetwist,dnsmasq"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return [json.loads(line) for line in lines.read_text().splitlines()]
+
+    def test_dhcp(self) -> None:
+        servers = [each for each in DHCP if each.name in ("pxetwist", "dnsmasq")]
+        quick = Search(probe=1, confirm=1, repeats=1, probes=1, first=50)
+        with linked() as link:
+            ours, peer = dhcp.measure(link, servers, [100], self.folder, quick)
+        self.assertGreater(ours.cost, 0)
+        for each in (ours, peer):
+            self.assertAlmostEqual(each.value, 50, delta=5, msg=each.note)
+        self.assertAlmostEqual(ratios(ours, [ours, peer])["dnsmasq"], ours.value / peer.value)
+
+    def test_tftp(self) -> None:
+        results = self.results("tftp", "--cases", "1:1468:0,20:1468:16")
+        lockstep, windows = results[:2], results[2:]
+        for ours, peer in (lockstep, windows):
+            self.assertGreater(ours["value"], 0)
+            self.assertAlmostEqual(ours["ratios"]["dnsmasq"], ours["value"] / peer["value"])
+        self.assertEqual(
+            [each["note"] for each in windows], ["got 1468, window 16", "got 1468, window 1"]
+        )
+
+    def test_other_bytes_are_a_failure(self) -> None:
+        served, expected = self.folder / "served", self.folder / "expected"
+        for folder, content in ((served, b"served"), (expected, b"wanted")):
+            folder.mkdir()
+            (folder / "large").write_bytes(content * 1000)
+        load, case = self.folder / "load", tftp.Case(1, 512, 0)
+        tftp.build(load)
+        [dnsmasq] = (each for each in TFTP if each.name == "dnsmasq")
+        place = Place(self.folder / "dnsmasq", SERVER, served)
+        with linked() as link, running(link, dnsmasq, place, "sport", "=", ":69") as server:
+            right = tftp.fetch(link, load, server, case)
+            server.place = attrs.evolve(place, content=expected)
+            wrong = tftp.fetch(link, load, server, case)
+        self.assertEqual((right["ok"], right["why"]), (3, ""))
+        self.assertEqual((wrong["ok"], wrong["why"]), (0, "data mismatch"))
+
+
+class Highest(TestCase):
+    def test_the_rate_is_found(self) -> None:
+        for limit in (30, 999, 1000, 11_700):
+            tried: list[int] = []
+
+            def good(rate: int, limit: int = limit, tried: list[int] = tried) -> bool:
+                tried.append(rate)
+                return rate <= limit
+
+            found = highest(good, Search())
+            self.assertLessEqual(found, limit)
+            self.assertGreater(found * 1.15, limit)
+            self.assertLessEqual(len(tried), Search().probes)
+
+    def test_none_is_good(self) -> None:
+        self.assertEqual(highest(lambda _: False, Search()), 0)
