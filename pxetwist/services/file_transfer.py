@@ -78,6 +78,8 @@ class FileTransfer:
         self.machine = machine
         self._socket = socket
         self._view = mapped(self._content)
+        if self._view is not None:
+            self._content.close()  # the map has a descriptor of its own
         block = machine.terms.block_size + _HEADER
         fits = block + _IP_UDP <= socket.mtu
         self._per_send = min(MAX_SEGMENTS, MAX_SEND // block) if fits else 1

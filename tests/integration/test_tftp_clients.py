@@ -1,0 +1,407 @@
+"""Real TFTP clients against `twistd pxe`, over a good wire and a bad one."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import random
+import select
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from bootlab.network import Lan, Namespace
+from bootlab.processes import LabError, wait_until
+from bootlab.server import command
+from pxetwist.wire.tftp import (
+    Ack,
+    Data,
+    Error,
+    ErrorCode,
+    OptionAck,
+    Options,
+    Packet,
+    ReadRequest,
+    decode,
+    encode,
+)
+
+INI = """
+[pxe]
+services = tftp
+policies = main
+content = files
+state = memory
+[policy:main]
+plugin = fixed
+profile = disk
+[profile:disk]
+kind = local
+[content:files]
+plugin = directory
+root = files
+"""
+SERVER = Lan.address
+_CLONE_NEWNET = 0x40000000
+_TUNSETIFF, _IFF_TAP, _IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
+_IPV4 = b"\x08\0"
+
+
+@contextmanager
+def inside(namespace: Namespace) -> Iterator[None]:
+    """Make sockets in a namespace; it holds for this thread."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with Path("/proc/thread-self/ns/net").open() as home:
+        with Path("/run/netns", namespace.name).open() as there:
+            if libc.setns(there.fileno(), _CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), "setns")
+        try:
+            yield
+        finally:
+            libc.setns(home.fileno(), _CLONE_NEWNET)
+
+
+def tap(name: str) -> int:
+    """Make a tap, and return the descriptor that its frames are read from and written to."""
+    descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+    request = struct.pack("16sH22x", name.encode(), _IFF_TAP | _IFF_NO_PI)
+    fcntl.ioctl(descriptor, _TUNSETIFF, request)
+    return descriptor
+
+
+class BadWire(threading.Thread):
+    """Carries frames between two taps, and loses, doubles or holds back some IP frames.
+
+    The faults are probabilities; the same ones come in every run.
+    """
+
+    def __init__(self, *taps: int, lose: float = 0, double: float = 0, hold: float = 0) -> None:
+        super().__init__(daemon=True)
+        self._lose, self._double, self._hold = lose, double, hold
+        self._random = random.Random(1)
+        self._taps = taps
+        self._held: list[tuple[int, bytes]] = []
+        self._over, self._end = os.pipe()
+
+    def run(self) -> None:
+        left, right = self._taps
+        other = {left: right, right: left}
+        while True:
+            ready, _, _ = select.select([*self._taps, self._over], [], [], 0.02)
+            if self._over in ready:
+                return
+            held, self._held = self._held, []
+            for end in ready:
+                self._carry(os.read(end, 70000), other[end])
+            for end, frame in held:
+                os.write(end, frame)
+
+    def _carry(self, frame: bytes, to: int) -> None:
+        lottery = self._random.random() if frame[12:14] == _IPV4 else 1.0
+        if lottery < self._lose:
+            return
+        if lottery < self._hold:
+            self._held.append((to, frame))
+            return
+        os.write(to, frame)
+        if lottery < self._double:
+            os.write(to, frame)
+
+    def close(self) -> None:
+        os.close(self._end)
+        self.join()
+        for descriptor in (*self._taps, self._over):
+            os.close(descriptor)
+
+
+class TftpCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp()).absolute()
+        self.files = self.folder / "files"
+        self.files.mkdir(parents=True)
+        (self.folder / "pxe.ini").write_text(INI)
+        self.lan = Lan()
+        self.addCleanup(self.lan.close)
+        self.host = self.lan.host("c", "10.77.0.20/24")
+        self.server = self.lan.server.start(
+            command(self.folder / "pxe.ini"), self.folder / "server.log"
+        )
+        self.addCleanup(self.server.stop)
+        self.server.wait_for(r"\[service:tftp\] listens on", 30)
+
+    def file(self, name: str, size: int) -> Path:
+        path = self.files / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(os.urandom(size))
+        return path
+
+    def hpa(self, name: str, *, mode: str = "binary") -> bytes:
+        into = self.folder / "hpa"
+        self.host.run("tftp", "-m", mode, SERVER, "-c", "get", name, str(into))
+        return into.read_bytes()
+
+    def atftp(self, name: str, *options: str) -> bytes:
+        into = self.folder / "atftp"
+        words = [word for option in options for word in ("--option", option)]
+        self.host.run("atftp", *words, "-g", "-r", name, "-l", str(into), SERVER)
+        return into.read_bytes()
+
+    def busybox(self, name: str, *words: str) -> bytes:
+        into = self.folder / "busybox"
+        self.host.run("busybox", "tftp", "-g", "-r", name, "-l", str(into), *words, SERVER)
+        return into.read_bytes()
+
+    def curl(self, name: str, *words: str) -> bytes:
+        into = self.folder / "curl"
+        into.unlink(missing_ok=True)
+        url = f"tftp://{SERVER}/{name}"
+        self.host.run("curl", "-sS", "-m", "60", *words, "-o", str(into), url)
+        return into.read_bytes()
+
+
+class ClientTests(TftpCase):
+    def test_sizes(self) -> None:
+        """Every client takes every length, also those that end with an empty block."""
+        for size in (0, 1, 511, 512, 513, 1024, 1408 * 3, 1468 * 4, 100_000):
+            expected = self.file("file", size).read_bytes()
+            self.assertEqual(self.hpa("file"), expected, size)
+            self.assertEqual(self.atftp("file"), expected, size)
+            self.assertEqual(self.busybox("file"), expected, size)
+            if size:  # curl takes the tsize of an empty file for a mistake
+                self.assertEqual(self.curl("file"), expected, size)
+
+    def test_options(self) -> None:
+        expected = self.file("boot/nbp", 300_000).read_bytes()
+        for option in ("blksize 8", "blksize 1468", "blksize 65464", "timeout 3", "tsize 0"):
+            if option != "blksize 8":
+                self.assertEqual(self.atftp("boot/nbp", option), expected, option)
+        for window in (1, 2, 16, 64, 1000):
+            options = (f"windowsize {window}", "blksize 1468", "tsize 0", "timeout 2")
+            self.assertEqual(self.atftp("boot/nbp", *options), expected, window)
+        for size in ("8", "1400", "65464"):
+            self.assertEqual(self.curl("boot/nbp", "--tftp-blksize", size), expected, size)
+        self.assertEqual(self.curl("boot/nbp", "--tftp-no-options"), expected)
+        for size in ("64", "1432", "65464"):
+            self.assertEqual(self.busybox("boot/nbp", "-b", size), expected, size)
+
+    def test_netascii(self) -> None:
+        (self.files / "text").write_bytes(b"one\ntwo\rthree\r\n" * 9000)
+        self.assertEqual(self.hpa("text", mode="netascii"), (self.files / "text").read_bytes())
+
+    def test_more_blocks_than_numbers(self) -> None:
+        """Block 65535 is followed by block 0, in steps and in windows."""
+        expected = self.file("large", 65536 * 512 + 5000).read_bytes()
+        self.assertEqual(self.busybox("large"), expected)
+        self.assertEqual(self.atftp("large", "windowsize 16"), expected)
+
+    def test_many_at_once(self) -> None:
+        expected = self.file("nbp", 1_000_000).read_bytes()
+        clients = []
+        for number in range(40):
+            into = self.folder / f"many{number}"
+            words = ["atftp", "--option", "windowsize 8", "-g", "-r", "nbp", "-l", str(into)]
+            client = self.host.start([*words, SERVER], self.folder / f"many{number}.log")
+            self.addCleanup(client.stop)
+            clients.append(client)
+        wait_until(lambda: not any(client.running for client in clients), 60, "40 downloads")
+        for number in range(40):
+            self.assertEqual((self.folder / f"many{number}").read_bytes(), expected)
+
+    def test_what_the_log_says(self) -> None:
+        self.file("loaders/nbp", 2048)
+        self.atftp("loaders/nbp", "windowsize 4")
+        self.server.wait_for(r"sent loaders/nbp, 2\.0 KiB in 0\.\d\d s, window 4", 10)
+
+    def test_missing_files(self) -> None:
+        for client in (self.atftp, self.busybox):
+            error = self.assertRaises(LabError, client, "none")
+            self.assertRegex(str(error).lower(), "not found", client.__name__)
+        error = self.assertRaises(LabError, self.curl, "none")
+        self.assertIn("(68)", str(error))  # its number for "file not found"
+        self.assertIn("File not found", self.host.run("tftp", SERVER, "-c", "get", "none"))
+
+    def test_writing_is_refused(self) -> None:
+        ours = self.folder / "ours"
+        ours.write_bytes(b"x")
+        put = ("busybox", "tftp", "-p", "-l", str(ours), "-r", "theirs", SERVER)
+        self.assertRaises(LabError, self.host.run, *put)
+        self.assertEqual(list(self.files.iterdir()), [])
+
+
+class BadWireTests(TftpCase):
+    """The client's wire goes through a program that treats its frames badly."""
+
+    def spoil(self, lose: float = 0, double: float = 0, hold: float = 0) -> None:
+        self.host = Namespace(f"{self.lan.server.name}-bad")
+        self.addCleanup(self.host.close)
+        with inside(self.host):
+            ours = tap("eth0")
+        with inside(self.lan.server):
+            theirs = tap("bad")
+        wire = BadWire(ours, theirs, lose=lose, double=double, hold=hold)
+        self.addCleanup(wire.close)
+        self.lan.server.ip(f"link set bad master {Lan.bridge} up")
+        self.host.ip("addr add 10.77.0.21/24 dev eth0")
+        self.host.ip("link set eth0 up")
+        wire.start()
+
+    def sent(self) -> int:
+        """Return how many UDP datagrams the server's namespace has sent."""
+        lines = self.lan.server.run("cat", "/proc/net/snmp").splitlines()
+        names, values = (line.split() for line in lines if line.startswith("Udp:"))
+        return int(values[names.index("OutDatagrams")])
+
+    def test_lost_datagrams(self) -> None:
+        expected = self.file("nbp", 60_000).read_bytes()
+        self.spoil(lose=0.05)
+        self.assertEqual(self.busybox("nbp", "-b", "1432"), expected)
+        self.assertEqual(self.atftp("nbp", "blksize 1432", "windowsize 8"), expected)
+
+    def test_doubled_datagrams(self) -> None:
+        """Doubled ACKs are not answered: the number of blocks sent does not grow."""
+        expected = self.file("nbp", 400_000).read_bytes()
+        self.spoil(double=0.6)
+        before = self.sent()
+        self.assertEqual(self.busybox("nbp", "-b", "1000"), expected)
+        self.assertLess(self.sent() - before, 450)
+
+    def test_reordered_datagrams(self) -> None:
+        expected = self.file("nbp", 400_000).read_bytes()
+        self.spoil(hold=0.1)
+        self.assertEqual(self.atftp("nbp", "blksize 1432", "windowsize 4"), expected)
+
+
+class RawTests(TftpCase):
+    """A client by hand, for what the others do not do."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        with inside(self.host):
+            self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.settimeout(10)
+        self.addCleanup(self.socket.close)
+
+    def ask(self, name: bytes, options: Options = ()) -> tuple[Packet, tuple[str, int]]:
+        self.socket.sendto(encode(ReadRequest(name, "octet", options)), (SERVER, 69))
+        return self.take()
+
+    def take(self) -> tuple[Packet, tuple[str, int]]:
+        data, source = self.socket.recvfrom(70000)
+        return decode(data), source
+
+    def rest(self, first: Packet, source: tuple[str, int]) -> bytes:
+        """Take the rest of a file, block by block."""
+        found = b""
+        while isinstance(first, Data):
+            found += first.payload
+            self.socket.sendto(encode(Ack(first.block)), source)
+            if len(first.payload) < 512:
+                break
+            first, source = self.take()
+        return found
+
+    def test_paths_that_climb_out(self) -> None:
+        (self.folder / "secret").write_bytes(b"secret")
+        (self.files / "link").symlink_to(self.folder / "secret")
+        (self.files / "folder").symlink_to("..")
+        missing = Error(ErrorCode.NOT_FOUND, "File not found")
+        for name in (
+            b"../secret",
+            b"/../secret",
+            b"..\\secret",
+            b"a/../../secret",
+            b"\\..\\..\\secret",
+            os.fsencode(self.folder / "secret"),
+            b"/etc/passwd",
+            b"link",
+            b"folder/secret",
+            b"%2e%2e/secret",
+            b"",
+            b".",
+            b"..",
+        ):
+            self.assertEqual(self.ask(name)[0], missing, name)
+
+    def test_spellings(self) -> None:
+        (self.files / "Boot").mkdir()
+        (self.files / "Boot" / "BCD").write_bytes(b"bcd")
+        for name in (b"Boot/BCD", b"\\Boot\\BCD", b"/boot//bcd", b"boot\\BCD\xff", b"Boot/BCD.0"):
+            packet, source = self.ask(name)
+            self.assertEqual(packet, Data(1, b"bcd"), name)
+            self.socket.sendto(encode(Ack(1)), source)
+
+    def test_a_size_probe_leaves_nothing_behind(self) -> None:
+        """OVMF asks for the size, says ERROR 8, and asks again."""
+        self.file("nbp", 5000)
+        packet, source = self.ask(b"nbp", (("tsize", "0"), ("blksize", "1468")))
+        self.assertEqual(packet, OptionAck((("tsize", "5000"), ("blksize", "1468"))))
+        refused = Error(ErrorCode.OPTIONS_REFUSED, "User aborted the transfer")
+        self.socket.sendto(encode(refused), source)
+        packet, source = self.ask(b"nbp", (("blksize", "1468"), ("windowsize", "4")))
+        self.assertEqual(packet, OptionAck((("blksize", "1468"), ("windowsize", "4"))))
+        self.socket.sendto(encode(refused), source)
+        wait_until(lambda: self.open_files() == 0, 10, "the files closed")
+        self.assertNotIn("nbp", self.server.text)
+
+    def open_files(self) -> int:
+        """Return how many files the server holds open."""
+        found = 0
+        for link in Path(f"/proc/{self.server.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed by now
+                found += str(self.files) in os.readlink(link)
+        return found
+
+    def test_a_client_that_is_gone(self) -> None:
+        """Its closed port is noticed at once, without waiting for the timer."""
+        self.file("nbp", 5000)
+        self.ask(b"nbp")
+        self.assertEqual(self.open_files(), 1)
+        self.socket.close()
+        wait_until(lambda: self.open_files() == 0, 10, "the file closed")
+        self.server.wait_for("stopped sending nbp .*: the client closed its port", 10)
+
+    def test_a_replaced_file(self) -> None:
+        """A transfer goes on with the file that it began with."""
+        before = self.file("nbp", 5000).read_bytes()
+        packet, source = self.ask(b"nbp")
+        after = self.file("new", 7000).read_bytes()
+        (self.files / "new").replace(self.files / "nbp")
+        self.assertEqual(self.rest(packet, source), before)
+        self.assertEqual(self.rest(*self.ask(b"nbp")), after)
+
+    def test_a_file_that_is_cut_short(self) -> None:
+        """The client is told, and the server lives."""
+        self.file("nbp", 500_000)
+        packet, source = self.ask(b"nbp")
+        os.truncate(self.files / "nbp", 0)
+        while isinstance(packet, Data):
+            self.socket.sendto(encode(Ack(packet.block)), source)
+            packet, source = self.take()
+        self.assertEqual(packet, Error(ErrorCode.UNDEFINED, "The server cannot read the file"))
+        self.file("nbp", 700)
+        self.assertEqual(len(self.rest(*self.ask(b"nbp"))), 700)
+
+    def test_answers_come_from_the_address_that_was_asked(self) -> None:
+        self.lan.server.ip(f"addr add 10.77.0.2/24 dev {Lan.bridge}")
+        self.file("nbp", 100)
+        for address in ("10.77.0.2", SERVER):
+            self.socket.sendto(encode(ReadRequest(b"nbp")), (address, 69))
+            _, source = self.take()
+            self.assertEqual(source[0], address)
+            self.socket.sendto(encode(Ack(1)), source)
+            self.socket.sendto(encode(ReadRequest(b"none")), (address, 69))
+            self.assertEqual(self.take()[1], (address, 69))
+
+    def test_a_broadcast_is_not_answered(self) -> None:
+        self.file("nbp", 100)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        self.socket.sendto(encode(ReadRequest(b"nbp")), ("10.77.0.255", 69))
+        packet, _ = self.ask(b"none")
+        self.assertIsInstance(packet, Error)  # the only answer, to the second request
