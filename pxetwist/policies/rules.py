@@ -37,7 +37,7 @@ class Settings:
     """The rules."""
 
     rules: tuple[Line, ...] = option(
-        rule_lines, doc="One rule a line, `conditions -> profile`; the first that matches decides."
+        rule_lines, doc="Tried in this order; the first whose conditions all hold decides."
     )
 
 

@@ -128,6 +128,15 @@ class LogTests(SynchronousTestCase):
         observer.notice(attrs.evolve(SILENT, machine="0"))
         self.assertEqual(len(self.lines()), 1)
 
+    def test_the_silence_logged_longest_ago_is_forgotten_first(self) -> None:
+        self.patch(log, "REMEMBERED", 2)
+        observer = self.observer()
+        for time, machine in ((0, "a"), (1, "b"), (100, "a"), (101, "c")):
+            observer.notice(attrs.evolve(SILENT, time=float(time), machine=machine))
+        self.lines()
+        observer.notice(attrs.evolve(SILENT, time=102.0, machine="a"))
+        self.assertEqual(self.lines(), [])
+
     def test_nobody_forges_a_line(self) -> None:
         forged = "ws12\n2026-01-01 boot x ws13 dhcp: fine {evil}\x1b[2J"
         self.observer().notice(attrs.evolve(ANSWERED, machine=forged, summary="Gerät\r"))
