@@ -115,8 +115,10 @@ async def _planned(assembly: Assembly, request: BootRequest) -> str:
 def _described(plan: BootPlan) -> str:
     if not isinstance(plan.boot, Menu):
         return f"profile {plan.profile}"
-    entries = ", ".join(entry.name for entry in plan.boot.entries)
-    return f"the menu {plan.profile!r} ({entries}; by itself {plan.boot.default})"
+    menu = plan.boot
+    entries = ", ".join(entry.name for entry in menu.entries)
+    waits = f"; {menu.default} starts after {menu.timeout} s" if menu.timeout else ""
+    return f"the menu {plan.profile!r} ({entries}{waits})"
 
 
 def _files(assembly: Assembly, address: str) -> Iterator[str]:
