@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Protocol
 
+import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
@@ -109,8 +110,8 @@ class FileTransfer:
             self._finish(self.machine.closed())
 
     def abandon(self, reason: str) -> None:
-        """End it without a word to the client."""
-        self._finish(Finished(Outcome.ABORTED, Error(ErrorCode.UNDEFINED, reason)))
+        """End it without a word to the client, who may have had what it wanted."""
+        self._finish(attrs.evolve(self.machine.closed(), error=Error(ErrorCode.UNDEFINED, reason)))
 
     def _perform(self, action: Action) -> None:
         try:

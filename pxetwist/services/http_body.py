@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPullProducer, IPushProducer
 from zope.interface import implementer
 
+from pxetwist.errors import ContentError
 from pxetwist.exchange.http import Span
 from pxetwist.interfaces import IContent
 from pxetwist.services.blocks import read_exactly
@@ -66,7 +67,7 @@ class FileSender:
             self._end_with(error)
             return
         if not sent:
-            self._end_with(EOFError("the content was cut short"))
+            self._end_with(ContentError("the content was cut short"))
             return
         self._offset += sent
         self._request.octets += sent

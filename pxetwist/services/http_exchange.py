@@ -69,10 +69,10 @@ class ContentExchange(http.Request):
     def _failed(self, failure: Failure) -> None:
         if failure.check(CancelledError) is not None:
             return
-        if failure.check(ContentError, OSError, EOFError) is not None:
-            self._site.log.warn("An answer broke off: {error}", error=failure.value)
-        else:
+        if failure.check(ContentError, OSError) is None:
             self._site.log.failure("An HTTP request failed", failure)
+        elif failure.check(ConnectionError) is None:  # that is the client's, and was told
+            self._site.log.warn("An answer broke off: {error}", error=failure.value)
         if self._disconnected:
             return
         if self.startedWriting:

@@ -387,6 +387,16 @@ class EventTests(ServiceCase):
         self.assertEqual(self.boot.events, [])
         self.assertEqual(self.network.connected, 0)
 
+    def test_a_probe_whose_end_comes_late_is_no_news_either(self) -> None:
+        self.files["nbp"] = b"x" * 5000
+        client = self.network.client(CLIENT, 2000)
+        client.send(encode(ReadRequest(b"nbp", "octet", (("tsize", "0"),))), SERVER)
+        self.run_for(0)
+        client.send(encode(ReadRequest(b"nbp", "octet", (("blksize", "1468"),))), SERVER)
+        self.run_for(0)
+        self.assertEqual(self.boot.events, [])
+        self.assertEqual(self.network.connected, 1)
+
     def test_a_client_that_falls_silent(self) -> None:
         self.files["nbp"] = b"x" * 5000
         client = self.network.client(CLIENT, 2000)
