@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from pxetwist.interfaces import Site
@@ -12,18 +13,9 @@ from pxetwist.model.identity import ClientIdentity
 
 #: What loaders look for and may well not find; their absence is no news (shim, GRUB, PXELINUX,
 #: iPXE and Raspberry Pi probe 10-20 names per boot).
-_PROBES = (
-    "autoexec.ipxe",
-    "grub.cfg-",
-    "pxelinux.cfg/",
-    "revocations",
-    "shim_certificate",
-    ".lst",
-    ".mod",
-    ".mo",
-    "bootcfg.txt",
-    "recovery.elf",
-    "unicode.pf2",
+_PROBE = re.compile(
+    r"(.*/)?(autoexec\.ipxe|grub\.cfg-[^/]*|pxelinux\.cfg/(?!default$).*|revocations[^/]*"
+    r"|shim_certificate[^/]*|bootcfg\.txt|recovery\.elf|unicode\.pf2|[^/]*\.(lst|mod|mo))"
 )
 
 
@@ -73,7 +65,7 @@ def tell(
 def tell_missing(site: Site, request: BootRequest) -> None:
     """Say that there is no such file; `debug` marks the well-known probes of loaders."""
     path = str(request.wanted)
-    debug = any(probe in path for probe in _PROBES)
+    debug = _PROBE.fullmatch(path) is not None
     tell(site, request, EventKind.FAILED, f"no such file: {path}", {"debug": debug})
 
 

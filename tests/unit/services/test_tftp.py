@@ -411,7 +411,10 @@ class EventTests(ServiceCase):
         self.assertEqual(len(client.received), 6)
 
     def test_missing_files(self) -> None:
-        self.answers(ReadRequest(b"kernel"))
-        self.answers(ReadRequest(b"pxelinux.cfg/01-52-54-00-00-00-01"))
+        news = ("kernel", "pxelinux.cfg/default", "grub/grub.cfg", "kernel.model/x")
+        probes = ("pxelinux.cfg/01-52-54-00-00-00-01", "grub/grub.cfg-C0A8", "x/autoexec.ipxe")
+        for name in news + probes:
+            self.answers(ReadRequest(name.encode()))
         self.assertEqual(self.boot.events[0].summary, "no such file: kernel")
-        self.assertEqual([event.details["debug"] for event in self.boot.events], [False, True])
+        debug = [event.details["debug"] for event in self.boot.events]
+        self.assertEqual(debug, [False] * len(news) + [True] * len(probes))
