@@ -232,4 +232,8 @@ class IPluginFactory(Interface):
         """Return the frozen attrs class of `option()` fields that its section is bound to."""
 
     def build(settings: Any, site: Site) -> object:
-        """Make the instance, without any IO; one that provides IService is started and stopped."""
+        """Make the instance; one that provides IService is started and stopped.
+
+        It may read files that a person wrote, so that their mistakes show at once; all other IO
+        belongs to the start.
+        """

@@ -71,7 +71,7 @@ class BootFacade:
         self.http_port = http_port
         self.loaders = Loaders(tuple(loaders))
         self.sightings = Sightings()
-        self._tokens = Tokens(state_folder)
+        self.tokens = Tokens(state_folder)
         self.attach(hosts=(), policies=(), content=(), observers=(), leases=None)
 
     def attach(
@@ -138,7 +138,7 @@ class BootFacade:
 
     def redeem(self, token: str, now: float) -> tuple[ClientIdentity, str] | None:
         """Turn the token of a script URL into the machine it was made for."""
-        redeemed = self._tokens.redeem(token, now)
+        redeemed = self.tokens.redeem(token, now)
         if redeemed is None:
             return None
         identity, boot_id = redeemed
@@ -183,7 +183,7 @@ class BootFacade:
         script = f"{base.http}/{SCRIPT_NAME}"
         if identity.firmware is Firmware.IPXE:  # nobody else is given a script
             if identity.mac:
-                token = self._tokens.issue(identity, request.boot_id, now)
+                token = self.tokens.issue(identity, request.boot_id, now)
                 script = f"{base.http}/boot/{token}/{SCRIPT_NAME}"
             if self._loops(identity, plan, now):
                 return BootFile(script, "script", "iPXE loads iPXE over and over: stopped")

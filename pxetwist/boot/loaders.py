@@ -15,8 +15,6 @@ from pxetwist.model.identity import ClientIdentity, Firmware
 
 #: Loader families, in the order in which one is chosen when a plan names none.
 FAMILIES = ("ipxe", "grub", "pxelinux")
-#: The feature number by which iPXE says that it speaks HTTP (option 175).
-_IPXE_HTTP = 0x13
 
 
 @attrs.frozen
@@ -71,8 +69,7 @@ class Loaders:
         if firmware in (Firmware.SYSTEM, Firmware.UNKNOWN):
             return None
         if firmware is Firmware.IPXE:
-            speaks_http = not identity.features or _IPXE_HTTP in identity.features
-            return self._for_ipxe(identity, plan, script if speaks_http else tftp_script)
+            return self._for_ipxe(identity, plan, script if identity.speaks_http else tftp_script)
         chosen = self._for_firmware(identity, plan)
         if chosen and firmware is Firmware.UEFI_HTTP and "://" not in chosen.name:
             return attrs.evolve(chosen, name=f"{http}/{chosen.name}")

@@ -11,6 +11,7 @@ from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from pxetwist.boot.loaders import FAMILIES
 from pxetwist.errors import DirectoryUnavailable, PolicyError
 from pxetwist.interfaces import IBootPolicy, IHostDirectory
 from pxetwist.model.boot import BootPlan, BootRequest, Resolution, Step, Verdict
@@ -116,10 +117,24 @@ class BootResolver:
             question = policy.plan_boot(request)
             plan = await trail.ask(f"policy {name}", question, _describe_plan)
             if plan is not None:
-                return plan if plan.policy else attrs.evolve(plan, policy=name)
+                return _for_machine(attrs.evolve(plan, policy=name), request, trail)
             if trail.broken:
                 return None  # it should have decided: another's opinion is not its decision
         return None
+
+
+def _for_machine(plan: BootPlan, request: BootRequest, trail: _Trail) -> BootPlan | None:
+    """Let the machine's label `loader` win over the profile's: it knows its firmware."""
+    loader = request.machine.labels.get("loader", "") if request.machine else ""
+    if not request.machine or not loader:
+        return plan
+    if loader not in FAMILIES:
+        known = ", ".join(FAMILIES)
+        trail.broken = (
+            f"machine {request.machine.name}: unknown loader {loader!r} (known: {known})"
+        )
+        return None
+    return attrs.evolve(plan, loader=loader)
 
 
 def _describe_plan(plan: BootPlan) -> str:

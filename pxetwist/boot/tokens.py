@@ -24,10 +24,10 @@ _NO_ARCHITECTURE = 0xFFFF
 
 @attrs.define
 class Tokens:
-    """Makes and checks tokens with a key that is kept in the state folder."""
+    """Makes and checks tokens with a key that is kept in the state folder, unless it is given."""
 
     folder: Path
-    _key: bytes = b""
+    key: bytes = b""
 
     def issue(self, identity: ClientIdentity, boot_id: str, now: float) -> str:
         """Return a token for an identity with a MAC: 35 characters of URL-safe base 64."""
@@ -58,9 +58,9 @@ class Tokens:
         return identity, f"{boot:04x}"
 
     def _sign(self, body: bytes) -> bytes:
-        if not self._key:
-            self._key = _stored_key(self.folder / "token.key")
-        return hmac.digest(self._key, body, hashlib.sha256)[:_SIGNATURE]
+        if not self.key:
+            self.key = _stored_key(self.folder / "token.key")
+        return hmac.digest(self.key, body, hashlib.sha256)[:_SIGNATURE]
 
 
 def _stored_key(path: Path) -> bytes:

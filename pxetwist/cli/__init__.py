@@ -6,6 +6,7 @@ returns the exit code. It is imported when it is called, not before.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -57,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command is None:
             raise usage.UsageError(f"a command is missing: {', '.join(COMMANDS)}")
         return int(import_module(f"pxetwist.cli.{command}").run(options.subOptions))
+    except BrokenPipeError:  # `pxetwist explain … | head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except usage.UsageError as error:
         print(f"pxetwist: {error}", file=sys.stderr)
         return 2

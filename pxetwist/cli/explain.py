@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Coroutine
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -84,8 +85,9 @@ class Options(FileOptions):
 def run(options: Options) -> int:
     """Explain, and print."""
     assembly = assembled(Path(options["file"]))
-    # Nothing that is explained may be stored: leases of this run live and die with it.
+    # Nothing that is explained may be stored: leases and tokens live and die with this run.
     assembly.boot.leases = MemoryLeases()
+    assembly.boot.tokens.key = secrets.token_bytes(32)
     server = options["server"] or server_address(assembly.configuration)
     explanation = Explanation(assembly, server)
     work: Coroutine[Any, Any, Any]

@@ -152,12 +152,14 @@ class RenderedStore:
         def arguments(boot: Files) -> str:
             return " ".join(fill(boot.arguments).split())
 
+        ends = request.endpoints
+        base = ends.http if request.identity.speaks_http else ends.tftp
         return {
             **facts,
             "kind": _kind,
             "arguments": arguments,
             "script": script,
-            "url": _url(request.endpoints.http),
+            "url": _url(base),
             "tftp_url": _url(request.endpoints.tftp),
             "grub_path": _grub_path(request.endpoints.address),
             "pxelinux_path": lambda path: path if "://" in path else f"::{path}",

@@ -111,7 +111,8 @@ class BootPlan:
     """What a policy decided for one machine: complete, comparable, printable.
 
     `loader` names the loader family that must do it (``ipxe``, ``grub``, ``pxelinux``); empty
-    leaves the choice to the site's loaders. `reason` is one sentence for people.
+    leaves the choice to the site's loaders. `reason` is one sentence for people. `policy` is the
+    instance that decided; the resolver fills it in.
     """
 
     boot: Boot

@@ -11,6 +11,9 @@ import attrs
 
 from pxetwist.wire.iana import Architecture
 
+#: The number of HTTP among iPXE's features (option 175).
+_IPXE_HTTP = 0x13
+
 _MAC = re.compile(r"[0-9a-f]{12}")
 
 #: UUIDs that boards carry by the thousand: they identify nobody (field lists of such values).
@@ -102,6 +105,11 @@ class ClientIdentity:
     def uuids(self) -> tuple[UUID, ...]:
         """Both byte orders of the UUID, canonical first; empty if it has none."""
         return () if self.uuid is None else (self.uuid, swapped(self.uuid))
+
+    @property
+    def speaks_http(self) -> bool:
+        """Whether it can load from HTTP: an iPXE that tells its features may lack it (C3)."""
+        return not self.features or _IPXE_HTTP in self.features
 
     @property
     def key(self) -> str:

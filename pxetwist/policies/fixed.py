@@ -10,7 +10,7 @@ from pxetwist.errors import ConfigError
 from pxetwist.interfaces import IBootPolicy, Site
 from pxetwist.model.boot import BootPlan, BootRequest
 from pxetwist.model.profile import BootProfile
-from pxetwist.policies import planned, suggestion
+from pxetwist.policies import suggestion
 
 
 def profile_name(value: str) -> Line:
@@ -41,7 +41,8 @@ class FixedPolicy:
 
         :raises PolicyError: if it has none.
         """
-        return planned(self.profile, request, f"always {self.profile.name}", self.name)
+        architecture = request.identity.architecture
+        return self.profile.plan(architecture, f"always {self.profile.name}")
 
 
 def build(settings: Settings, site: Site) -> FixedPolicy:

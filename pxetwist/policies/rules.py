@@ -20,7 +20,7 @@ from pxetwist.errors import ConfigError, ConfigErrors, PolicyError
 from pxetwist.interfaces import IBootPolicy, IExplains, Site
 from pxetwist.model.boot import BootPlan, BootRequest
 from pxetwist.model.profile import BootProfile
-from pxetwist.policies import planned, suggestion
+from pxetwist.policies import suggestion
 from pxetwist.policies.conditions import Condition, parse
 
 
@@ -104,14 +104,14 @@ class RulesPolicy:
         if rule.outcome == "next":
             return None
         if rule.outcome == "silence":
-            return attrs.evolve(BootPlan.ignore(rule.title), policy=self.name)
+            return BootPlan.ignore(rule.title)
         name = rule.profile_name(request)
         profile = self.profiles.get(name)
         if profile is None:
             machine = request.machine.name if request.machine else request.identity
             hint = suggestion(name, self.profiles)
             raise PolicyError(f"machine '{machine}': unknown profile {name!r}{hint}; {rule.title}")
-        return planned(profile, request, rule.title, self.name)
+        return profile.plan(request.identity.architecture, rule.title)
 
 
 def build(settings: Settings, site: Site) -> RulesPolicy:

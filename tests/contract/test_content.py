@@ -8,9 +8,9 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.content import directory
-from pxetwist.contracts import ContentStoreContract
 from pxetwist.interfaces import IContentStore
 from pxetwist.testing import MemoryStore, make_site
+from pxetwist.testing.contracts import ContentStoreContract
 
 
 class DirectoryTests(ContentStoreContract, SynchronousTestCase):

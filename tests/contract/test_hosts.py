@@ -7,11 +7,11 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from pxetwist.contracts import HostDirectoryContract
 from pxetwist.hosts import static
 from pxetwist.interfaces import IHostDirectory
 from pxetwist.model.machine import Machine
 from pxetwist.testing import make_site
+from pxetwist.testing.contracts import HostDirectoryContract
 
 
 class CsvTests(HostDirectoryContract, SynchronousTestCase):

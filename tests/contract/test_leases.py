@@ -13,14 +13,14 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 import pxetwist
-from pxetwist.contracts import ThreadClock
 from pxetwist.interfaces import ILeaseStore
-from pxetwist.leasecontract import DurableLeaseStoreContract
-from pxetwist.leaseproperty import LeasePropertyContract
 from pxetwist.model.lease import LeaseState
 from pxetwist.state import memory, sqlite
 from pxetwist.state.leasefile import LeaseFile
 from pxetwist.testing import make_site
+from pxetwist.testing.contracts import ThreadClock
+from pxetwist.testing.lease_properties import LeasePropertyContract
+from pxetwist.testing.leases import DurableLeaseStoreContract
 
 WRITER = Path(__file__).with_name("lease_writer.py")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from pxetwist.contracts import BootObserverContract
 from pxetwist.interfaces import IBootObserver
 from pxetwist.observers import log
 from pxetwist.testing import make_site
+from pxetwist.testing.contracts import BootObserverContract
 
 
 class LogTests(BootObserverContract, SynchronousTestCase):

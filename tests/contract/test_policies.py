@@ -6,12 +6,12 @@ import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.config.fields import Line
-from pxetwist.contracts import BootPolicyContract
 from pxetwist.errors import Location
 from pxetwist.interfaces import IBootPolicy, Site
 from pxetwist.model.profile import BootProfile, ProfileKind
 from pxetwist.policies import fixed, rules
 from pxetwist.testing import make_site
+from pxetwist.testing.contracts import BootPolicyContract
 
 DEBIAN = BootProfile("debian12", ProfileKind.LINUX, kernel={"x64": "vmlinuz"})
 LOCAL = BootProfile("local", ProfileKind.LOCAL)

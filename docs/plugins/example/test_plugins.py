@@ -13,7 +13,6 @@ from plugins import hours, inventory
 from twisted.internet.task import Clock
 
 from pxetwist.config.fields import Line
-from pxetwist.contracts import BootPolicyContract, HostDirectoryContract
 from pxetwist.errors import ConfigErrors, Location
 from pxetwist.interfaces import IBootPolicy, IHostDirectory
 from pxetwist.model.boot import BootRequest, BootStage, Protocol
@@ -21,6 +20,7 @@ from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine
 from pxetwist.model.profile import BootProfile, ProfileKind
 from pxetwist.testing import make_site, result_of
+from pxetwist.testing.contracts import BootPolicyContract, HostDirectoryContract
 
 HEADER = "Asset;Network cards;System UUID;IP;Room;Image"
 

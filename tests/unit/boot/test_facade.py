@@ -127,6 +127,15 @@ class ResolveTests(SynchronousTestCase):
             (found.verdict, found.reason, found.plan), (Verdict.IGNORED, "banned", None)
         )
 
+    def test_machines_loader(self) -> None:
+        """The machine's label `loader` wins; one that is none is a fault, not a guess."""
+        world = World(self)
+        for label, expected in (("grub", Verdict.PLANNED), ("gurb", Verdict.BROKEN)):
+            world.hosts.machines = {MAC: Machine("ws1", (MAC,), labels={"loader": label})}
+            found = world.resolve()
+            self.assertEqual(found.verdict, expected)
+        self.assertIn("machine ws1: unknown loader 'gurb'", found.reason)
+
     def test_directory_broken(self) -> None:
         """A machine that nobody else knows may be known to the broken directory: silence."""
         world = World(self)

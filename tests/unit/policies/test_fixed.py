@@ -25,7 +25,7 @@ class FixedTests(SynchronousTestCase):
         request = BootRequest(ClientIdentity(), BootStage.FIRMWARE, Protocol.DHCP)
         self.assertEqual(
             result_of(self.policy("local").plan_boot(request)),
-            BootPlan(LocalDisk(), "local", "always local", "default"),
+            BootPlan(LocalDisk(), "local", "always local"),
         )
 
     def test_no_such_profile(self) -> None:

@@ -118,7 +118,6 @@ class OutcomeTests(RulesTestCase):
                 Files("vmlinuz"),
                 profile="debian12",
                 reason="rule 2 (line 14): room=b12 -> debian12",
-                policy="default",
                 loader="grub",
             ),
         )
@@ -131,9 +130,7 @@ class OutcomeTests(RulesTestCase):
         plan = self.plan(request(), "any -> silence")
         assert plan is not None
         self.assertTrue(plan.ignored)
-        self.assertEqual(
-            (plan.policy, plan.reason), ("default", "rule 1 (line 13): any -> silence")
-        )
+        self.assertEqual(plan.reason, "rule 1 (line 13): any -> silence")
 
     def test_the_profile_of_a_label(self) -> None:
         for text in ("any -> @profile", "any -> @Profile"):
@@ -154,16 +151,6 @@ class OutcomeTests(RulesTestCase):
         arm = attrs.evolve(X64, architecture=Architecture.ARM64_UEFI)
         with self.assertRaises(PolicyError):
             self.plan(request(arm), "any -> debian12")
-
-    def test_the_label_loader_wins(self) -> None:
-        for loader, expected in (("pxelinux", "pxelinux"), ("", "grub")):
-            machine = attrs.evolve(WS12, labels={"loader": loader})
-            plan = self.plan(request(machine=machine), "any -> debian12")
-            self.assertEqual(plan and plan.loader, expected)
-        machine = attrs.evolve(WS12, labels={"loader": "gurb"})
-        with self.assertRaises(PolicyError) as caught:
-            self.plan(request(machine=machine), "any -> debian12")
-        self.assertIn("'ws12': unknown loader 'gurb'; did you mean 'grub'?", str(caught.exception))
 
     def test_explain(self) -> None:
         policy = self.policy(

@@ -14,12 +14,12 @@ from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, Logger
 from twisted.trial.unittest import SynchronousTestCase
 
-from pxetwist.contracts import ThreadClock
 from pxetwist.errors import StartError, StateUnavailable
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, LeaseState, Network, Pool
 from pxetwist.state import leasefile, sqlite
 from pxetwist.testing import make_site, result_of
+from pxetwist.testing.contracts import ThreadClock
 
 NOW = 1_700_000_000.0
 LAB = Network(

@@ -88,9 +88,7 @@ class HoursPolicy:
         """
         if self._obstacle(request):
             return None
-        plan = self.profile.plan(request.identity.architecture, f"it is between {self.hours}")
-        labels = request.machine.labels if request.machine else {}
-        return attrs.evolve(plan, policy=self.name, loader=labels.get("loader", plan.loader))
+        return self.profile.plan(request.identity.architecture, f"it is between {self.hours}")
 
     def explain(self, request: BootRequest) -> list[str]:
         """Say why it decides or not."""

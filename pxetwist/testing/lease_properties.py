@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pxetwist.errors import LeaseConflict
-from pxetwist.leasecontract import DAY, LAB, NOW, POOL, RESERVED, LeaseStoreContract, client
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease
+from pxetwist.testing.leases import DAY, LAB, NOW, POOL, RESERVED, LeaseStoreContract, client
 
 
 class LeasePropertyContract(LeaseStoreContract):

@@ -29,8 +29,10 @@ from pxetwist.model.boot import (
 from pxetwist.model.content import ContentInfo, ContentPath
 from pxetwist.model.event import BootEvent
 from pxetwist.model.identity import ClientIdentity
+from pxetwist.model.lease import Network
 from pxetwist.model.machine import Machine
-from pxetwist.testing_network import (
+from pxetwist.model.profile import BootProfile
+from pxetwist.testing.network import (
     Datagram,
     Link,
     Lossy,
@@ -241,6 +243,8 @@ def make_site(
     folder: Path = Path(),
     state_folder: Path = Path(),
     name: str = "test",
+    profiles: Mapping[str, BootProfile] | None = None,
+    networks: Mapping[str, Network] | None = None,
 ) -> Site:
     """Make what a plugin instance is given; without a reactor it gets a Clock."""
     return Site(
@@ -250,4 +254,6 @@ def make_site(
         folder=folder,
         state_folder=state_folder,
         boot=FakeBoot() if boot is None else boot,
+        profiles=profiles or {},
+        networks=networks or {},
     )

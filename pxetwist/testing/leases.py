@@ -9,11 +9,11 @@ from ipaddress import IPv4Address, IPv4Network
 import attrs
 from zope.interface.verify import verifyObject
 
-from pxetwist.contracts import Contract
 from pxetwist.errors import LeaseConflict
 from pxetwist.interfaces import ILeaseStore
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, LeaseState, Network, Pool
+from pxetwist.testing.contracts import Contract
 
 NOW = 1_700_000_000.0
 DAY = 86400.0
