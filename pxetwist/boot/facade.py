@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from ipaddress import AddressValueError, IPv4Address
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,22 @@ from pxetwist.model.lease import Network
 SCRIPT_NAME = "boot.ipxe"
 
 
+@attrs.frozen
+class _Joined(Collection[IPv4Address]):
+    """What several directories have promised, looked up where it is: they may be large."""
+
+    _parts: tuple[Collection[IPv4Address], ...]
+
+    def __contains__(self, address: object) -> bool:
+        return any(address in part for part in self._parts)
+
+    def __iter__(self) -> Iterator[IPv4Address]:
+        return chain.from_iterable(self._parts)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
+
+
 @implementer(IBoot)
 class BootFacade:
     """Joins resolver, sightings, loaders, content and observers. Built first, attached later,
@@ -86,7 +103,7 @@ class BootFacade:
         """Give it the plugins, in the order of the INI."""
         self.resolver = BootResolver(self._reactor, hosts, policies)
         self.leases: Any = leases  # ILeaseStore; `None` only before the plugins are there
-        self._hosts = hosts
+        self._reservations = [each for _, each in hosts if IReservations.providedBy(each)]
         self._policies = policies
         self._content = content
         self._observers = observers
@@ -151,10 +168,7 @@ class BootFacade:
 
     def reserved_addresses(self) -> Collection[IPv4Address]:
         """Collect what the directories have promised."""
-        lists = [d.reserved_addresses() for _, d in self._hosts if IReservations.providedBy(d)]
-        if len(lists) == 1:
-            return lists[0]
-        return {address for each in lists for address in each}
+        return _Joined(tuple(each.reserved_addresses() for each in self._reservations))
 
     # What does it get?
 

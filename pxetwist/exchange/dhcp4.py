@@ -77,10 +77,10 @@ def classify(message: Dhcp4Message, *, port: int = SERVER_PORT) -> Asks | Silenc
         return Asks.BOOT_SERVER if asked else Silence(f"{kind.name} on port 4011")
     if kind == Dhcp4Type.REQUEST:
         return _request_state(message)
-    return _SIMPLE.get(kind, Silence(f"a message of type {kind.name}"))
+    return _SIMPLE.get(kind) or Silence(f"a message of type {kind.name}")
 
 
-_SIMPLE: dict[int, Asks | Silence] = {
+_SIMPLE: dict[int, Asks] = {
     Dhcp4Type.DISCOVER: Asks.DISCOVER,
     Dhcp4Type.RELEASE: Asks.RELEASE,
     Dhcp4Type.DECLINE: Asks.DECLINE,

@@ -25,6 +25,8 @@ from pxetwist.wire.dhcp4 import Dhcp4Message, decode
 
 AnswerFunction = Callable[[Incoming], Awaitable[Answer | Silence]]
 
+_Key = tuple[bytes, int, int | None]  # chaddr, xid and message type
+
 
 class Dhcp4Port:
     """One port (67 or 4011) on one interface."""
@@ -47,7 +49,7 @@ class Dhcp4Port:
         self._interface = interface
         self._port = port
         self._answer = answer
-        self._busy: set[tuple[bytes, int, int | None]] = set()
+        self._busy: set[_Key] = set()
         self.counters: Counter[str] = Counter()
         self._socket: IDatagramSocket = datagram(
             site.reactor,
@@ -101,12 +103,18 @@ class Dhcp4Port:
             self._port,
             peer,
         )
-        Deferred.fromCoroutine(self._respond(incoming)).addErrback(
-            lambda failure: self.log.failure("answering {mac}", failure, mac=message.mac)
-        ).addBoth(lambda _: self._busy.discard(key))
+        Deferred.fromCoroutine(self._treat(incoming, key))
 
     def drained(self) -> None:
         """Nothing is left to do at the end of a batch: commits group themselves."""
+
+    async def _treat(self, incoming: Incoming, key: _Key) -> None:
+        try:
+            await self._respond(incoming)
+        except Exception:
+            self.log.failure("answering {mac}", mac=incoming.message.mac)
+        finally:
+            self._busy.discard(key)
 
     async def _respond(self, incoming: Incoming) -> None:
         message = incoming.message
