@@ -15,7 +15,13 @@ from zope.interface.verify import verifyObject
 from pxetwist.boot.facade import BootFacade
 from pxetwist.boot.neighbours import neighbour_mac
 from pxetwist.errors import ContentNotFound, DirectoryUnavailable, PolicyError
-from pxetwist.interfaces import IBoot, IBootObserver, IBootPolicy, IHostDirectory
+from pxetwist.interfaces import (
+    IBoot,
+    IBootObserver,
+    IBootPolicy,
+    IHostDirectory,
+    IReservations,
+)
 from pxetwist.model.boot import (
     Boot,
     BootFile,
@@ -355,6 +361,37 @@ class LoopTests(SynchronousTestCase):
         for _ in range(20):
             self.assertEqual(world.file(IPXE).name, "harmless.efi")
             world.boot.see(IPXE, BootStage.KERNEL, world.clock.seconds())
+
+
+class ReservationTests(SynchronousTestCase):
+    """What directories have promised is promised by all of them together."""
+
+    def test_several_directories(self) -> None:
+        """Those that promise nothing are passed over."""
+
+        @implementer(IHostDirectory, IReservations)
+        class Promising(FakeHosts):
+            def __init__(self, *promised: str) -> None:
+                super().__init__({})
+                self.promised = {IPv4Address(each) for each in promised}
+
+            def reserved_addresses(self) -> set[IPv4Address]:
+                return self.promised
+
+        world = World(self)
+        hosts: list[tuple[str, IHostDirectory]] = [
+            ("a", Promising("10.0.0.2")),
+            ("b", world.hosts),
+            ("c", Promising("10.0.0.3", "10.0.0.4")),
+        ]
+        world.attach(world.boot, hosts, [])
+        reserved = world.boot.reserved_addresses()
+        self.assertEqual(
+            [str(each) for each in sorted(reserved)], ["10.0.0.2", "10.0.0.3", "10.0.0.4"]
+        )
+        self.assertEqual(len(reserved), 3)
+        self.assertIn(IPv4Address("10.0.0.3"), reserved)
+        self.assertNotIn(IPv4Address("10.0.0.5"), reserved)
 
 
 class ContentAndEventTests(SynchronousTestCase):
