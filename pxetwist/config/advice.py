@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from pxetwist.boot.loaders import BUILT_IN
+from pxetwist.boot.loaders import BUILT_IN, FAMILIES
 from pxetwist.config.load import Configuration
 from pxetwist.model.profile import BootProfile, ProfileKind
 
@@ -81,13 +81,17 @@ def menus_shortened(configuration: Configuration) -> Iterator[str]:
 
 def loaders_missing(configuration: Configuration) -> Iterator[str]:
     """Whatever firmware cannot start by itself needs a boot loader."""
-    by_itself = (ProfileKind.NBP, ProfileKind.SILENCE)
-    if all(profile.kind in by_itself for profile in configuration.profiles.values()):
-        return
     has = _files_in_folders(configuration)
-    if not any(has(loader.file) for loader in (*configuration.loaders, *BUILT_IN)):
-        install = f"pxetwist loaders {configuration.file} --install"
-        yield f"no content folder has a boot loader; run: {install}"
+    families = {
+        profile.loader or FAMILIES[0]
+        for profile in configuration.profiles.values()
+        if profile.kind in (ProfileKind.LINUX, ProfileKind.MENU, ProfileKind.LOCAL)
+    }
+    table = (*configuration.loaders, *BUILT_IN)
+    for family in sorted(families):
+        if not any(has(loader.file) for loader in table if loader.family == family):
+            install = f"pxetwist loaders {configuration.file} --install"
+            yield f"no content folder has the boot loader {family}; run: {install}"
 
 
 def _files_in_folders(configuration: Configuration) -> Callable[[str], bool]:

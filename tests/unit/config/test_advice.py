@@ -22,6 +22,7 @@ class Advice(IniCase):
         super().setUp()
         self.write("content/linux", "")
         self.write("content/loaders/snponly.efi", "")
+        self.write("content/loaders/shimx64.efi", "")
 
     def advice(self, content: str) -> list[str]:
         return advice(self.load(content))
@@ -99,10 +100,12 @@ class Advice(IniCase):
 
     def test_no_loader(self) -> None:
         (self.folder / "content/loaders/snponly.efi").unlink()
-        line = f"pxetwist loaders {self.folder / 'pxe.ini'} --install"
-        self.assertEqual(
-            self.advice(HEAD + "[profile:x]\nkind = local\n"),
-            [f"no content folder has a boot loader; run: {line}"],
-        )
+        install = f"pxetwist loaders {self.folder / 'pxe.ini'} --install"
+        line = f"no content folder has the boot loader ipxe; run: {install}"
+        content = HEAD + "[profile:x]\nkind = linux\nkernel = linux\n"
+        self.assertEqual(self.advice(content), [line])
+        self.assertEqual(self.advice(content + "loader = grub\n"), [])
+        own = "[loader:z]\narchitecture = x64\nfamily = ipxe\nfile = linux\n"
+        self.assertEqual(self.advice(content + own), [])
         alone = HEAD + "[profile:x]\nkind = nbp\nnbp = linux\n"
         self.assertEqual(self.advice(alone), [])
