@@ -85,7 +85,8 @@ class ClientIdentity:
 
     `mac` is normalised by :func:`parse_mac`, `uuid` is in the canonical order (as Linux and
     iPXE print it), `interface` is ours, on which the packet arrived, `address` is the one the
-    client speaks from, if it has one. `features` are iPXE's (option 175), by number.
+    client speaks from, if it has one. `features` are iPXE's (option 175), by number. `serial`
+    and `asset` (SMBIOS) are told by loaders that know them.
     """
 
     mac: str = ""
@@ -100,6 +101,8 @@ class ClientIdentity:
     interface: str = ""
     address: IPv4Address | None = None
     features: frozenset[int] = frozenset()
+    serial: str = ""
+    asset: str = ""
 
     @property
     def uuids(self) -> tuple[UUID, ...]:

@@ -15,6 +15,9 @@ class Machine:
 
     `address` is a reservation. `labels` are the facts that rules match and templates print;
     the names ``profile`` (what it boots) and ``loader`` (how) are looked at by built-ins.
+    `groups` are the names of the groups that it belongs to, nested ones included. `serial`,
+    `asset`, `client_id` and `circuit_id` identify it as the fields of `ClientIdentity` do.
+    `provenance` says for people where the answer came from (``ldaps://dc1, 12 ms``).
     """
 
     name: str
@@ -23,3 +26,9 @@ class Machine:
     address: IPv4Address | None = None
     labels: Mapping[str, str] = attrs.field(factory=dict)
     directory: str = ""
+    groups: tuple[str, ...] = ()
+    serial: str = ""
+    asset: str = ""
+    client_id: bytes = b""
+    circuit_id: bytes = b""
+    provenance: str = attrs.field(default="", eq=False)
