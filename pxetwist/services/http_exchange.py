@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.http_headers import Headers
 
-from pxetwist.errors import ContentError
+from pxetwist.errors import ContentError, PolicyError
 from pxetwist.exchange.http import Answer, Span, answer, text_answer
 from pxetwist.interfaces import IContent, Site
 from pxetwist.model.boot import BootRequest, Protocol
@@ -102,6 +102,10 @@ class ContentExchange(http.Request):
         except ContentError:
             self._short(_NOT_FOUND)
             requests.tell_missing(self._site, request)
+            return
+        except PolicyError as error:
+            self._short(_BROKEN)
+            requests.tell_failed(self._site, request, error)
             return
         try:
             await self._send(content, request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from pxetwist.errors import PolicyError
 from pxetwist.interfaces import Site
 from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol
 from pxetwist.model.content import ContentPath
@@ -67,6 +68,11 @@ def tell_missing(site: Site, request: BootRequest) -> None:
     path = str(request.wanted)
     debug = _PROBE.fullmatch(path) is not None
     tell(site, request, EventKind.FAILED, f"no such file: {path}", {"debug": debug})
+
+
+def tell_failed(site: Site, request: BootRequest, error: PolicyError) -> None:
+    """Say what is wrong with a plan or its template: the mend is a person's."""
+    tell(site, request, EventKind.FAILED, f"{request.wanted}: {error}", {})
 
 
 def transferred(path: ContentPath | None, octets: int, seconds: float) -> str:

@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from pxetwist.config import fields
 from pxetwist.config.fields import option
-from pxetwist.errors import ContentError, WireError
+from pxetwist.errors import ContentError, PolicyError, WireError
 from pxetwist.interfaces import IBootService, IContent, Site
 from pxetwist.model.boot import BootRequest, Protocol
 from pxetwist.model.content import ContentPath
@@ -247,6 +247,10 @@ class TftpService(Service):
             except ContentError:
                 self._refuse(listener, _NOT_FOUND, peer, arrival)
                 requests.tell_missing(self._site, request)
+                return
+            except PolicyError as error:
+                self._refuse(listener, _BROKEN, peer, arrival)
+                requests.tell_failed(self._site, request, error)
                 return
             await self._begin(asked, request, content, peer)
         except CancelledError:

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from pxetwist.errors import ContentDenied, StartError
+from pxetwist.errors import ContentDenied, PolicyError, StartError
 from pxetwist.interfaces import IBootService, IContent
 from pxetwist.model.boot import BootRequest
 from pxetwist.model.content import ContentInfo
@@ -197,6 +197,11 @@ class TargetTests(ServiceCase):
         (answer,) = answers
         self.assertTrue(answer.startswith("HTTP/1.1 404 Not Found\r\nContent-Length: 10\r\n"))
         self.assertTrue(answer.endswith("\r\n\r\nNot found\n"))
+
+    def test_a_wrong_template_is_told_without_a_traceback(self) -> None:
+        self.files["script"] = PolicyError("template boot.ipxe.j2: 'romm' is undefined")
+        self.assertTrue(self.get("/script").startswith("HTTP/1.1 500 "))
+        self.assertIn("'romm' is undefined", self.boot.events[-1].summary)
 
     def test_malformed(self) -> None:
         for target in ("boot/nbp.efi", "*", "/%", "/%zz", "/a%00b", "/%4"):

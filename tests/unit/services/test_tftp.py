@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from pxetwist.content.directory import Directory
-from pxetwist.errors import ContentDenied
+from pxetwist.errors import ContentDenied, PolicyError
 from pxetwist.interfaces import IBootService, IContent
 from pxetwist.model.boot import BootRequest
 from pxetwist.model.content import ContentPath
@@ -236,6 +236,13 @@ class RefusalTests(ServiceCase):
             self.answers(ReadRequest(b"nbp")), [Error(ErrorCode.UNDEFINED, "Internal trouble")]
         )
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    def test_a_wrong_template_is_told_without_a_traceback(self) -> None:
+        self.files["nbp"] = PolicyError("template boot.ipxe.j2: 'romm' is undefined")
+        self.assertEqual(
+            self.answers(ReadRequest(b"nbp")), [Error(ErrorCode.UNDEFINED, "Internal trouble")]
+        )
+        self.assertIn("'romm' is undefined", self.boot.events[-1].summary)
 
     def test_writing_and_mail(self) -> None:
         for packet in (WriteRequest(b"nbp"), ReadRequest(b"nbp", "mail")):
