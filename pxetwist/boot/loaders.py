@@ -11,10 +11,11 @@ from collections.abc import Sequence
 import attrs
 
 from pxetwist.model.boot import BootFile, BootPlan, Nbp, Script
+from pxetwist.model.families import LOADER_FAMILIES
 from pxetwist.model.identity import ClientIdentity, Firmware
 
 #: Loader families, in the order in which one is chosen when a plan names none.
-FAMILIES = ("ipxe", "grub", "pxelinux")
+FAMILIES = LOADER_FAMILIES
 
 
 @attrs.frozen

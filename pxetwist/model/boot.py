@@ -7,6 +7,7 @@ import enum
 import attrs
 
 from pxetwist.model.content import ContentPath
+from pxetwist.model.families import Setting
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine
 
@@ -112,7 +113,8 @@ class BootPlan:
 
     `loader` names the loader family that must do it (``ipxe``, ``grub``, ``pxelinux``); empty
     leaves the choice to the site's loaders. `reason` is one sentence for people. `policy` is the
-    instance that decided; the resolver fills it in.
+    instance that decided; the resolver fills it in. `settings` say for people what went into
+    it, and from where.
     """
 
     boot: Boot
@@ -120,6 +122,7 @@ class BootPlan:
     reason: str = ""
     policy: str = ""
     loader: str = ""
+    settings: tuple[Setting, ...] = attrs.field(default=(), eq=False)
 
     @classmethod
     def ignore(cls, reason: str) -> BootPlan:
