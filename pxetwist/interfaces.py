@@ -20,6 +20,7 @@ from zope.interface import Attribute, Interface
 from pxetwist.model.boot import BootFile, BootPlan, BootRequest, BootStage, Resolution
 from pxetwist.model.content import ContentInfo, ContentPath
 from pxetwist.model.event import BootEvent
+from pxetwist.model.health import Health
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, Network
 from pxetwist.model.machine import Machine
@@ -55,6 +56,16 @@ class IReloads(Interface):
 
     def reload() -> None:
         """Read the data again; on a mistake log it and keep the last good state."""
+
+
+class IHealth(Interface):
+    """May be provided by any plugin: knows how well it works.
+
+    Such a directory has a breaker of its own: its :class:`DirectoryUnavailable` costs no time.
+    """
+
+    def health() -> Health:
+        """Return its state, since when, the last error, and counters."""
 
 
 class IBootPolicy(Interface):

@@ -1,0 +1,245 @@
+"""A memory before a directory that is slow or may be away.
+
+A plugin asks its directory in `find_machine`, plainly, and raises `DirectoryUnavailable` if it
+cannot; its settings inherit :class:`CacheSettings`, and its `build` returns :func:`cached`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Hashable
+
+import attrs
+from twisted.application.service import IService, MultiService
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.python.failure import Failure
+from zope.interface import alsoProvides, implementer
+
+from pxetwist.config.fields import Converter, integer, option, seconds
+from pxetwist.errors import DirectoryUnavailable
+from pxetwist.hosts.questions import Outcome, Question, Questions
+from pxetwist.interfaces import (
+    IHealth,
+    IHostDirectory,
+    IListsMachines,
+    IReloads,
+    IReservations,
+    Site,
+)
+from pxetwist.model.health import Breaker, Health, HealthState
+from pxetwist.model.identity import ClientIdentity
+from pxetwist.model.machine import Machine
+
+#: So many answers are kept; a machine takes up to four in one boot, for it is asked for with
+#: other client identifiers by ROM, loader and system.
+_LIMIT = 100_000
+
+
+def _deadline(value: str) -> float:
+    found = seconds(value)
+    if not 0 < found <= 2:
+        raise ValueError("out of bounds")
+    return found
+
+
+@attrs.frozen
+class CacheSettings:
+    """How long answers hold, and how patiently the directory is asked."""
+
+    fresh: float = option(seconds, default=30.0, doc="So long an answer is given from memory.")
+    stale: float = option(
+        seconds, default=86400.0, doc="So long it is given if the directory is away."
+    )
+    negative: float = option(
+        seconds, default=60.0, doc="So long a machine stays unknown that was not found."
+    )
+    deadline: float = option(
+        Converter("a duration of at most 2s: ROMs do not wait longer", _deadline),
+        default=2.0,
+        doc="So long a machine waits for an answer.",
+    )
+    pool: int = option(
+        integer(1, 100), default=8, doc="So many questions are put at the same time."
+    )
+
+
+def cached(directory: IHostDirectory, settings: CacheSettings, site: Site) -> CachedDirectory:
+    """Put a memory before a directory; start and stop, and reload, are passed on to it."""
+    return CachedDirectory(directory, settings, site)
+
+
+@attrs.define
+class _Entry:
+    """An answer: when it was `given`, and `until` when it is fresh (seconds)."""
+
+    machine: Machine | None
+    given: float
+    until: float
+
+
+@implementer(IHostDirectory, IHealth, IReloads, IService)
+class CachedDirectory(MultiService):
+    """Answers from memory while that is fresh, or while the directory is away."""
+
+    def __init__(self, directory: IHostDirectory, settings: CacheSettings, site: Site) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted has types in part
+        self._directory = directory
+        self._settings = settings
+        self._clock = site.reactor
+        self._log = site.log
+        self._title = site.name
+        self._memory: OrderedDict[Hashable, _Entry] = OrderedDict()
+        self._breaker = Breaker(since=site.reactor.seconds())
+        self._answered = float("-inf")
+        self._counters: Counter[str] = Counter()
+        self._questions = Questions(
+            clock=site.reactor,
+            ask=directory.find_machine,
+            limit=settings.pool,
+            deadline=settings.deadline,
+            admits=lambda: self._breaker.admits(site.reactor.seconds()),
+            slow=self._slow,
+            ended=self._ended,
+        )
+        if IService.providedBy(directory):
+            IService(directory).setServiceParent(self)  # type: ignore[no-untyped-call]  # ditto
+        for extra in (IReservations, IListsMachines):
+            if extra.providedBy(directory):
+                alsoProvides(self, extra)
+                for name in extra.names():
+                    setattr(self, name, getattr(directory, name))
+
+    async def find_machine(self, identity: ClientIdentity) -> Machine | None:
+        """Answer from memory, else ask; with a stale answer if that fails.
+
+        :raises DirectoryUnavailable: if it fails and there is no stale answer.
+        """
+        now = self._clock.seconds()
+        key = _key(identity)
+        entry = self._memory.get(key)
+        if entry is not None and now < entry.until:
+            self._counters["fresh"] += 1
+            return _aged(entry, now)
+        if self._breaker.refuses(now):
+            self._counters["refused"] += 1
+            return self._stale(key, identity, DirectoryUnavailable(self._breaker.error))
+        try:
+            return await self._questions.answer(key, identity)
+        except DirectoryUnavailable as error:
+            return self._stale(key, identity, error)
+
+    def health(self) -> Health:
+        """Say how well the directory answers."""
+        breaker = self._breaker
+        return Health(breaker.state, breaker.since, breaker.error, dict(self._counters))
+
+    def reload(self) -> None:
+        """Ask anew from now on; keep what is known for the case that nobody answers."""
+        self._memory = OrderedDict(
+            (key, attrs.evolve(entry, until=entry.given))
+            for key, entry in self._memory.items()
+            if entry.machine is not None
+        )
+        if IReloads.providedBy(self._directory):
+            self._directory.reload()
+
+    def stopService(self) -> Deferred[None]:
+        """Give up what is asked, then stop the directory."""
+        self._questions.stop()
+        return maybeDeferred(super().stopService)
+
+    def _stale(
+        self, key: Hashable, identity: ClientIdentity, error: DirectoryUnavailable
+    ) -> Machine:
+        """Return the last answer for the same question, or for the machine's MAC.
+
+        :raises DirectoryUnavailable: if there is none, or it is too old. That a machine was
+            unknown is never taken from an old answer.
+        """
+        now = self._clock.seconds()
+        for known in (key, _key(ClientIdentity(mac=identity.mac))):
+            entry = self._memory.get(known)
+            if entry and entry.machine and now - entry.given <= self._settings.stale:
+                self._counters["stale"] += 1
+                age = f"stale, {_spelled(now - entry.given)} old: directory away ({error})"
+                return _evolved(entry.machine, age)
+        raise error
+
+    def _ended(self, question: Question, outcome: Outcome) -> None:
+        """Account for what came of a question, and remember an answer."""
+        now = self._clock.seconds()
+        if isinstance(outcome, Exception):
+            bug = not isinstance(outcome, DirectoryUnavailable)
+            if bug and self._breaker.state is HealthState.UP:  # once, however often it happens
+                failure = Failure(outcome)  # type: ignore[no-untyped-call]  # ditto
+                self._log.failure("asking {name}", failure, name=self._title)
+            if not question.slow:
+                self._failed(str(outcome) or type(outcome).__name__)
+            return
+        self._answered = now
+        self._counters["answered" if outcome else "unknown"] += 1
+        if self._breaker.succeeded(now):
+            self._log.info("directory {name} answers again", name=self._title)
+        self._remember(question, outcome, now)
+
+    def _remember(self, question: Question, machine: Machine | None, now: float) -> None:
+        keep = self._settings.fresh if machine else self._settings.negative
+        entry = _Entry(machine, now, now + keep)
+        self._put(question.key, entry)
+        mac = question.identity.mac
+        if machine is not None and mac and mac in machine.macs:
+            # Whatever else is asked together with this MAC, in an emergency it is this machine.
+            self._put(_key(ClientIdentity(mac=mac)), entry)
+
+    def _put(self, key: Hashable, entry: _Entry) -> None:
+        self._memory[key] = entry
+        self._memory.move_to_end(key)
+        if len(self._memory) > _LIMIT:
+            self._memory.popitem(last=False)
+
+    def _slow(self, question: Question) -> None:
+        """Take the directory for gone, unless it has answered others meanwhile: it is busy."""
+        self._counters["late"] += 1
+        if question.begun is not None and self._answered < question.begun:
+            self._failed(f"no answer within {self._settings.deadline:g} s")
+
+    def _failed(self, error: str) -> None:
+        self._counters["failed"] += 1
+        if self._breaker.failed(error, self._clock.seconds()):
+            self._log.warn(
+                "directory {name} is away: {error}; answers from memory, up to {age} old",
+                name=self._title,
+                error=error,
+                age=_spelled(self._settings.stale),
+            )
+
+
+def _key(identity: ClientIdentity) -> Hashable:
+    """Everything by which directories find machines."""
+    return (
+        identity.mac,
+        identity.uuid,
+        identity.client_id,
+        identity.serial,
+        identity.asset,
+        identity.relay.circuit_id if identity.relay else b"",
+        identity.hostname,
+    )
+
+
+def _aged(entry: _Entry, now: float) -> Machine | None:
+    if entry.machine is None:
+        return None
+    return _evolved(entry.machine, f"{_spelled(now - entry.given)} old")
+
+
+def _evolved(machine: Machine, age: str) -> Machine:
+    return attrs.evolve(machine, provenance=", ".join(filter(None, (machine.provenance, age))))
+
+
+def _spelled(age: float) -> str:
+    """Spell a duration for people, in the largest unit that leaves more than one."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if age >= 2 * size:
+            return f"{age / size:.0f} {unit}"
+    return f"{age:.0f} s"
