@@ -355,7 +355,7 @@ class Hanging(SynchronousTestCase):
         world.slow.seconds = 0.2
         for n in range(400):
             world.ask(ClientIdentity(serial=str(n)))
-        world.clock.pump([0.1] * 110)
+        world.clock.pump([0.25] * 60)
         self.assertIs(world.state, HealthState.UP)
         self.assertEqual(len(world.slow.asked), 400)
         self.assertEqual(world.directory.health().counters["unknown"], 400)
