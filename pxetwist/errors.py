@@ -82,6 +82,10 @@ class ContentDenied(ContentError):
     """The content exists but is not for this request; the client is told the same as above."""
 
 
+class LoginNeeded(ContentError):
+    """The content exists, and a person's password opens it: none was given, or a wrong one."""
+
+
 class TftpError(PxeError):
     """A TFTP transfer cannot go on; `code` is the error code of RFC 1350 §5."""
 

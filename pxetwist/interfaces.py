@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from zope.interface import Attribute, Interface
 
-from pxetwist.model.boot import BootFile, BootPlan, BootRequest, BootStage, Resolution
+from pxetwist.model.boot import BootFile, BootPlan, BootRequest, BootStage, Login, Resolution
 from pxetwist.model.content import ContentInfo, ContentPath
 from pxetwist.model.event import BootEvent
 from pxetwist.model.health import Health
@@ -83,6 +83,16 @@ class IExplains(Interface):
 
     def explain(request: BootRequest) -> Sequence[str]:
         """Return one line for each thing that it tried for this request, whose machine is set."""
+
+
+class IAuthenticator(Interface):
+    """May be provided by a host directory as well: knows persons and their passwords."""
+
+    async def authenticate(login: Login) -> Collection[str] | None:
+        """Return the groups of the person, or `None`: unknown, or the password is wrong.
+
+        :raises DirectoryUnavailable: if it cannot be asked now.
+        """
 
 
 class ILeaseStore(Interface):
@@ -201,6 +211,15 @@ class IBoot(Interface):
 
     def looping(identity: ClientIdentity, now: float) -> bool:
         """Whether this machine's iPXE was stopped for loading iPXE over and over."""
+
+    def script_base(request: BootRequest, now: float) -> str:
+        """Return the URL below which this machine's scripts are; nobody else knows it."""
+
+    async def authenticate(guard: str, login: Login) -> Collection[str] | None:
+        """Let a directory check a person's password: the person's groups, or `None`.
+
+        :raises DirectoryUnavailable: if it cannot be asked, or checks no passwords.
+        """
 
     def redeem(token: str, now: float) -> tuple[ClientIdentity, str] | None:
         """Return the identity and boot id that a script URL was made for; `None`: not ours."""

@@ -18,8 +18,9 @@ from pxetwist.boot.neighbours import neighbour_mac
 from pxetwist.boot.resolver import BootResolver
 from pxetwist.boot.sightings import LOOP_LIMIT, Sighting, Sightings
 from pxetwist.boot.tokens import Tokens
-from pxetwist.errors import ContentNotFound
+from pxetwist.errors import ContentNotFound, DirectoryUnavailable
 from pxetwist.interfaces import (
+    IAuthenticator,
     IBoot,
     IBootObserver,
     IBootPolicy,
@@ -34,6 +35,7 @@ from pxetwist.model.boot import (
     BootPlan,
     BootRequest,
     BootStage,
+    Login,
     Nbp,
     Protocol,
     Resolution,
@@ -104,6 +106,7 @@ class BootFacade:
         self.resolver = BootResolver(self._reactor, hosts, policies)
         self.leases: Any = leases  # ILeaseStore; `None` only before the plugins are there
         self._reservations = [each for _, each in hosts if IReservations.providedBy(each)]
+        self._guards = {name: each for name, each in hosts if IAuthenticator.providedBy(each)}
         self._policies = policies
         self._content = content
         self._observers = observers
@@ -189,6 +192,21 @@ class BootFacade:
         step = Step("this boot", f"profile {request.plan.profile}, as announced by DHCP")  # type: ignore[union-attr]
         return Resolution(request, Verdict.PLANNED, (step,))
 
+    def script_base(self, request: BootRequest, now: float) -> str:
+        """Return the URL below which this machine's scripts are."""
+        if not request.identity.mac:
+            return request.endpoints.http
+        token = self.tokens.issue(request.identity, request.boot_id, now)
+        return f"{request.endpoints.http}/boot/{token}"
+
+    async def authenticate(self, guard: str, login: Login) -> Collection[str] | None:
+        """Let the directory of this name check a person's password."""
+        directory = self._guards.get(guard)
+        if directory is None:
+            raise DirectoryUnavailable(f"[hosts:{guard}] checks no passwords")
+        groups: Collection[str] | None = await directory.authenticate(login)
+        return groups
+
     def boot_file(self, request: BootRequest, now: float) -> BootFile | None:
         """Choose the first file of a resolved request."""
         plan, identity, base = request.plan, request.identity, request.endpoints
@@ -196,9 +214,7 @@ class BootFacade:
             return None
         script = f"{base.http}/{SCRIPT_NAME}"
         if identity.firmware is Firmware.IPXE:  # nobody else is given a script
-            if identity.mac:
-                token = self.tokens.issue(identity, request.boot_id, now)
-                script = f"{base.http}/boot/{token}/{SCRIPT_NAME}"
+            script = f"{self.script_base(request, now)}/{SCRIPT_NAME}"
             if self._loops(identity, plan, now):
                 return BootFile(script, "script", "iPXE loads iPXE over and over: stopped")
         return self.loaders.choose(identity, plan, base.http, script, f"{base.tftp}/{SCRIPT_NAME}")

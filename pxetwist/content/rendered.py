@@ -16,6 +16,7 @@ import jinja2
 from zope.interface import implementer
 
 from pxetwist.config.fields import option, path
+from pxetwist.content.logins import Logins
 from pxetwist.errors import ConfigError, ContentError, ContentNotFound, Location, PolicyError
 from pxetwist.interfaces import IBoot, IContent, IContentStore, Site
 from pxetwist.model.boot import (
@@ -25,6 +26,7 @@ from pxetwist.model.boot import (
     Files,
     LocalDisk,
     Menu,
+    MenuEntry,
     Nbp,
     Script,
 )
@@ -39,7 +41,9 @@ _KINDS: dict[type, str] = {
     Script: "script",
     Menu: "menu",
 }
+#: `menu/NAME.ipxe` is one entry of the machine's own menu.
 #: `grub.cfg-01-52-54-00-12-34-56` and `pxelinux.cfg/01-52-54-00-12-34-56` name a machine.
+_LOCKED = re.compile(r"menu/[^/]+\.ipxe")
 _NAMED = re.compile(r"(?:grub\.cfg-)?01-((?:[0-9a-f]{2}-){5}[0-9a-f]{2})", re.IGNORECASE)
 
 
@@ -83,12 +87,15 @@ class RenderedStore:
     def __init__(self, site: Site, environment: jinja2.Environment) -> None:
         self._site = site
         self._environment = environment
+        self._logins = Logins(site)
 
     async def open(self, path: ContentPath, request: BootRequest) -> IContent:
         """Render for the machine that asks; anything else is not found here."""
         flavour = flavour_of(path)
         if not flavour:
             raise ContentNotFound(str(path))
+        if _LOCKED.fullmatch(str(path)):
+            request = await self._unlocked(path, request)
         request = await self._for_named(path, request)
         if request.plan is None:
             raise ContentNotFound(f"{path}: no plan for {request.identity}")
@@ -96,6 +103,22 @@ class RenderedStore:
         request = attrs.evolve(request, plan=plan)
         now = self._site.reactor.seconds()
         return TextContent(self.render(flavour, request, now), now)
+
+    async def _unlocked(self, path: ContentPath, request: BootRequest) -> BootRequest:
+        """Return the request with the plan of one entry of its menu, if the login opens it.
+
+        :raises LoginNeeded: if it does not.
+        """
+        menu = request.plan.boot if request.plan else None
+        name = path.name.removesuffix(".ipxe")
+        entries = menu.entries if isinstance(menu, Menu) else ()
+        entry = next((each for each in entries if each.name == name), None)
+        if request.plan is None or entry is None or not isinstance(menu, Menu):
+            raise ContentNotFound(f"{path}: no such entry")
+        if entry.locked:
+            await self._logins.check(request, menu)
+        plan = attrs.evolve(request.plan, boot=entry.boot, profile=entry.name)
+        return attrs.evolve(request, plan=plan)
 
     async def _for_named(self, path: ContentPath, request: BootRequest) -> BootRequest:
         """Check the MAC in a name. It identifies a client that is known by nothing else, such
@@ -160,10 +183,17 @@ class RenderedStore:
             "arguments": arguments,
             "script": script,
             "url": _url(base),
+            "locked_url": lambda name: self._locked_url(request, name),
             "tftp_url": _url(request.endpoints.tftp),
             "grub_path": _grub_path(request.endpoints.address),
             "pxelinux_path": lambda path: path if "://" in path else f"::{path}",
         }
+
+    def _locked_url(self, request: BootRequest, name: str) -> str:
+        """Let iPXE put in what the person types; it answers our challenge with it."""
+        base = self._site.boot.script_base(request, self._site.reactor.seconds())
+        person = "${username:uristring}:${password:uristring}@"
+        return f"{base.replace('://', '://' + person, 1)}/menu/{name}.ipxe"
 
 
 async def startable(plan: BootPlan, flavour: str, request: BootRequest, boot: IBoot) -> BootPlan:
@@ -177,7 +207,7 @@ async def startable(plan: BootPlan, flavour: str, request: BootRequest, boot: IB
     entries = []
     for entry in menu.entries:
         there = [await _has(boot, request, file) for file in _files_of(entry.boot)]
-        if all(there) and not _lacks_text(entry.boot, flavour):
+        if all(there) and not _lacks_text(entry.boot, flavour) and _openable(entry, flavour):
             entries.append(entry)
     if not entries:
         return attrs.evolve(plan, boot=LocalDisk())
@@ -193,6 +223,11 @@ def _files_of(boot: Boot) -> tuple[str, ...]:
         case Nbp():
             return (boot.path,)
     return ()
+
+
+def _openable(entry: MenuEntry, flavour: str) -> bool:
+    """Only iPXE asks people for a password that we can check."""
+    return not entry.locked or flavour == "ipxe"
 
 
 def _lacks_text(boot: Boot, flavour: str) -> bool:
@@ -214,7 +249,7 @@ async def _has(boot: IBoot, request: BootRequest, file: str) -> bool:
 
 def flavour_of(path: ContentPath) -> str:
     """Return which loader asks for such a name; empty: it is no generated text."""
-    if path.name in ("boot.ipxe", "autoexec.ipxe"):
+    if path.name in ("boot.ipxe", "autoexec.ipxe") or _LOCKED.fullmatch(str(path)):
         return "ipxe"
     if path.name == "grub.cfg" or (
         path.name.startswith("grub.cfg-") and _NAMED.fullmatch(path.name)

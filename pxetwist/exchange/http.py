@@ -7,18 +7,32 @@ have no parameters (EDK2 compares them whole), and nothing redirects.
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Callable
 from datetime import UTC
 from email.utils import formatdate, parsedate_to_datetime
 
 import attrs
 
+from pxetwist.model.boot import Login
 from pxetwist.model.content import ContentInfo
 
 _MOST_RANGES = 16
 
 #: Returns a request header's value by its name.
 Header = Callable[[str], str | None]
+
+
+def basic_login(authorization: str | None) -> Login | None:
+    """Read the header Authorization of the Basic scheme (RFC 7617); `None` if it is none."""
+    scheme, _, token = (authorization or "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        name, found, password = b64decode(token.strip(), validate=True).decode().partition(":")
+    except ValueError:
+        return None
+    return Login(name, password) if found else None
 
 
 @attrs.frozen

@@ -82,21 +82,36 @@ class LocalDisk:
 
 @attrs.frozen
 class MenuEntry:
-    """One line of a menu."""
+    """One line of a menu; a `locked` one needs a person's password."""
 
     name: str
     title: str
     boot: Files | Nbp | Script | LocalDisk
+    locked: bool = False
 
 
 @attrs.frozen
 class Menu:
-    """Let the person at the machine choose; after `timeout` seconds (0: wait) the default."""
+    """Let the person at the machine choose; after `timeout` seconds (0: wait) the default.
+
+    `guard` is the directory that checks the passwords of locked entries; `admitted` are the
+    groups of persons that it lets in (none: everybody whose password is right).
+    """
 
     title: str
     entries: tuple[MenuEntry, ...]
     default: str
     timeout: int = 0
+    guard: str = ""
+    admitted: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Login:
+    """What a person typed at a machine."""
+
+    username: str
+    password: str = attrs.field(repr=False)
 
 
 @attrs.frozen
@@ -140,7 +155,8 @@ class BootRequest:
     """One question of one machine.
 
     `wanted` is the path asked for over TFTP or HTTP. `machine` and `plan` are filled in by the
-    resolver on the way. `boot_id` ties the requests of one boot together.
+    resolver on the way. `boot_id` ties the requests of one boot together. `login` came with an
+    HTTP request (RFC 7617).
     """
 
     identity: ClientIdentity
@@ -151,6 +167,7 @@ class BootRequest:
     machine: Machine | None = None
     plan: BootPlan | None = None
     boot_id: str = ""
+    login: Login | None = None
 
 
 @attrs.frozen

@@ -11,13 +11,14 @@ from collections import Counter
 from http import HTTPStatus
 from typing import Any
 
+import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.http_headers import Headers
 
-from pxetwist.errors import ContentError, PolicyError
-from pxetwist.exchange.http import Answer, Span, answer, text_answer
+from pxetwist.errors import ContentError, LoginNeeded, PolicyError
+from pxetwist.exchange.http import Answer, Span, answer, basic_login, text_answer
 from pxetwist.interfaces import IContent, Site
 from pxetwist.model.boot import BootRequest, Protocol
 from pxetwist.model.event import EventKind
@@ -28,6 +29,7 @@ from pxetwist.services.http_target import BadTarget, Target, identify
 _NOT_FOUND = text_answer(404, "Not found")
 _BAD_REQUEST = text_answer(400, "Bad request")
 _NOT_ALLOWED = text_answer(405, "Only GET and HEAD", ("Allow", "GET, HEAD"))
+_LOGIN = text_answer(401, "Login needed", ("WWW-Authenticate", 'Basic realm="boot menu"'))
 _BROKEN = text_answer(500, "Internal trouble")
 
 
@@ -99,6 +101,9 @@ class ContentExchange(http.Request):
             return
         try:
             content = await self._site.boot.open(target.path, request)
+        except LoginNeeded:
+            self._short(_LOGIN)
+            return
         except ContentError:
             self._short(_NOT_FOUND)
             requests.tell_missing(self._site, request)
@@ -126,6 +131,7 @@ class ContentExchange(http.Request):
             boot_id=boot_id,
             local=self.channel.getHost().host,
         )
+        request = attrs.evolve(request, login=basic_login(self._header("Authorization")))
         resolved: BootRequest = (await self._site.boot.resolve(request)).request
         return resolved
 

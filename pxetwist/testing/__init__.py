@@ -23,6 +23,7 @@ from pxetwist.model.boot import (
     BootPlan,
     BootRequest,
     BootStage,
+    Login,
     Resolution,
     Verdict,
 )
@@ -174,6 +175,7 @@ class FakeBoot:
     file: BootFile | None = None
     identities: dict[str, tuple[ClientIdentity, str]] = attrs.field(factory=dict)
     tokens: dict[str, tuple[ClientIdentity, str]] = attrs.field(factory=dict)
+    persons: dict[tuple[str, str], Collection[str]] = attrs.field(factory=dict)
     reserved: Collection[IPv4Address] = ()
     leases: Any = None
     loops: bool = False
@@ -214,6 +216,15 @@ class FakeBoot:
     def locate(self, address: IPv4Address, identity: ClientIdentity, now: float) -> None:
         """Remember who speaks from an address."""
         self.identities[str(address)] = (attrs.evolve(identity, address=address), "1")
+
+    def script_base(self, request: BootRequest, now: float) -> str:
+        """Return a URL with a token that is none."""
+        return f"{request.endpoints.http}/boot/TOKEN"
+
+    async def authenticate(self, guard: str, login: Login) -> Collection[str] | None:
+        """Look the person up in `persons`."""
+        groups = self.persons.get((login.username, login.password))
+        return None if groups is None else groups
 
     def boot_file(self, request: BootRequest, now: float) -> BootFile | None:
         """Return the file that was given."""

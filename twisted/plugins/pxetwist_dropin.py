@@ -15,6 +15,9 @@ rules = PluginFactory(
 fixed = PluginFactory(
     "policy", "fixed", "pxetwist.policies.fixed", "The same profile for every machine."
 )
+menu = PluginFactory(
+    "policy", "menu", "pxetwist.policies.menu", "A boot menu per group, with locked entries."
+)
 memory = PluginFactory(
     "state", "memory", "pxetwist.state.memory", "Leases that are forgotten at the end."
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from pxetwist.exchange.http import Answer, Span, answer, text_answer
+from pxetwist.exchange.http import Answer, Span, answer, basic_login, text_answer
+from pxetwist.model.boot import Login
 from pxetwist.model.content import ContentInfo
 
 INFO = ContentInfo(1000, 1700000000.5, "t1", "application/efi")
@@ -121,3 +122,15 @@ class ConditionTests(SynchronousTestCase):
         for value, status in [(DATE, 206), (LATER, 206), (EARLIER, 412)]:
             found = ask(If_Unmodified_Since=value, Range="bytes=5-")
             self.assertEqual(found.status, status, value)
+
+
+class LoginTests(SynchronousTestCase):
+    def test_basic(self) -> None:
+        """RFC 7617: the scheme in any case; a password may hold colons."""
+        for header in ("Basic YTpiOmM=", "bAsIc  YTpiOmM="):
+            self.assertEqual(basic_login(header), Login("a", "b:c"))
+
+    def test_anything_else_is_no_login(self) -> None:
+        """Other schemes, no base 64, no text, no colon."""
+        for header in (None, "", "Basic", "Basic !", "Basic /////w==", "Basic YQ==", "Digest x"):
+            self.assertIsNone(basic_login(header))

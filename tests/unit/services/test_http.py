@@ -14,9 +14,9 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from pxetwist.errors import ContentDenied, PolicyError, StartError
+from pxetwist.errors import ContentDenied, LoginNeeded, PolicyError, StartError
 from pxetwist.interfaces import IBootService, IContent
-from pxetwist.model.boot import BootRequest
+from pxetwist.model.boot import BootRequest, Login
 from pxetwist.model.content import ContentInfo
 from pxetwist.model.event import EventKind
 from pxetwist.model.identity import ClientIdentity, Firmware
@@ -202,6 +202,15 @@ class TargetTests(ServiceCase):
         self.files["script"] = PolicyError("template boot.ipxe.j2: 'romm' is undefined")
         self.assertTrue(self.get("/script").startswith("HTTP/1.1 500 "))
         self.assertIn("'romm' is undefined", self.boot.events[-1].summary)
+
+    def test_a_login_is_asked_for_and_passed_on(self) -> None:
+        """RFC 7617: the challenge, and what the client makes of it."""
+        self.files["locked"] = LoginNeeded("no login")
+        answer = self.get("/locked")
+        self.assertTrue(answer.startswith("HTTP/1.1 401 Unauthorized\r\n"))
+        self.assertIn('WWW-Authenticate: Basic realm="boot menu"\r\n', answer)
+        self.get("/locked", "Authorization: Basic YW5uYTpzM2NyZXQ=")
+        self.assertEqual(self.asked.login, Login("anna", "s3cret"))
 
     def test_malformed(self) -> None:
         for target in ("boot/nbp.efi", "*", "/%", "/%zz", "/a%00b", "/%4"):

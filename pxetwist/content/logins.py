@@ -1,0 +1,72 @@
+"""Passwords at locked menu entries: who may pass, and how often anybody may try."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Collection
+from fnmatch import fnmatch
+
+from pxetwist.errors import DirectoryUnavailable, LoginNeeded
+from pxetwist.interfaces import Site
+from pxetwist.model.boot import BootRequest, Menu
+from pxetwist.model.event import BootEvent, EventKind
+
+#: After this many wrong passwords within PAUSE seconds a machine must wait.
+TRIES = 5
+PAUSE = 60.0
+_REMEMBERED = 4096
+
+
+class Logins:
+    """Checks logins of people at machines; every wrong one is an event."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._wrong: OrderedDict[str, deque[float]] = OrderedDict()
+
+    async def check(self, request: BootRequest, menu: Menu) -> None:
+        """Return if the login of the request may pass.
+
+        :raises LoginNeeded: if there is none, if it is wrong, or after too many wrong ones.
+        """
+        login, who = request.login, request.identity.key
+        if login is None or not login.username or not login.password:
+            raise LoginNeeded("no login")  # an empty password would be an anonymous bind
+        now = self._site.reactor.seconds()
+        recent = self._wrong.get(who, deque())
+        while recent and now - recent[0] > PAUSE:
+            recent.popleft()
+        if len(recent) >= TRIES:
+            self._tell(request, f"{login.username} must wait: too many wrong passwords")
+            raise LoginNeeded("too many wrong passwords")
+        try:
+            groups = await self._site.boot.authenticate(menu.guard, login)
+        except DirectoryUnavailable as error:
+            self._tell(request, f"the password of {login.username} cannot be checked: {error}")
+            raise LoginNeeded(str(error)) from error
+        if groups is None:
+            self._remember(who, recent, now)
+            self._tell(request, f"wrong password for {login.username}")
+            raise LoginNeeded("wrong password")
+        if menu.admitted and not _any_of(groups, menu.admitted):
+            self._tell(request, f"{login.username} is in none of {', '.join(menu.admitted)}")
+            raise LoginNeeded("not admitted")
+        self._tell(request, f"{login.username} may pass", EventKind.ANSWERED)
+
+    def _remember(self, who: str, recent: deque[float], now: float) -> None:
+        recent.append(now)
+        self._wrong[who] = recent
+        self._wrong.move_to_end(who)
+        if len(self._wrong) > _REMEMBERED:
+            self._wrong.popitem(last=False)
+
+    def _tell(self, request: BootRequest, text: str, kind: EventKind = EventKind.FAILED) -> None:
+        machine = request.machine.name if request.machine else str(request.identity)
+        now = self._site.reactor.seconds()
+        protocol, stage = request.protocol.value, request.stage.value
+        event = BootEvent(now, kind, protocol, machine, request.boot_id, stage, f"menu: {text}")
+        self._site.boot.tell(event)
+
+
+def _any_of(groups: Collection[str], patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch(group.lower(), p.lower()) for group in groups for p in patterns)
