@@ -151,23 +151,14 @@ def group(path: str, *members: str) -> str:
     return _addition(path, [*lines, *(f"member: {member},{BASE}" for member in members)])
 
 
-def join(path: str, member: str) -> str:
-    """Put a computer or group into a group."""
-    return _modification(path, "add", member)
-
-
 def leave(path: str, member: str) -> str:
     """Take a computer or group out of a group."""
-    return _modification(path, "delete", member)
+    change = ["delete: member", f"member: {member},{BASE}", "-"]
+    return "\n".join([f"dn: {path},{BASE}", "changetype: modify", *change, ""])
 
 
 def _addition(path: str, lines: Iterable[str]) -> str:
     return "\n".join([f"dn: {path},{BASE}", "changetype: add", *lines, ""])
-
-
-def _modification(path: str, what: str, member: str) -> str:
-    change = [f"{what}: member", f"member: {member},{BASE}", "-"]
-    return "\n".join([f"dn: {path},{BASE}", "changetype: modify", *change, ""])
 
 
 def _common_name(path: str) -> str:

@@ -1,0 +1,150 @@
+"""What `pxetwist explain` finds in a real Active Directory, and what it is refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import ClassVar
+from uuid import UUID
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from bootlab import directory
+from bootlab.certificates import Authority
+from bootlab.directory import DomainController
+from bootlab.lab import CACHE
+from bootlab.network import Lan
+from pxetwist.model.identity import swapped
+
+PXETWIST = Path(sys.executable).with_name("pxetwist")
+INI = """\
+[pxe]
+services = dhcp
+hosts = domain
+policies = main
+
+[hosts:domain]
+plugin = ldap
+schema = ad
+uri = ldaps://10.77.0.3
+base = DC=lab,DC=example
+bind-dn = pxetwist@lab.example
+bind-password-file = bind-password
+ca-file = ca.pem
+
+[policy:main]
+plugin = rules
+rules =
+    ou=Offices -> office
+    group=Exam-PCs -> exam
+    unknown -> silence
+
+[profile:office]
+kind = local
+
+[profile:exam]
+kind = nbp
+nbp = exam.efi
+
+[service:dhcp]
+interfaces = br0
+
+[subnet:lab]
+network = 10.77.0.0/24
+pool = 10.77.0.100 - 10.77.0.199
+"""
+MAC = "52:54:00:77:02:01"
+URI, PLAIN = "ldaps://10.77.0.3", "ldap://10.77.0.3"
+GUID = UUID("00112233-4455-6677-8899-aabbccddeeff")
+STRANGER = "52:54:00:77:02:99"
+ROOM_PC, OFFICE_PC = "CN=ad-room,OU=B12,OU=Rooms", "CN=ad-office,OU=Offices"
+ROOM, EXAM = "CN=Room-B12-PCs,OU=Rooms", "CN=Exam-PCs,OU=Rooms"
+
+
+class ActiveDirectoryTests(SynchronousTestCase):
+    lan: ClassVar[Lan]
+    domain: ClassVar[DomainController]
+    folder: ClassVar[Path]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        temporary = TemporaryDirectory()
+        cls.addClassCleanup(temporary.cleanup)
+        cls.folder = Path(temporary.name)
+        cls.lan = Lan()
+        cls.addClassCleanup(cls.lan.close)
+        cls.domain = DomainController(cls.lan, cls.folder, CACHE)
+        cls.addClassCleanup(cls.domain.close)
+        cls.domain.start()
+        cls.domain.change(
+            *map(directory.unit, ("OU=Rooms", "OU=B12,OU=Rooms", "OU=Offices")),
+            directory.computer(ROOM_PC, mac=MAC),
+            directory.computer(OFFICE_PC, uuid=GUID),
+            directory.group(ROOM, ROOM_PC),
+            directory.group(EXAM, ROOM),
+        )
+
+    def explain(self, *asked: str, change: tuple[str, str] = ("", "")) -> str:
+        """Explain a machine; `change` replaces a line of the INI."""
+        self.assertIn(change[0], INI)
+        ini = self.folder / "pxe.ini"
+        ini.write_text(INI.replace(*change) if change[0] else INI)
+        command = [*self.lan.server.inside, str(PXETWIST), "explain", str(ini), *asked]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        self.assertEqual(ended.stderr, "")
+        self.assertEqual(ended.returncode, 0, ended.stdout)
+        return ended.stdout
+
+    def assert_refused(self, change: tuple[str, str], sentence: str) -> None:
+        """The directory's failure is told in one sentence, and the machine is left alone."""
+        told = self.explain("--mac", MAC, change=change)
+        self.assertRegex(told, rf"hosts domain: failed: .*{sentence}")
+        self.assertIn("stays silent", told)
+        self.assertNotIn("Traceback", told)
+
+    def test_mac_and_nested_groups(self) -> None:
+        """Who answered and how quickly, the groups, and every rule that was tried."""
+        told = self.explain("--mac", MAC)
+        self.assertRegex(
+            told, r"hosts domain: machine ad-room \(.*ldaps://10\.77\.0\.3.* in \d+ ms"
+        )
+        self.assertRegex(told, r"groups .*Room-B12-PCs")
+        self.assertRegex(told, r"groups .*Exam-PCs")
+        self.assertRegex(told, r"rule 1 \(line \d+\): ou=Offices -> office: no, ou is 'B12'")
+        self.assertRegex(told, r"rule 2 \(line \d+\): group=Exam-PCs -> exam: matches")
+
+    def test_guid_in_both_byte_orders(self) -> None:
+        for uuid in (GUID, swapped(GUID)):
+            told = self.explain("--mac", STRANGER, "--uuid", str(uuid))
+            self.assertIn("machine ad-office", told)
+            self.assertIn("ou=Offices -> office: matches", told)
+
+    def test_stranger(self) -> None:
+        """Not in the domain is an answer, not a failure; referrals are no machines."""
+        told = self.explain("--mac", STRANGER)
+        self.assertIn("hosts domain: no answer", told)
+        self.assertRegex(told, "unknown -> silence: matches")
+
+    def test_start_tls(self) -> None:
+        told = self.explain("--mac", MAC, change=(URI, f"{PLAIN}\nstart-tls = yes"))
+        self.assertIn("machine ad-room", told)
+
+    def test_password_without_tls(self) -> None:
+        """Active Directory refuses it, even of a site that would let everyone read it."""
+        self.assert_refused((URI, f"{PLAIN}\nplain-password = yes"), "TODO")
+
+    def test_anonymous(self) -> None:
+        """Anonymous binds are accepted, but they find nothing."""
+        bind = INI[INI.index("bind-dn") : INI.index("ca-file")]
+        self.assert_refused((bind, "bind = anonymous\n"), "TODO")
+
+    def test_another_authority(self) -> None:
+        Authority(self.folder / "other.pem")
+        self.assert_refused(("ca-file = ca.pem", "ca-file = other.pem"), "certificate")
+
+    def test_wrong_password(self) -> None:
+        (self.folder / "wrong").write_text("not it\n")
+        change = ("bind-password-file = bind-password", "bind-password-file = wrong")
+        self.assert_refused(change, "(password|credentials)")
