@@ -58,7 +58,8 @@ async def identify(
 ) -> tuple[ClientIdentity, str] | None:
     """Find out who asks: by token, by ``mac=`` or ``uuid=``, else by the peer's address.
 
-    Return the identity and the id of its boot; `None` if the token is not ours.
+    Return the identity and the id of its boot; `None` if the token is not ours, or the peer is
+    known to be another machine than it says.
     """
     now = site.reactor.seconds()
     if target.token:
@@ -69,8 +70,10 @@ async def identify(
     else:
         identity, boot_id = await site.boot.identify(peer, now)
         said = _said(target.query)
-        if said.mac not in ("", identity.mac) or not identity.key:
-            identity, boot_id = said, ""  # a router or proxy stands between
+        if said.mac and identity.mac and said.mac != identity.mac:
+            return None  # nobody is given the answer of another machine
+        if not identity.key:
+            identity, boot_id = said, ""  # known by nothing else, as a client behind a router
         elif said.architecture is not None:
             identity = attrs.evolve(identity, architecture=said.architecture)
     with suppress(AddressValueError):

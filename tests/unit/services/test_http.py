@@ -254,6 +254,8 @@ class IdentityTests(ServiceCase):
         self.assertEqual(str(self.asked.wanted), "boot/nbp.efi")
 
     def test_by_query(self) -> None:
+        """A machine that is known by nothing else, as one behind a router, says who it is."""
+        del self.boot.identities[CLIENT]
         uuid = "6c5a3c9e-0000-4000-8000-000000000001"
         self.get(f"/boot/nbp.efi?mac=52-54-00-00-00-03&uuid={uuid}&arch=x64")
         identity = self.asked.identity
@@ -261,6 +263,10 @@ class IdentityTests(ServiceCase):
         self.assertEqual(identity.uuid, UUID(uuid))
         self.assertEqual(identity.architecture, Architecture.X64_UEFI)
         self.assertEqual(self.asked.boot_id, "")
+
+    def test_nobody_is_given_the_answer_of_another_machine(self) -> None:
+        self.assertEqual(self.status("/boot/nbp.efi?mac=52:54:00:00:00:03"), 404)
+        self.assertEqual(self.store.asked, [])
 
     def test_a_query_that_agrees_keeps_the_boot(self) -> None:
         self.get("/boot/nbp.efi?mac=52:54:00:00:00:01&arch=0")
