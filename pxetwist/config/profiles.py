@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 import attrs
 
-from pxetwist.boot.loaders import FAMILIES
 from pxetwist.config.bind import bind, did_you_mean
-from pxetwist.config.fields import choice, list_of, option, path, per_architecture, seconds, text
+from pxetwist.config.fields import (
+    Converter,
+    choice,
+    list_of,
+    option,
+    path,
+    per_architecture,
+    seconds,
+    text,
+)
+from pxetwist.config.heritage import Heir, heirs
 from pxetwist.config.ini import Section
 from pxetwist.errors import ConfigError
 from pxetwist.model.boot import Script
-from pxetwist.model.profile import BootProfile, ProfileKind
+from pxetwist.model.families import FAMILIES, LOADER_FAMILIES, WISHES, checked, unknown_wish
+from pxetwist.model.profile import NEEDED, BootProfile, ProfileKind
+
+
+def _wish(name: str) -> Converter[str]:
+    return Converter(WISHES[name][1], partial(checked, name))
 
 
 @attrs.frozen
@@ -21,9 +36,14 @@ class ProfileSettings:
     """``[profile:NAME]``: one thing that a machine may boot."""
 
     kind: str = option(choice(*(kind.value for kind in ProfileKind)), doc="What it does.")
+    extends: str = option(
+        text,
+        default="",
+        doc="A profile whose options it takes over, but for those that it has itself.",
+    )
     title: str = option(text, default="", doc="Its line in a menu; the name if not given.")
     loader: str = option(
-        choice(*FAMILIES),
+        choice(*LOADER_FAMILIES),
         default="",
         doc="Of linux, script, menu: the loader family that must do it; else any may.",
     )
@@ -40,6 +60,23 @@ class ProfileSettings:
         default=attrs.Factory(dict),
         doc="Of linux: the kernel's command line.",
     )
+    arguments_add: dict[str, str] = option(
+        per_architecture(text),
+        default=attrs.Factory(dict),
+        doc="Of linux: appended to the arguments that it takes over.",
+    )
+    family: str = option(
+        choice(*FAMILIES),
+        default="generic",
+        doc="Of linux: how root, console, locale, keymap and timezone are spelled as arguments.",
+    )
+    root: str = option(text, default="", doc="Of linux: where the root file system is.")
+    console: str = option(
+        _wish("console"), default="", doc="Of linux: its consoles, the main one last."
+    )
+    locale: str = option(_wish("locale"), default="", doc="Of linux: language and country.")
+    keymap: str = option(_wish("keymap"), default="", doc="Of linux: the keyboard's layout.")
+    timezone: str = option(_wish("timezone"), default="", doc="Of linux: the time zone.")
     nbp: dict[str, str] = option(
         per_architecture(text),
         default=attrs.Factory(dict),
@@ -65,51 +102,61 @@ class ProfileSettings:
     )
 
 
-#: Which options fit which kind; kind and title fit all.
+_LINUX = ("loader", "kernel", "initrds", "arguments", "arguments-add", "family", *WISHES)
+#: Which options fit which kind; those named by none fit all.
 _FITTING = {
-    ProfileKind.LINUX: ("loader", "kernel", "initrds", "arguments"),
+    ProfileKind.LINUX: _LINUX,
     ProfileKind.LOCAL: (),
     ProfileKind.SCRIPT: ("loader", "ipxe", "grub", "pxelinux"),
     ProfileKind.NBP: ("nbp",),
     ProfileKind.MENU: ("loader", "entries", "default", "timeout"),
     ProfileKind.SILENCE: (),
 }
-#: Of which options a kind needs at least one.
-_NEEDED = {
-    ProfileKind.LINUX: ("kernel",),
-    ProfileKind.SCRIPT: ("ipxe", "grub", "pxelinux"),
-    ProfileKind.NBP: ("nbp",),
-    ProfileKind.MENU: ("entries",),
-}
 
 
 def read_profiles(
     sections: Iterable[Section], errors: list[ConfigError]
 ) -> dict[str, BootProfile]:
-    """Make the profiles of all their sections; the menus come last."""
+    """Make the profiles of all their sections, in their order; the menus come last."""
     sections = list(sections)
     names = [section.name for section in sections]
+    found = _bound(sections, errors)
     profiles: dict[str, BootProfile] = {}
-    menus: list[tuple[Section, ProfileSettings]] = []
-    for section in sections:
-        found = bind(ProfileSettings, section, errors)
-        if found is None or not _fits(found, section, errors):
-            continue
-        if found.kind == ProfileKind.MENU.value:
-            menus.append((section, found))
-        else:
-            profiles[section.name] = _profile(section, found, errors)
-    menu_names = [section.name for section, _ in menus]
-    for section, found in menus:
-        if _known_entries(section, found, names, menu_names, errors):
-            entries = tuple(profiles[name] for name in found.entries if name in profiles)
-            profile = _profile(section, found, errors)
-            profiles[section.name] = attrs.evolve(profile, entries=entries)
+    menus = [name for name, (_, each) in found.items() if each.kind == ProfileKind.MENU.value]
+    for name in names:
+        if name in found and name not in menus:
+            profiles[name] = _profile(*found[name], errors)
+    for name in (each for each in names if each in menus):
+        heir, menu = found[name]
+        if _known_entries(found[name], names, menus, profiles, errors):
+            entries = tuple(profiles[entry] for entry in menu.entries if entry in profiles)
+            profiles[name] = attrs.evolve(_profile(heir, menu, errors), entries=entries)
     return profiles
 
 
-def _fits(found: ProfileSettings, section: Section, errors: list[ConfigError]) -> bool:
-    """Check that each option belongs to the kind, and that the kind has what it needs."""
+def _bound(
+    sections: list[Section], errors: list[ConfigError]
+) -> dict[str, tuple[Heir, ProfileSettings]]:
+    """Bind each section, with what it takes over; what extends a wrong one is left out."""
+    found: dict[str, tuple[Heir, ProfileSettings]] = {}
+    all_heirs = heirs(sections, errors)
+    bases = {heir.base for heir in all_heirs}
+    for heir in all_heirs:
+        section = heir.section
+        if heir.base and heir.base not in found:
+            continue
+        settings = bind(ProfileSettings, section, errors)
+        if settings and _fits(settings, section, section.name in bases, errors):
+            found[section.name] = (heir, settings)
+    return found
+
+
+def _fits(
+    found: ProfileSettings, section: Section, is_base: bool, errors: list[ConfigError]
+) -> bool:
+    """Check that each option belongs to the kind, and that the kind has what it needs; a base
+    may leave that to those who extend it.
+    """
     before = len(errors)
     kind = ProfileKind(found.kind)
     for name in section.options:
@@ -118,34 +165,42 @@ def _fits(found: ProfileSettings, section: Section, errors: list[ConfigError]) -
         if owners and kind.value not in owners:
             word = "only a profile of kind " + " or ".join(owners) + " has one"
             errors.append(section.error(word, name))
+        elif plain in WISHES and plain not in FAMILIES[found.family]:
+            errors.append(section.error(unknown_wish(found.family, plain), name))
     given = {name.partition(".")[0] for name in section.options}
-    needed = _NEEDED.get(kind, ())
-    if needed and not given.intersection(needed):
+    needed = NEEDED.get(kind, ())
+    if needed and not given.intersection(needed) and not is_base:
         errors.append(section.error(f"a profile of kind {kind.value} needs {' or '.join(needed)}"))
     return len(errors) == before
 
 
 def _known_entries(
-    section: Section,
-    menu: ProfileSettings,
+    found: tuple[Heir, ProfileSettings],
     names: Collection[str],
     menus: Collection[str],
+    profiles: Mapping[str, BootProfile],
     errors: list[ConfigError],
 ) -> bool:
     before = len(errors)
+    section, menu = found[0].section, found[1]
     for entry in menu.entries:
         if entry not in names:
             hint = did_you_mean(entry, names)
             errors.append(section.error(f"there is no [profile:{entry}]{hint}", "entries"))
         elif entry in menus:
             errors.append(section.error(f"{entry} is a menu; menus hold no menus", "entries"))
+        elif entry in profiles and profiles[entry].lacks:
+            word = f"{entry} has no {profiles[entry].lacks}: it is but a base of others"
+            errors.append(section.error(word, "entries"))
     if menu.default and menu.default not in menu.entries:
         hint = did_you_mean(menu.default, menu.entries)
         errors.append(section.error(f"{menu.default!r} is not among the entries{hint}", "default"))
     return len(errors) == before
 
 
-def _profile(section: Section, found: ProfileSettings, errors: list[ConfigError]) -> BootProfile:
+def _profile(heir: Heir, found: ProfileSettings, errors: list[ConfigError]) -> BootProfile:
+    section = heir.section
+
     def content(file: Path | None, option: str) -> str:
         try:
             return file.read_text("utf-8") if file else ""
@@ -170,6 +225,9 @@ def _profile(section: Section, found: ProfileSettings, errors: list[ConfigError]
         ),
         default=found.default,
         timeout=int(found.timeout),
+        family=found.family,
+        wishes={name: value for name in WISHES if (value := getattr(found, name))},
+        origins=heir.origins,
     )
 
 

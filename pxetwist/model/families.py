@@ -20,7 +20,7 @@ WISHES: Mapping[str, tuple[str, str]] = {
 }
 
 #: The arguments of each family for each wish; what is missing, it cannot be told.
-#: live-boot(7) and live-config(7); the installation guide of Debian, B.2.2 and B.4; dracut.cmdline(7)
+#: live-boot(7), live-config(7); the installation guide of Debian, B.2.2 and B.4; dracut.cmdline(7)
 #: for the initramfs and kernel-command-line(7) for the system behind it.
 FAMILIES: Mapping[str, Mapping[str, str]] = {
     "generic": {"root": "root={}", "console": "console={}"},
@@ -65,6 +65,15 @@ def checked(name: str, value: str) -> str:
     if not re.fullmatch(pattern, tidy):
         raise ValueError(f"expected {expected}, got {value!r}")
     return tidy
+
+
+def unknown_wish(family: str, name: str) -> str:
+    """Say that a family cannot be told something, and what would mend it."""
+    knowing = [each for each, words in FAMILIES.items() if name in words]
+    return (
+        f"kernels of the family {family} cannot be told their {name}: give the profile the right"
+        f" family ({', '.join(knowing)}), or write arguments"
+    )
 
 
 def kernel_arguments(family: str, wishes: Mapping[str, str]) -> str:

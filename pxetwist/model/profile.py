@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 
@@ -18,6 +18,13 @@ from pxetwist.model.boot import (
     MenuEntry,
     Nbp,
     Script,
+)
+from pxetwist.model.families import (
+    FAMILIES,
+    Setting,
+    kernel_arguments,
+    unknown_wish,
+    with_arguments,
 )
 from pxetwist.wire.iana import Architecture
 
@@ -43,11 +50,22 @@ def for_architecture(values: PerArchitecture, architecture: Architecture | None)
     return values.get(name, values.get("", ""))
 
 
+#: What a kind needs at least one of.
+NEEDED = {
+    ProfileKind.LINUX: ("kernel",),
+    ProfileKind.SCRIPT: ("ipxe", "grub", "pxelinux"),
+    ProfileKind.NBP: ("nbp",),
+    ProfileKind.MENU: ("entries",),
+}
+
+
 @attrs.frozen
 class BootProfile:
     """A named way to boot. Only the fields of its `kind` are set.
 
-    `initrds` hold their paths separated by white space. `entries` are the profiles of a menu.
+    `initrds` hold their paths separated by white space. `wishes` (root, console, locale, …) are
+    spelled as arguments in the way of the `family`. `entries` are the profiles of a menu.
+    `origins` say for people where each option stands, by its name in the INI.
     """
 
     name: str
@@ -62,6 +80,17 @@ class BootProfile:
     entries: tuple[BootProfile, ...] = ()
     default: str = ""
     timeout: int = 0
+    family: str = "generic"
+    wishes: Mapping[str, str] = attrs.field(factory=dict)
+    origins: Mapping[str, str] = attrs.field(factory=dict, eq=False)
+
+    @property
+    def lacks(self) -> str:
+        """What it must have to be booted, if it has not: others extend it, it is but a base."""
+        holder = self.script if self.kind is ProfileKind.SCRIPT else self
+        needed = NEEDED.get(self.kind, ())
+        there = any(getattr(holder, option) for option in needed)
+        return "" if there else " or ".join(needed)
 
     def plan(self, architecture: Architecture | None, reason: str = "") -> BootPlan:
         """Turn the profile into a plan for one architecture (`None`: not known yet).
@@ -69,8 +98,83 @@ class BootProfile:
         :raises PolicyError: if the profile has nothing for that architecture.
         """
         return BootPlan(
-            self._boot(architecture), profile=self.name, reason=reason, loader=self.loader
+            self._boot(architecture),
+            profile=self.name,
+            reason=reason,
+            loader=self.loader,
+            settings=tuple(self._settings(architecture)),
         )
+
+    def misfit(self, name: str) -> str:
+        """Say why it cannot take a setting of that name; empty if it can."""
+        kind = self.kind
+        if name == "loader" and kind in (ProfileKind.LINUX, ProfileKind.SCRIPT, ProfileKind.MENU):
+            return ""
+        if kind is ProfileKind.MENU:
+            misfits = [entry.misfit(name) for entry in self.entries]
+            return misfits[0] if misfits and all(misfits) else ""
+        if kind is not ProfileKind.LINUX or name == "loader":
+            return f"profile {self.name!r} is of kind {kind.value}, which has no {name}"
+        if name in ("arguments", "arguments-add") or name in FAMILIES[self.family]:
+            return ""
+        return f"profile {self.name!r}: {unknown_wish(self.family, name)}"
+
+    def changed(self, settings: Iterable[Setting]) -> BootProfile:
+        """Return it with other values; what does not fit is left out, see :meth:`misfit`.
+
+        ``arguments`` and the wishes replace, ``arguments-add`` appends. A menu hands them on to
+        its entries.
+        """
+        profile = self
+        for setting in settings:
+            if not profile.misfit(setting.name):
+                profile = profile._changed(setting)
+        return profile
+
+    def _changed(self, setting: Setting) -> BootProfile:
+        name, value = setting.name, setting.value
+        origins = {**self.origins, name: setting.origin}
+        if name == "loader":
+            return attrs.evolve(self, loader=value, origins=origins)
+        if self.kind is ProfileKind.MENU:
+            entries = tuple(entry.changed([setting]) for entry in self.entries)
+            return attrs.evolve(self, entries=entries)
+        if name == "arguments":
+            rest = {at: each for at, each in origins.items() if not at.startswith("arguments")}
+            rest[name] = setting.origin
+            return attrs.evolve(self, arguments={"": value}, origins=rest)
+        if name == "arguments-add":
+            arguments = {at: with_arguments(old, value) for at, old in self.arguments.items()}
+            before = self.origins.get(name)
+            origins[name] = f"{before}; {setting.origin}" if before else setting.origin
+            return attrs.evolve(self, arguments={"": value} | arguments, origins=origins)
+        return attrs.evolve(self, wishes={**self.wishes, name: value}, origins=origins)
+
+    def _settings(self, architecture: Architecture | None) -> Iterable[Setting]:
+        """Yield what a plan for this architecture is made of."""
+        values = {"kernel": self.kernel, "initrds": self.initrds, "nbp": self.nbp}
+        values["arguments"] = self.arguments
+        for name, each in values.items():
+            value = for_architecture(each, architecture)
+            if value:
+                yield Setting(name, value, self._origin(name, each, architecture))
+        for name, value in self.wishes.items():
+            yield Setting(name, value, self.origins.get(name, ""))
+        if self.loader:
+            yield Setting("loader", self.loader, self.origins.get("loader", ""))
+        for entry in self.entries:
+            for setting in entry._settings(architecture):
+                yield attrs.evolve(setting, name=f"{entry.name}: {setting.name}")
+
+    def _origin(
+        self, name: str, values: PerArchitecture, architecture: Architecture | None
+    ) -> str:
+        key = architecture.short if architecture is not None else ""
+        option = f"{name}.{key}" if key and key in values else name
+        found = [self.origins.get(option, "")]
+        if name == "arguments":
+            found.append(self.origins.get("arguments-add", ""))
+        return "; ".join(dict.fromkeys(filter(None, found)))
 
     def _boot(self, architecture: Architecture | None) -> Boot:
         match self.kind:
@@ -85,10 +189,11 @@ class BootProfile:
             case ProfileKind.MENU:
                 return self._menu(architecture)
             case ProfileKind.LINUX:
+                arguments = for_architecture(self.arguments, architecture)
                 return Files(
                     self._needed(self.kernel, architecture, "kernel"),
                     tuple(for_architecture(self.initrds, architecture).split()),
-                    for_architecture(self.arguments, architecture),
+                    with_arguments(arguments, kernel_arguments(self.family, self.wishes)),
                 )
 
     def _menu(self, architecture: Architecture | None) -> Menu:

@@ -3,8 +3,10 @@ from __future__ import annotations
 from pxetwist.config.ini import Ini
 from pxetwist.config.profiles import read_profiles
 from pxetwist.errors import ConfigError
-from pxetwist.model.boot import Script
+from pxetwist.model.boot import Files, Script
+from pxetwist.model.families import Setting
 from pxetwist.model.profile import BootProfile, ProfileKind
+from pxetwist.wire.iana import Architecture
 from tests.unit.config.inis import IniCase
 
 
@@ -13,6 +15,7 @@ class Profiles(IniCase):
         errors: list[ConfigError] = []
         ini = Ini(self.write("pxe.ini", content), errors)
         profiles = read_profiles(ini.sections.values(), errors)
+        errors.sort(key=lambda error: error.location.line)
         return profiles, [str(error).replace(f"{self.folder}/", "") for error in errors]
 
     def test_every_kind(self) -> None:
@@ -125,3 +128,214 @@ class Profiles(IniCase):
             ],
         )
         self.assertEqual(list(profiles), ["d", "debian", "other"])
+
+    def test_what_a_family_wants_to_be_told(self) -> None:
+        for family, root, expected in (
+            ("generic", "/dev/sda1", "root=/dev/sda1 console=tty0 console=ttyS0,115200n8"),
+            (
+                "dracut",
+                "nfs:10.0.0.1:/srv",
+                "root=nfs:10.0.0.1:/srv console=tty0 console=ttyS0,115200n8"
+                " rd.locale.LANG=de_DE.UTF-8 locale.LANG=de_DE.UTF-8"
+                " rd.vconsole.keymap=de vconsole.keymap=de",
+            ),
+            (
+                "debian-live",
+                "nfs:10.0.0.1:/srv",
+                "netboot=nfs nfsroot=10.0.0.1:/srv console=tty0 console=ttyS0,115200n8"
+                " locales=de_DE.UTF-8 keyboard-layouts=de timezone=Europe/Berlin",
+            ),
+            (
+                "debian-live",
+                "http://{{ endpoints.address }}/live.squashfs",
+                "fetch=http://{{ endpoints.address }}/live.squashfs",
+            ),
+            (
+                "debian-installer",
+                "",
+                "console=tty0 console=ttyS0,115200n8 locale=de_DE.UTF-8"
+                " keyboard-configuration/xkb-keymap=de time/zone=Europe/Berlin",
+            ),
+        ):
+            text = f"[profile:x]\nkind = linux\nkernel = linux\nfamily = {family}\n"
+            text += f"root = {root}\n" if root else ""
+            text += "arguments = quiet --- user\n"
+            if "://" not in root:
+                text += "console = tty0\n    ttyS0,115200n8\n"
+            if "locale" in expected:
+                text += "locale = de_DE.UTF-8\nkeymap = de\n"
+            if "zone" in expected:
+                text += "timezone = Europe/Berlin\n"
+            profiles, errors = self.read(text)
+            self.assertEqual(errors, [])
+            plan = profiles["x"].plan(Architecture.X64_UEFI)
+            assert isinstance(plan.boot, Files)
+            self.assertEqual(plan.boot.arguments, f"quiet {expected} --- user")
+
+    def test_mistakes_in_what_it_is_told(self) -> None:
+        _, errors = self.read(
+            """
+            [profile:x]
+            kind = linux
+            kernel = linux
+            locale = de_DE.UTF-8
+            console = ttyS0;
+            [profile:y]
+            kind = linux
+            kernel = linux
+            locale = de_DE.UTF-8
+            [profile:z]
+            kind = local
+            console = tty0
+            """
+        )
+        self.assertEqual(
+            errors,
+            [
+                "pxe.ini:5: [profile:x] console: expected consoles like tty0 ttyS0,115200n8, got"
+                " 'ttyS0;'",
+                "pxe.ini:9: [profile:y] locale: kernels of the family generic cannot be told"
+                " their locale: give the profile the right family (debian-live, debian-installer,"
+                " dracut), or write arguments",
+                "pxe.ini:12: [profile:z] console: only a profile of kind linux has one",
+            ],
+        )
+
+    def test_extends(self) -> None:
+        """Written once, the base after those who extend it; options are taken one by one."""
+        profiles, errors = self.read(
+            """
+            [profile:exam]
+            extends = debian
+            arguments-add = exam
+            console = ttyS1
+            [profile:debian]
+            extends = base
+            title = Debian
+            kernel = linux
+            kernel.arm64 = linux-arm64
+            arguments-add = splash
+            arguments-add.arm64 = nomodeset
+            [profile:base]
+            kind = linux
+            arguments = quiet --- net.ifnames=0
+            console = tty0
+            loader = grub
+            [profile:own]
+            extends = exam
+            arguments = own
+            kernel.arm64 = own-arm64
+            """
+        )
+        self.assertEqual(errors, [])
+        self.assertEqual(list(profiles), ["exam", "debian", "base", "own"])
+        for name, architecture, kernel, arguments in (
+            (
+                "debian",
+                Architecture.X64_UEFI,
+                "linux",
+                "quiet splash console=tty0 --- net.ifnames=0",
+            ),
+            (
+                "debian",
+                Architecture.ARM64_UEFI,
+                "linux-arm64",
+                "quiet nomodeset console=tty0 --- net.ifnames=0",
+            ),
+            (
+                "exam",
+                Architecture.ARM64_UEFI,
+                "linux-arm64",
+                "quiet nomodeset exam console=ttyS1 --- net.ifnames=0",
+            ),
+            ("own", Architecture.X64_UEFI, "linux", "own console=ttyS1"),
+        ):
+            plan = profiles[name].plan(architecture)
+            self.assertEqual(plan.boot, Files(kernel, (), arguments), name)
+            self.assertEqual(plan.loader, "grub")
+        self.assertEqual(profiles["exam"].title, "")
+        self.assertEqual(profiles["base"].lacks, "kernel")
+        self.assertEqual(profiles["debian"].lacks, "")
+
+    def test_a_plan_says_where_its_values_stand(self) -> None:
+        profiles, _ = self.read(
+            """
+            [profile:base]
+            kind = linux
+            kernel = linux
+            kernel.x64 = linux-x64
+            arguments = quiet
+            [profile:exam]
+            extends = base
+            arguments-add = exam
+            console = ttyS1
+            """
+        )
+        plan = profiles["exam"].plan(Architecture.X64_UEFI)
+        file = self.folder / "pxe.ini"
+        self.assertEqual(
+            plan.settings,
+            (
+                Setting("kernel", "linux-x64", f"[profile:base] {file}:4"),
+                Setting(
+                    "arguments", "quiet exam", f"[profile:base] {file}:5; [profile:exam] {file}:8"
+                ),
+                Setting("console", "ttyS1", f"[profile:exam] {file}:9"),
+            ),
+        )
+
+    def test_mistakes_in_extending(self) -> None:
+        profiles, errors = self.read(
+            """
+            [profile:a]
+            extends = b
+            [profile:b]
+            extends = c
+            [profile:c]
+            extends = b
+            [profile:d]
+            extends = d
+            [profile:e]
+            extends = bsae
+            [profile:base]
+            kind = linux
+            arguments = quiet
+            [profile:f]
+            extends = base
+            kind = local
+            [profile:g]
+            extends = wrong
+            [profile:h]
+            extends = g
+            [profile:wrong]
+            kind = linux
+            kernle = linux
+            [profile:i]
+            extends = base
+            [profile:j]
+            extends = base
+            kernel = linux
+            arguments-add.x46 = quiet
+            [profile:menu]
+            kind = menu
+            entries = base
+            """
+        )
+        self.assertEqual(
+            [error.partition(" (known")[0] for error in errors],
+            [
+                "pxe.ini:4: [profile:b] extends: goes in a circle: b extends c (pxe.ini:4),"
+                " c extends b (pxe.ini:6)",
+                "pxe.ini:8: [profile:d] extends: goes in a circle: d extends d (pxe.ini:8)",
+                "pxe.ini:10: [profile:e] extends: there is no [profile:bsae]; did you mean"
+                " 'base'?",
+                "pxe.ini:16: [profile:f] kind: base is of kind linux (pxe.ini:12), and so is what"
+                " extends it; leave kind out",
+                "pxe.ini:23: [profile:wrong] unknown option 'kernle'",
+                "pxe.ini:24: [profile:i] a profile of kind linux needs kernel",
+                "pxe.ini:29: [profile:j] arguments-add.x46: 'x46' is no architecture",
+                "pxe.ini:32: [profile:menu] entries: base has no kernel: it is but a base of"
+                " others",
+            ],
+        )
+        self.assertEqual(list(profiles), ["base"])
