@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -68,12 +67,14 @@ class DomainController:
         self._lan = lan
         self._host = lan.host("dc1", f"{ADDRESS}/24")
         self._log = folder / "samba.log"
-        self._database = folder / "samba"
-        run("cp", "-a", str(_provisioned(cache)), str(self._database))
+        # not in `folder`: samba's sockets are below, and their paths may not be long
+        self._temporary = tempfile.TemporaryDirectory(prefix="samba-")
+        database = Path(self._temporary.name, "dc")
+        run("cp", "-a", str(_provisioned(cache)), str(database))
         key, certificate = self.authority.issue(folder, HOST, ADDRESS)
-        self._file = self._database / "etc" / "smb.conf"
+        self._file = database / "etc" / "smb.conf"
         text = _CONFIGURATION.format(
-            folder=self._database,
+            folder=database,
             address=ADDRESS,
             key=key,
             certificate=certificate,
@@ -106,7 +107,7 @@ class DomainController:
     def close(self) -> None:
         """Stop it and remove its database."""
         self.stop()
-        shutil.rmtree(self._database)
+        self._temporary.cleanup()
 
     def change(self, *records: str) -> None:
         """Apply changes, made by the functions below or written in LDIF, over the network."""
