@@ -19,6 +19,7 @@ from pxetwist.config.fields import Converter, integer, option, seconds
 from pxetwist.errors import DirectoryUnavailable
 from pxetwist.hosts.questions import Outcome, Question, Questions
 from pxetwist.interfaces import (
+    IAuthenticator,
     IHealth,
     IHostDirectory,
     IListsMachines,
@@ -103,7 +104,7 @@ class CachedDirectory(MultiService):
         )
         if IService.providedBy(directory):
             IService(directory).setServiceParent(self)  # type: ignore[no-untyped-call]  # ditto
-        for extra in (IReservations, IListsMachines):
+        for extra in (IAuthenticator, IReservations, IListsMachines):
             if extra.providedBy(directory):
                 alsoProvides(self, extra)
                 for name in extra.names():
