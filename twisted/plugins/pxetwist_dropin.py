@@ -9,6 +9,9 @@ pxe = ServiceMaker("pxetwist", "pxetwist.tap", "A network boot server.", "pxe")
 static = PluginFactory(
     "hosts", "static", "pxetwist.hosts.static", "Machines from a CSV or INI file."
 )
+ldap = PluginFactory(
+    "hosts", "ldap", "pxetwist.hosts.ldap.plugin", "Machines from LDAP or Active Directory."
+)
 rules = PluginFactory(
     "policy", "rules", "pxetwist.policies.rules", "The first rule that matches decides."
 )

@@ -1,0 +1,183 @@
+"""Machines from LDAP: OpenLDAP, FreeIPA, Active Directory and others of that kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import partial
+from ipaddress import IPv4Address
+from threading import Thread
+from typing import TypeVar
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
+from zope.interface import implementer
+
+from pxetwist.errors import DirectoryUnavailable
+from pxetwist.hosts.cache import cached
+from pxetwist.hosts.ldap.groups import groups_of
+from pxetwist.hosts.ldap.pool import SessionPool
+from pxetwist.hosts.ldap.schema import Entry
+from pxetwist.hosts.ldap.session import Session
+from pxetwist.hosts.ldap.settings import Settings, Uri
+from pxetwist.interfaces import IHostDirectory, IReloads, IReservations, Site
+from pxetwist.model.identity import ClientIdentity
+from pxetwist.model.machine import Machine
+
+T = TypeVar("T")
+
+__all__ = ["LdapDirectory", "Settings", "build"]
+
+#: How often (seconds) the addresses that are promised to machines are listed.
+_LISTING = 600.0
+#: ... and how soon again, if that failed.
+_LISTING_AGAIN = 30.0
+
+
+@implementer(IHostDirectory, IReservations, IReloads)
+class LdapDirectory(Service):
+    """Asks servers from threads of its own; holds no answers."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        site: Site,
+        connect: Callable[[Uri, Settings], Session] = Session.open,
+    ) -> None:
+        self._settings = settings
+        self._site = site
+        self._connect = connect
+        self._schema = settings.described()
+        self._addresses: frozenset[IPv4Address] = frozenset()
+        self._threads: ThreadPool | None = None
+        self._sessions: SessionPool
+        self._listing: IDelayedCall | None = None
+
+    def startService(self) -> None:
+        """Start the threads, and list the promised addresses; servers may be away."""
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted has no types here
+        settings = self._settings
+        if not settings.verify:
+            self._site.log.warn(
+                "verify = no: whoever is in between can read the password, and answer in the"
+                " place of the servers"
+            )
+        self._sessions = SessionPool(
+            settings.uri,
+            lambda uri: self._connect(uri, settings),
+            size=settings.pool,
+            back_off=settings.back_off,
+            clock=self._site.reactor.seconds,
+            log=self._site.log,
+        )
+        self._threads = ThreadPool(0, settings.pool, name=f"hosts:{self._site.name}")
+        self._threads.start()
+        if self._schema.fields.get("address"):
+            self._list()
+
+    def stopService(self) -> Deferred[None] | None:
+        """End all sessions; fires when the threads have ended."""
+        super().stopService()  # type: ignore[no-untyped-call]  # ditto
+        threads, self._threads = self._threads, None
+        if threads is None:
+            return None
+        if self._listing is not None:
+            self._listing.cancel()
+            self._listing = None
+        self._sessions.close()
+        stopped: Deferred[None] = Deferred()
+
+        def join() -> None:
+            threads.stop()
+            self._site.reactor.callFromThread(stopped.callback, None)
+
+        Thread(target=join, name=f"hosts:{self._site.name} stops", daemon=True).start()
+        return stopped
+
+    async def find_machine(self, identity: ClientIdentity) -> Machine | None:
+        """Ask for a machine and its groups.
+
+        :raises DirectoryUnavailable: if no server answers, or none lets us in.
+        """
+        filters = list(self._schema.filters(identity))
+        if not filters:
+            return None
+        return await self._in_thread(partial(self._find, filters))
+
+    def reserved_addresses(self) -> Collection[IPv4Address]:
+        """Return the addresses of all machines, as they were listed last."""
+        return self._addresses
+
+    def reload(self) -> None:
+        """List the addresses anew."""
+        if self._listing is not None and self._listing.active():
+            self._listing.reset(0)
+
+    async def _in_thread(self, work: Callable[[Session], T]) -> T:
+        if self._threads is None:
+            raise DirectoryUnavailable("it is not started")
+        reactor, ask = self._site.reactor, self._sessions.ask
+        return await deferToThreadPool(reactor, self._threads, ask, work)
+
+    def _find(self, filters: list[str], session: Session) -> Machine | None:
+        """Run in a thread: try the filters in turn, then ask for groups."""
+        began = self._site.reactor.seconds()
+        for filter_ in filters:
+            found = session.search(session.base, filter_, self._schema.attributes)
+            if found:
+                entry = self._one(found, filter_)
+                break
+        else:
+            return None
+        machine = self._schema.machine(entry, self._site.name)
+        if machine is None:
+            return None
+        groups: tuple[str, ...] = ()
+        if self._settings.groups != "none":
+            base = self._settings.group_base or session.base
+            groups = groups_of(session, entry, base, self._settings.groups == "nested")
+        took = (self._site.reactor.seconds() - began) * 1000
+        return attrs.evolve(machine, groups=groups, provenance=f"{session.uri} in {took:.0f} ms")
+
+    def _one(self, found: list[Entry], filter_: str) -> Entry:
+        """Return the entry whose DN is first, so that it is always the same; warn of others."""
+        first, *others = sorted(found, key=lambda entry: entry.dn.lower())
+        if others:
+            self._site.log.warn(
+                "{count} entries match {filter}: {dn} is taken",
+                count=len(found),
+                filter=filter_,
+                dn=first.dn,
+            )
+        return first
+
+    def _list(self) -> None:
+        self._listing = None
+        Deferred.fromCoroutine(self._keep_listing())
+
+    async def _keep_listing(self) -> None:
+        """List the promised addresses now, and again after a while."""
+        wait = _LISTING_AGAIN
+        try:
+            self._addresses = await self._in_thread(self._listed)
+            wait = _LISTING
+        except DirectoryUnavailable as error:
+            self._site.log.warn("the promised addresses are unknown: {error}", error=str(error))
+        finally:
+            if self._threads is not None:
+                self._listing = self._site.reactor.callLater(wait, self._list)
+
+    def _listed(self, session: Session) -> frozenset[IPv4Address]:
+        """Run in a thread: read the addresses of all machines, page by page."""
+        schema = self._schema
+        [attribute] = schema.fields["address"]
+        entries = session.pages(session.base, f"({attribute}=*)", [attribute])
+        return frozenset(address for entry in entries for address in schema.addresses(entry))
+
+
+def build(settings: Settings, site: Site) -> object:
+    """Make the directory, behind a memory; nobody is connected to before the start."""
+    return cached(LdapDirectory(settings, site), settings, site)

@@ -1,0 +1,261 @@
+"""Which attributes hold what: the schemas, how a machine is looked for, how an entry is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from ipaddress import IPv4Address
+from typing import TypeVar
+from uuid import UUID
+
+import attrs
+from ldap3.core.exceptions import LDAPInvalidDnError
+from ldap3.utils.dn import parse_dn
+
+from pxetwist.hosts.ldap.filters import (
+    Template,
+    all_of,
+    any_of,
+    equal,
+    mac_spellings,
+    uuid_spellings,
+)
+from pxetwist.model.identity import ClientIdentity, machine_uuid, parse_mac
+from pxetwist.model.machine import Machine
+
+T = TypeVar("T")
+
+#: The fields of a machine that attributes may be mapped to; any other name is a label.
+FIELDS = ("name", "mac", "uuid", "address", "serial", "asset")
+#: What a machine may be looked for by; a host name is but what a client calls itself.
+MARKS = ("mac", "uuid", "serial", "asset", "name")
+#: Attributes of 16 octets that hold a UUID as SMBIOS does; or 10 zeros and a MAC (MS-WDSC).
+_OCTETS = frozenset({"netbootguid"})
+_NO_UUID = bytes(10)
+#: How the values of dhcpHWAddress begin (schema of ISC dhcpd).
+_MAC_WORD = "ethernet "
+#: Of userAccountControl: the account is disabled.
+_DISABLED = 2
+
+
+@attrs.frozen
+class Entry:
+    """One object of the directory; the names of `values` are in lower case."""
+
+    dn: str
+    values: Mapping[str, tuple[bytes, ...]] = attrs.field(factory=dict)
+
+    def texts(self, attribute: str) -> list[str]:
+        """Return the values of an attribute, stripped; those that are no text are left out."""
+        found = []
+        for raw in self.values.get(attribute.lower(), ()):
+            try:
+                found.append(raw.decode().strip())
+            except UnicodeDecodeError:
+                continue
+        return [text for text in found if text]
+
+    def number(self, attribute: str) -> int | None:
+        """Return the value of an attribute as a number, if it is one."""
+        for text in self.texts(attribute):
+            if re.fullmatch(r"-?\d{1,19}", text):
+                return int(text)
+        return None
+
+
+@attrs.frozen
+class Schema:
+    """Where the facts of a machine are: `fields` (of `FIELDS`) and `labels`, to attributes.
+
+    Entries are asked for by `marks`, one after the other, and by `templates` after them;
+    `condition` is a filter that holds for machines alone.
+    """
+
+    condition: str = ""
+    fields: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    labels: Mapping[str, str] = attrs.field(factory=dict)
+    marks: tuple[str, ...] = ()
+    templates: tuple[Template, ...] = ()
+    disabled: bool = True  # whether machines with a disabled account are known
+
+    @property
+    def attributes(self) -> list[str]:
+        """All attributes that an answer is made of."""
+        fields = (name for names in self.fields.values() for name in names)
+        more = ("userAccountControl", "primaryGroupID", "objectSid")
+        return list(dict.fromkeys([*fields, *self.labels.values(), *more]))
+
+    def filters(self, identity: ClientIdentity) -> Iterator[str]:
+        """Yield the filters to try for a machine, the surest mark first."""
+        for mark in self.marks:
+            terms = [
+                term
+                for attribute in self.fields.get(mark, ())
+                for term in _terms(mark, attribute, identity)
+            ]
+            if terms:
+                yield all_of(self.condition, any_of(terms))
+        for template in self.templates:
+            if found := template.fill(identity):
+                yield found
+
+    def machine(self, entry: Entry, directory: str) -> Machine | None:
+        """Read an entry; `None` if its account is disabled and such machines are unknown."""
+        account = entry.number("userAccountControl")
+        if not self.disabled and account is not None and account & _DISABLED:
+            return None
+        addresses = self._values("address", entry, IPv4Address)
+        uuids = self._uuids(entry)
+        return Machine(
+            name=self._name(entry),
+            macs=tuple(self._macs(entry)),
+            uuid=uuids[0] if uuids else None,
+            address=addresses[0] if addresses else None,
+            labels=self._labels(entry),
+            directory=directory,
+            serial=self._text("serial", entry),
+            asset=self._text("asset", entry),
+        )
+
+    def addresses(self, entry: Entry) -> list[IPv4Address]:
+        """Return the addresses that an entry promises to its machine."""
+        return self._values("address", entry, IPv4Address)
+
+    def _values(self, field: str, entry: Entry, convert: Callable[[str], T]) -> list[T]:
+        """Convert all values of a field; leave those out that are wrong in the directory."""
+        found = []
+        for attribute in self.fields.get(field, ()):
+            for text in entry.texts(attribute):
+                try:
+                    found.append(convert(text))
+                except ValueError:
+                    continue
+        return found
+
+    def _text(self, field: str, entry: Entry) -> str:
+        return next(iter(self._values(field, entry, str)), "")
+
+    def _name(self, entry: Entry) -> str:
+        """Return the entry's own name if it is among the names, else the first of them."""
+        names = [name.removesuffix("$") for name in self._values("name", entry, str)]
+        own = rdns(entry.dn)[0][1] if rdns(entry.dn) else entry.dn
+        name = own if own in names or not names else names[0]
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+
+    def _macs(self, entry: Entry) -> list[str]:
+        found = self._values("mac", entry, lambda text: parse_mac(text.removeprefix(_MAC_WORD)))
+        for raw in self._octets(entry):
+            if raw.startswith(_NO_UUID) and any(raw):
+                found.append(parse_mac(raw[10:].hex()))
+        return list(dict.fromkeys(found))
+
+    def _uuids(self, entry: Entry) -> list[UUID]:
+        octets = [machine_uuid(raw) for raw in self._octets(entry) if raw[:10] != _NO_UUID]
+        return [uuid for uuid in octets if uuid] + self._values("uuid", entry, UUID)
+
+    def _octets(self, entry: Entry) -> Iterator[bytes]:
+        for attribute in self.fields.get("uuid", ()):
+            if attribute.lower() in _OCTETS:
+                for raw in entry.values.get(attribute.lower(), ()):
+                    if len(raw) == 16:
+                        yield raw
+
+    def _labels(self, entry: Entry) -> dict[str, str]:
+        units = [value for name, value in rdns(entry.dn) if name == "ou"]
+        labels = {"dn": entry.dn}
+        if units:
+            labels |= {"ou": units[0], "ou-path": "/".join(reversed(units))}
+        for label, attribute in self.labels.items():
+            if values := entry.texts(attribute):
+                labels[label] = " ".join(values)
+        return labels
+
+
+def _terms(mark: str, attribute: str, identity: ClientIdentity) -> Iterator[str]:
+    """Yield the filters for one attribute that may hold this mark of a machine."""
+    octets = attribute.lower() in _OCTETS
+    match mark:
+        case "mac" if identity.mac and octets:
+            yield equal(attribute, _NO_UUID + bytes.fromhex(identity.mac.replace(":", "")))
+        case "mac" if identity.mac:
+            word = _MAC_WORD if attribute.lower() == "dhcphwaddress" else ""
+            yield from (equal(attribute, word + each) for each in mac_spellings(identity.mac))
+        case "uuid" if octets:
+            yield from (equal(attribute, uuid.bytes_le) for uuid in identity.uuids)
+        case "uuid" if identity.uuid:
+            yield from (equal(attribute, spelled) for spelled in uuid_spellings(identity.uuid))
+        case "serial" if identity.serial:
+            yield equal(attribute, identity.serial)
+        case "asset" if identity.asset:
+            yield equal(attribute, identity.asset)
+        case "name" if identity.hostname:
+            yield from _name_terms(attribute, identity.hostname)
+
+
+def _name_terms(attribute: str, name: str) -> Iterator[str]:
+    qualified = "." in name
+    match attribute.lower():
+        case "samaccountname":
+            if not qualified:
+                yield equal(attribute, f"{name}$")
+        case "dnshostname":
+            if qualified:
+                yield equal(attribute, name)
+        case _:
+            yield equal(attribute, name)
+
+
+def rdns(dn: str) -> list[tuple[str, str]]:
+    """Return the parts of a DN, the entry's own first, attribute names in lower case."""
+    try:
+        parts = parse_dn(dn)
+    except LDAPInvalidDnError:
+        return []
+    return [(name.lower(), _unescaped(value)) for name, value, _ in parts]
+
+
+def _unescaped(value: str) -> str:
+    """Take the escapes of RFC 4514 away."""
+    raw = re.sub(
+        rb"\\([0-9A-Fa-f]{2}|.)",
+        lambda found: bytes.fromhex(found[1].decode()) if len(found[1]) == 2 else found[1],
+        value.encode(),
+        flags=re.DOTALL,
+    )
+    return raw.decode("utf-8", "replace")
+
+
+RFC2307 = Schema(
+    condition="(|(objectClass=ieee802Device)(objectClass=bootableDevice)(objectClass=ipHost))",
+    fields={
+        "name": ("cn",),
+        "mac": ("macAddress",),
+        "address": ("ipHostNumber",),
+        "serial": ("serialNumber",),
+    },
+    labels={
+        "boot-file": "bootFile",
+        "boot-parameter": "bootParameter",
+        "description": "description",
+        "location": "l",
+    },
+    marks=("mac", "uuid", "serial", "asset"),
+)
+AD = Schema(
+    condition="(objectClass=computer)",
+    fields={
+        "name": ("cn", "sAMAccountName", "dNSHostName"),
+        "mac": ("macAddress", "netbootGUID"),
+        "uuid": ("netbootGUID",),
+    },
+    labels={
+        "boot-file": "netbootMachineFilePath",
+        "description": "description",
+        "dns-name": "dNSHostName",
+        "location": "location",
+        "os": "operatingSystem",
+    },
+    marks=MARKS,
+)
+FREE = Schema(fields={"name": ("cn",)})
+SCHEMAS = {"rfc2307": RFC2307, "ad": AD, "free": FREE}
