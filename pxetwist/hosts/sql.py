@@ -1,0 +1,275 @@
+"""Machines from a database, by a query of the site's own."""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import suppress
+from functools import partial
+from importlib.util import find_spec
+from threading import Lock, Thread
+from urllib.parse import parse_qsl, urlsplit
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
+from zope.interface import implementer
+
+from pxetwist.config.fields import OptionText, option, path, secret_file
+from pxetwist.errors import ConfigError, DirectoryUnavailable
+from pxetwist.hosts.cache import CacheSettings, cached
+from pxetwist.hosts.facts import machine_of
+from pxetwist.hosts.parameters import parameters_of
+from pxetwist.hosts.sql_query import Query, query
+from pxetwist.hosts.sql_sessions import (
+    Database,
+    PostgresServer,
+    Rows,
+    Session,
+    SessionLost,
+    SqliteFile,
+    Values,
+)
+from pxetwist.interfaces import IHostDirectory, Site
+from pxetwist.model.identity import ClientIdentity
+from pxetwist.model.machine import Machine
+
+#: A late answer is still good for the ROM's next attempt: statements may take so many deadlines.
+_PATIENCE = 2.5
+#: So long (seconds) the start waits for a database; the query of one that is away is checked
+#: when it is there.
+_START = 3.0
+_SECRETS = ("password", "sslpassword")
+
+
+def database(value: str) -> SqliteFile | PostgresServer:
+    """Expect sqlite:FILE or postgresql://USER@HOST/DATABASE, without a password."""
+    scheme, _, rest = value.partition(":")
+    if scheme == "sqlite" and rest:
+        return SqliteFile(path(OptionText.of(value).part(rest)))
+    if scheme not in ("postgresql", "postgres") or not rest.startswith("//"):
+        # the text is not shown: it might hold a password
+        raise ValueError("expected sqlite:FILE or postgresql://USER@HOST/DATABASE")
+    try:
+        url = urlsplit(value)
+        given = dict(parse_qsl(url.query))
+        inline = url.password is not None
+    except ValueError:
+        raise ValueError("expected a URL like postgresql://USER@HOST/DATABASE") from None
+    if inline or any(secret in given for secret in _SECRETS):
+        raise ValueError(
+            "a password has no place in the INI: write it to a file of its own, and name that"
+            " by password-file"
+        )
+    if find_spec("psycopg") is None:
+        raise ValueError("PostgreSQL needs: pip install 'pxetwist[postgres]'")
+    host = url.netloc.rpartition("@")[2] or given.get("host", "")
+    return PostgresServer(value, f"postgresql://{host}/{url.path.strip('/')}")
+
+
+@attrs.frozen
+class Settings(CacheSettings):
+    """Which database, and how to ask it."""
+
+    database: SqliteFile | PostgresServer = option(
+        database, doc="The database: sqlite:FILE or postgresql://USER@HOST/DATABASE?OPTIONS."
+    )
+    password_file: str = option(
+        secret_file, default="", doc="A file with the password, for PostgreSQL."
+    )
+    query: Query = option(
+        query,
+        doc="One SELECT with parameters like :mac. Its columns name, mac, uuid, address, groups,"
+        " serial, asset, client_id and circuit_id are fields, all others are labels.",
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what has no effect.
+
+        :raises ValueError: if a file of SQLite's is given a password.
+        """
+        if self.password_file and isinstance(self.database, SqliteFile):
+            raise ValueError("password-file is for PostgreSQL: SQLite has no passwords")
+
+
+@attrs.define(eq=False)
+class _Question:
+    """One question on its way through a thread."""
+
+    values: Values
+    lock: Lock = attrs.field(factory=Lock)
+    session: Session | None = None
+    given_up: bool = False
+
+    def give_up(self) -> None:
+        """Free the thread: nobody waits any more."""
+        with self.lock:
+            self.given_up = True
+            if self.session is not None:
+                self.session.interrupt()
+
+    def ask(self, session: Session) -> Rows:
+        """Put it, in the thread."""
+        with self.lock:
+            if self.given_up:
+                raise DirectoryUnavailable("given up")
+            self.session = session
+        try:
+            return session.ask(self.values)
+        finally:
+            with self.lock:
+                self.session = None
+
+
+@implementer(IHostDirectory)
+class SqlDirectory(Service):
+    """Puts one query to a database, from threads of its own."""
+
+    def __init__(self, database: Database, settings: Settings, site: Site) -> None:
+        self._database = database
+        self._query = settings.query
+        self._patience = settings.deadline * _PATIENCE
+        self._site = site
+        self._idle: deque[Session] = deque()
+        self._threads = ThreadPool(0, settings.pool, f"hosts {site.name}")
+        # They must not keep a process alive which never stops its services.
+        self._threads.threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment]  # declared as a class
+
+    def check(self) -> None:
+        """Let the database read the query, if it is there.
+
+        :raises ConfigError: at the line of a mistake.
+        """
+        with suppress(DirectoryUnavailable):
+            self._connect().close()  # none is kept: the process may yet become a daemon
+
+    def startService(self) -> None:
+        """Let the database read the query.
+
+        :raises ConfigError: at the line of a mistake; not if the database is away.
+        """
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted has types in part
+        outcome: list[Exception | None] = []
+
+        def check() -> None:
+            try:
+                self._idle.append(self._connect())
+                outcome.append(None)
+            except Exception as error:
+                outcome.append(error)
+
+        # A name server that is away holds up whoever looks names up: not the whole start.
+        checking = Thread(target=check, daemon=True)
+        checking.start()
+        checking.join(_START)
+        error = outcome[0] if outcome else DirectoryUnavailable(f"no answer within {_START:g} s")
+        if isinstance(error, ConfigError):
+            raise error
+        if error is not None:
+            self._site.log.warn("the database is away: {error}", error=error)
+
+    def stopService(self) -> Deferred[None] | None:
+        """Fire when no thread asks any more."""
+        super().stopService()  # type: ignore[no-untyped-call]  # ditto
+        if not self._threads.started:
+            self._close()
+            return None
+        stopped: Deferred[None] = Deferred()
+
+        def stop() -> None:
+            self._threads.stop()
+            self._close()
+            self._site.reactor.callFromThread(stopped.callback, None)
+
+        Thread(target=stop, daemon=True).start()  # to wait is not the reactor's business
+        return stopped
+
+    async def find_machine(self, identity: ClientIdentity) -> Machine | None:
+        """Ask the database.
+
+        :raises DirectoryUnavailable: if it cannot be asked, or finds two machines.
+        """
+        values = parameters_of(identity)
+        if all(values[name] is None for name in self._query.names):
+            return None
+        if not self._threads.started:
+            self._threads.start()
+        question = _Question(values)
+        began = self._site.reactor.seconds()
+        try:
+            rows = await deferToThreadPool(self._site.reactor, self._threads, self._put, question)
+        except CancelledError:
+            question.give_up()
+            raise DirectoryUnavailable(f"{self._database.title}: given up") from None
+        return self._machine(rows, self._site.reactor.seconds() - began)
+
+    def _machine(self, rows: Rows, elapsed: float) -> Machine | None:
+        title = self._database.title
+        if len(rows) > 1:
+            both = " and ".join(repr(str(row.get("name"))) for row in rows)
+            raise DirectoryUnavailable(f"{title}: the query matches two machines: {both}")
+        provenance = f"{title} in {elapsed * 1000:.0f} ms"
+        try:
+            return machine_of(rows[0], self._site.name, provenance) if rows else None
+        except ValueError as error:
+            raise DirectoryUnavailable(f"{title}: {error}") from error
+
+    def _put(self, question: _Question) -> Rows:
+        """Ask, in a thread; anew if the connection broke while it was idle."""
+        while session := self._kept():
+            try:
+                return self._asked(question, session)
+            except SessionLost:
+                continue
+        try:
+            session = self._connect()
+        except ConfigError as error:
+            raise DirectoryUnavailable(str(error)) from error
+        return self._asked(question, session)
+
+    def _asked(self, question: _Question, session: Session) -> Rows:
+        try:
+            rows = question.ask(session)
+        except BaseException:
+            session.close()
+            raise
+        self._idle.append(session)
+        return rows
+
+    def _kept(self) -> Session | None:
+        while True:
+            try:
+                session = self._idle.pop()
+            except IndexError:
+                return None
+            if session.usable():
+                return session
+            session.close()
+
+    def _connect(self) -> Session:
+        session = self._database.connect(self._query, self._patience)
+        try:
+            session.check()
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def _close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+
+def build(settings: Settings, site: Site) -> IHostDirectory:
+    """Make the directory; a server of PostgreSQL's is asked at the start, not before.
+
+    :raises ConfigError: if the query does not suit a file of SQLite's.
+    """
+    database = settings.database
+    if isinstance(database, PostgresServer):
+        database = attrs.evolve(database, password=settings.password_file)
+    directory = SqlDirectory(database, settings, site)
+    if isinstance(database, SqliteFile):
+        directory.check()
+    return cached(directory, settings, site)
