@@ -186,7 +186,8 @@ class Session:
                 filter_,
                 search_scope=scope,
                 attributes=list(attributes),
-                time_limit=math.ceil(self._timeout),
+                # Samba counts whole seconds of the clock: 1 may be over at once
+                time_limit=math.ceil(self._timeout) + 1,
                 **more,
             )
         except (LDAPExceptionError, OSError) as error:
