@@ -24,7 +24,9 @@ from pxetwist.model.health import Health
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, Network
 from pxetwist.model.machine import Machine
+from pxetwist.model.order import Order, Taker, Terms
 from pxetwist.model.profile import BootProfile
+from pxetwist.model.report import MachineReport
 
 
 class IHostDirectory(Interface):
@@ -61,7 +63,7 @@ class IReloads(Interface):
 class IHealth(Interface):
     """May be provided by any plugin: knows how well it works.
 
-    Such a directory has a breaker of its own: its :class:`DirectoryUnavailable` costs no time.
+    Such a directory keeps a deadline of its own, and refuses at once what it need not ask.
     """
 
     def health() -> Health:
@@ -83,6 +85,27 @@ class IExplains(Interface):
 
     def explain(request: BootRequest) -> Sequence[str]:
         """Return one line for each thing that it tried for this request, whose machine is set."""
+
+
+class IBegins(Interface):
+    """May be provided by a policy as well: is asked once more before its plan takes effect."""
+
+    async def begin(request: BootRequest) -> bool:
+        """Return whether the plan of this request still holds, just before a loader is given the
+        text for it or a machine its program. If not, everything is decided anew.
+
+        :raises PolicyError: if it cannot tell now; nothing is given then.
+        """
+
+
+class IHears(Interface):
+    """May be provided by a policy as well: is told what machines say of themselves."""
+
+    async def hear(report: MachineReport) -> str | None:
+        """Take note, and return a text for the machine; `None`: this is for others.
+
+        :raises StateUnavailable: if it cannot be stored; the machine is told to try again.
+        """
 
 
 class IAuthenticator(Interface):
@@ -133,6 +156,34 @@ class ILeaseStore(Interface):
 
     def leases() -> Iterable[Lease]:
         """Return every record, in the order of addresses."""
+
+
+class IOrderStore(Interface):
+    """Keeps what machines are to boot once. Times are seconds since the epoch.
+
+    What a method returns as changed is durable. Several servers may share one store.
+
+    :raises StateUnavailable: each method, if the store cannot be asked or cannot store.
+    """
+
+    async def find(machines: Collection[str], now: float) -> Sequence[Order]:
+        """Return the last order of each of these names and MACs, and the last one for each of
+        their labels, as they were at most one second ago.
+        """
+
+    async def take(order: Order, taker: Taker, terms: Terms, now: float) -> Order | None:
+        """Hand an order to a boot; one without a number is stored first, unless its label has
+        been. `None`: this boot may not have it, for instance because another one was quicker.
+        """
+
+    async def report(taker: Taker, word: str, text: str, now: float) -> Order | None:
+        """Note what a boot says of the order that it took last; `None`: it took none."""
+
+    async def abandon(order: Order, taker: Taker, terms: Terms, now: float) -> Order:
+        """Note that the machine of a taken order starts anew, and return what the order is now."""
+
+    async def sweep(now: float) -> Sequence[Order]:
+        """Return the orders whose time was over, and that nobody else has ended before."""
 
 
 class IContent(Interface):
@@ -221,8 +272,29 @@ class IBoot(Interface):
         :raises DirectoryUnavailable: if it cannot be asked, or checks no passwords.
         """
 
-    def redeem(token: str, now: float) -> tuple[ClientIdentity, str] | None:
-        """Return the identity and boot id that a script URL was made for; `None`: not ours."""
+    def redeem(token: str, now: float, purpose: str = "") -> tuple[ClientIdentity, str] | None:
+        """Return the identity and boot id that a URL was made for: a script's, or that of a
+        `purpose`. `None`: it is not ours, was made for something else, or is too old.
+        """
+
+    def report_url(request: BootRequest, topic: str, now: float) -> str:
+        """Return the URL at which this machine, in this boot, may report on a topic; empty for a
+        machine without a MAC.
+        """
+
+    async def hear(report: MachineReport) -> str | None:
+        """Pass a report to the policies; return the answer to the machine, `None`: not wanted.
+
+        :raises StateUnavailable: if it cannot be stored.
+        """
+
+    async def begin(request: BootRequest) -> BootRequest:
+        """Put the plan of a resolved request into effect; return the request with the plan that
+        holds, which may be another one by now.
+
+        :raises ContentNotFound: if there is no plan any more.
+        :raises PolicyError: if that cannot be known now.
+        """
 
     def reserved_addresses() -> Collection[IPv4Address]:
         """Return what directories have promised to machines."""

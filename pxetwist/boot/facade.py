@@ -15,10 +15,11 @@ from zope.interface import implementer
 
 from pxetwist.boot.loaders import Loader, Loaders
 from pxetwist.boot.neighbours import neighbour_mac
+from pxetwist.boot.policies import Policies
 from pxetwist.boot.resolver import BootResolver
 from pxetwist.boot.sightings import LOOP_LIMIT, Sighting, Sightings
 from pxetwist.boot.tokens import Tokens
-from pxetwist.errors import ContentNotFound, DirectoryUnavailable
+from pxetwist.errors import ContentDenied, ContentNotFound, DirectoryUnavailable
 from pxetwist.interfaces import (
     IAuthenticator,
     IBoot,
@@ -47,6 +48,7 @@ from pxetwist.model.content import ContentPath
 from pxetwist.model.event import BootEvent
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.lease import Network
+from pxetwist.model.report import MachineReport
 
 #: The name under which a loader finds its script; iPXE itself asks for autoexec.ipxe.
 SCRIPT_NAME = "boot.ipxe"
@@ -107,7 +109,7 @@ class BootFacade:
         self.leases: Any = leases  # ILeaseStore; `None` only before the plugins are there
         self._reservations = [each for _, each in hosts if IReservations.providedBy(each)]
         self._guards = {name: each for name, each in hosts if IAuthenticator.providedBy(each)}
-        self._policies = policies
+        self.policies = Policies(self.resolver, self.sightings, policies)
         self._content = content
         self._observers = observers
 
@@ -121,7 +123,7 @@ class BootFacade:
 
     def policies_that_explain(self) -> Sequence[IExplains]:
         """Return the policies that can say how they decide."""
-        return [policy for _, policy in self._policies if IExplains.providedBy(policy)]
+        return [policy for _, policy in self.policies.policies if IExplains.providedBy(policy)]
 
     # Who is it?
 
@@ -156,9 +158,11 @@ class BootFacade:
             return str(lease.key)
         return neighbour_mac(peer)
 
-    def redeem(self, token: str, now: float) -> tuple[ClientIdentity, str] | None:
-        """Turn the token of a script URL into the machine it was made for."""
-        redeemed = self.tokens.redeem(token, now)
+    def redeem(
+        self, token: str, now: float, purpose: str = ""
+    ) -> tuple[ClientIdentity, str] | None:
+        """Turn the token of a URL into the machine it was made for."""
+        redeemed = self.tokens.redeem(token, now, purpose)
         if redeemed is None:
             return None
         identity, boot_id = redeemed
@@ -199,6 +203,21 @@ class BootFacade:
         token = self.tokens.issue(request.identity, request.boot_id, now)
         return f"{request.endpoints.http}/boot/{token}"
 
+    def report_url(self, request: BootRequest, topic: str, now: float) -> str:
+        """Return where this machine may report on a topic."""
+        if not request.identity.mac:
+            return ""
+        token = self.tokens.issue(request.identity, request.boot_id, now, topic)
+        return f"{request.endpoints.http}/{topic}/{token}"
+
+    async def hear(self, report: MachineReport) -> str | None:
+        """Pass a report to the policies."""
+        return await self.policies.hear(report, self.tell)
+
+    async def begin(self, request: BootRequest) -> BootRequest:
+        """Put a plan into effect."""
+        return await self.policies.begin(request, self._reactor.seconds())
+
     async def authenticate(self, guard: str, login: Login) -> Collection[str] | None:
         """Let the directory of this name check a person's password."""
         directory = self._guards.get(guard)
@@ -234,6 +253,11 @@ class BootFacade:
 
     async def open(self, path: ContentPath, request: BootRequest) -> IContent:
         """Open a content from the first store that has it."""
+        plan = request.plan
+        if plan and isinstance(plan.boot, Nbp) and str(path) == plan.boot.path:
+            request = await self.begin(request)
+            if request.plan and request.plan.boot != plan.boot:
+                raise ContentDenied(f"{path} is not the plan of {request.identity} any more")
         for _, store in self._content:
             try:
                 return await store.open(path, request)

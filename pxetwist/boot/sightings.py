@@ -39,6 +39,7 @@ class Sighting:
     plan: BootPlan | None = None
     planned: float = 0.0
     handed: int = 0  # boot programs given to iPXE in this boot
+    begun: bool = False  # the plan took effect: a loader that asks by DHCP again was restarted
 
 
 class Sightings:
@@ -50,13 +51,16 @@ class Sightings:
         self._by_address: OrderedDict[IPv4Address, str] = OrderedDict()
 
     def see(self, identity: ClientIdentity, stage: BootStage, now: float) -> Sighting:
-        """Note a machine at a stage. Going back to an earlier stage is a new boot."""
+        """Note a machine at a stage. Going back to an earlier stage is a new boot, and so
+        is anything but a kernel's question after the plan took effect.
+        """
         key = identity.key
         sighting = self._by_key.get(key)
         if (
             sighting is None
             or now - sighting.last > BOOT_GAP
             or _ORDER[stage] < _ORDER[sighting.stage]
+            or (sighting.begun and stage is not BootStage.KERNEL)
         ):
             sighting = Sighting(identity, secrets.token_hex(2), stage, now)
             self._by_key[key] = sighting

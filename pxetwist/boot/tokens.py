@@ -17,6 +17,8 @@ from pxetwist.wire.iana import Architecture
 
 #: How long a script URL from a DHCP answer may be used, in seconds.
 TOKEN_LIFE = 3600
+#: The same for URLs that machines report at: installers take their time.
+REPORT_LIFE = 86400
 _BODY = struct.Struct("!6sHH4s")  # MAC, architecture, boot id, end of life
 _SIGNATURE = 12
 _NO_ARCHITECTURE = 0xFFFF
@@ -24,28 +26,35 @@ _NO_ARCHITECTURE = 0xFFFF
 
 @attrs.define
 class Tokens:
-    """Makes and checks tokens with a key that is kept in the state folder, unless it is given."""
+    """Makes and checks tokens with a key that is kept in the state folder, unless it is given.
+
+    A token for one `purpose` is worth nothing for another; the empty one is that of scripts.
+    """
 
     folder: Path
     key: bytes = b""
 
-    def issue(self, identity: ClientIdentity, boot_id: str, now: float) -> str:
+    def issue(self, identity: ClientIdentity, boot_id: str, now: float, purpose: str = "") -> str:
         """Return a token for an identity with a MAC: 35 characters of URL-safe base 64."""
         arch = _NO_ARCHITECTURE if identity.architecture is None else int(identity.architecture)
-        ends = int(now + TOKEN_LIFE).to_bytes(4, "big")
+        ends = int(now + (REPORT_LIFE if purpose else TOKEN_LIFE)).to_bytes(4, "big")
         body = _BODY.pack(
             bytes.fromhex(identity.mac.replace(":", "")), arch, int(boot_id or "0", 16), ends
         )
-        return base64.urlsafe_b64encode(body + self._sign(body)).decode().rstrip("=")
+        return base64.urlsafe_b64encode(body + self._sign(body, purpose)).decode().rstrip("=")
 
-    def redeem(self, token: str, now: float) -> tuple[ClientIdentity, str] | None:
+    def redeem(
+        self, token: str, now: float, purpose: str = ""
+    ) -> tuple[ClientIdentity, str] | None:
         """Return identity and boot id of a token; `None` if it is not ours or its time is over."""
         try:
             raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         except ValueError:
             return None
         body, signature = raw[: _BODY.size], raw[_BODY.size :]
-        if len(body) != _BODY.size or not hmac.compare_digest(signature, self._sign(body)):
+        if len(body) != _BODY.size or not hmac.compare_digest(
+            signature, self._sign(body, purpose)
+        ):
             return None
         mac, arch, boot, ends = _BODY.unpack(body)
         if int.from_bytes(ends, "big") < now:
@@ -57,10 +66,10 @@ class Tokens:
         )
         return identity, f"{boot:04x}"
 
-    def _sign(self, body: bytes) -> bytes:
+    def _sign(self, body: bytes, purpose: str) -> bytes:
         if not self.key:
             self.key = _stored_key(self.folder / "token.key")
-        return hmac.digest(self.key, body, hashlib.sha256)[:_SIGNATURE]
+        return hmac.digest(self.key, body + purpose.encode(), hashlib.sha256)[:_SIGNATURE]
 
 
 def _stored_key(path: Path) -> bytes:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
+import attrs
 from twisted.python import usage
 
 from pxetwist.cli.file_options import FileOptions
@@ -88,6 +89,7 @@ def run(options: Options) -> int:
     # Nothing that is explained may be stored: leases and tokens live and die with this run.
     assembly.boot.leases = MemoryLeases()
     assembly.boot.tokens.key = secrets.token_bytes(32)
+    assembly.boot.policies = attrs.evolve(assembly.boot.policies, rehearsal=True)
     server = options["server"] or server_address(assembly.configuration)
     explanation = Explanation(assembly, server)
     work: Coroutine[Any, Any, Any]

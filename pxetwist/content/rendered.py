@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -99,6 +100,8 @@ class RenderedStore:
         request = await self._for_named(path, request)
         if request.plan is None:
             raise ContentNotFound(f"{path}: no plan for {request.identity}")
+        request = await self._site.boot.begin(request)
+        assert request.plan is not None
         plan = await startable(request.plan, flavour, request, self._site.boot)
         request = attrs.evolve(request, plan=plan)
         now = self._site.reactor.seconds()
@@ -163,6 +166,8 @@ class RenderedStore:
             "endpoints": request.endpoints,
             "plan": plan,
             "who": request.machine.name if request.machine else str(request.identity),
+            "callback": self._report_url(request, "callback"),
+            "report_url": partial(self._report_url, request),
         }
 
         def fill(text: str) -> str:
@@ -188,6 +193,10 @@ class RenderedStore:
             "grub_path": _grub_path(request.endpoints.address),
             "pxelinux_path": lambda path: path if "://" in path else f"::{path}",
         }
+
+    def _report_url(self, request: BootRequest, topic: str) -> str:
+        now = self._site.reactor.seconds()
+        return str(self._site.boot.report_url(request, topic, now))
 
     def _locked_url(self, request: BootRequest, name: str) -> str:
         """Let iPXE put in what the person types; it answers our challenge with it."""

@@ -17,6 +17,9 @@ class EventKind(enum.Enum):
     ENDED = "ended"  # a transfer ended whole
     FAILED = "failed"  # a transfer ended before its end
     SCRIPT = "script"  # a loader got its script or configuration
+    CALLBACK = "callback"  # a machine said how far it is
+    ORDER = "order"  # an order was taken, or came to its end
+    DISCOVERED = "discovered"  # an unknown machine said what it is
 
 
 @attrs.frozen

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import io
 import secrets
 from collections import Counter
 from http import HTTPStatus
@@ -20,10 +19,11 @@ from twisted.web.http_headers import Headers
 from pxetwist.errors import ContentError, LoginNeeded, PolicyError
 from pxetwist.exchange.http import Answer, Span, answer, basic_login, text_answer
 from pxetwist.interfaces import IContent, Site
-from pxetwist.model.boot import BootRequest, Protocol
+from pxetwist.model.boot import BootRequest, Endpoints, Protocol
 from pxetwist.model.event import EventKind
 from pxetwist.services import requests
 from pxetwist.services.http_body import ContentSender, FileSender, sendfile_source
+from pxetwist.services.http_callback import Beginning, Said, report_answer
 from pxetwist.services.http_target import BadTarget, Target, identify
 
 _NOT_FOUND = text_answer(404, "Not found")
@@ -33,13 +33,6 @@ _LOGIN = text_answer(401, "Login needed", ("WWW-Authenticate", 'Basic realm="boo
 _BROKEN = text_answer(500, "Internal trouble")
 
 
-class _Nothing(io.BytesIO):
-    """Takes a request's body, and keeps nothing of it."""
-
-    def write(self, data: object) -> int:
-        return 0
-
-
 class ContentExchange(http.Request):
     """One request; made by twisted.web's channel, whose factory knows the site.
 
@@ -47,13 +40,14 @@ class ContentExchange(http.Request):
     """
 
     octets = 0
+    content: Beginning
     _site: Site
     _counters: Counter[str]
     _work: Deferred[None] | None = None
 
     def gotLength(self, length: int | None) -> None:
-        """Make ready for a body; nothing here wants one."""
-        self.content = _Nothing()
+        """Make ready for a body, however long it says to be."""
+        self.content = Beginning()
 
     def process(self) -> None:
         """Begin to answer."""
@@ -84,9 +78,6 @@ class ContentExchange(http.Request):
             self._short(_BROKEN)
 
     async def _answer(self) -> None:
-        if self.method not in (b"GET", b"HEAD"):
-            self._short(_NOT_ALLOWED)
-            return
         try:
             target = Target.parse(self.uri)
         except BadTarget:
@@ -94,6 +85,13 @@ class ContentExchange(http.Request):
             return
         except ValueError:
             self._short(_NOT_FOUND)
+            return
+        report = await report_answer(self._site, target, self._said())
+        if report is not None:
+            self._short(report)
+            return
+        if self.method not in (b"GET", b"HEAD"):
+            self._short(_NOT_ALLOWED)
             return
         request = await self._resolve(target)
         if request is None:
@@ -116,6 +114,10 @@ class ContentExchange(http.Request):
             await self._send(content, request)
         finally:
             content.close()
+
+    def _said(self) -> Said:
+        endpoints = Endpoints(self.channel.getHost().host, self._site.http_port)
+        return Said(self.method, self.content.getvalue(), endpoints)
 
     async def _resolve(self, target: Target) -> BootRequest | None:
         peer = self.channel.getPeer().host

@@ -33,6 +33,7 @@ from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Network
 from pxetwist.model.machine import Machine
 from pxetwist.model.profile import BootProfile
+from pxetwist.model.report import MachineReport
 from pxetwist.testing.network import (
     Datagram,
     Link,
@@ -166,7 +167,8 @@ class FakeBoot:
     """Stands in for the boot facade: one machine and plan for everybody.
 
     `stores` are asked in order. `identities` are by peer address, `tokens` by token, each with a
-    boot id. `events` collects what was told. `loops` says that its iPXE loads itself.
+    boot id. `events` and `reports` collect what was told; machines are given `answer`, which
+    may be an exception to raise. `loops` says that its iPXE loads itself.
     """
 
     stores: Sequence[IContentStore] = ()
@@ -179,6 +181,8 @@ class FakeBoot:
     reserved: Collection[IPv4Address] = ()
     leases: Any = None
     loops: bool = False
+    answer: str | Exception | None = None
+    reports: list[MachineReport] = attrs.field(factory=list)
     events: list[BootEvent] = attrs.field(factory=list)
     seen: list[tuple[ClientIdentity, BootStage]] = attrs.field(factory=list)
 
@@ -234,9 +238,26 @@ class FakeBoot:
         """Return what was given."""
         return self.loops
 
-    def redeem(self, token: str, now: float) -> tuple[ClientIdentity, str] | None:
-        """Look the token up."""
-        return self.tokens.get(token)
+    def redeem(
+        self, token: str, now: float, purpose: str = ""
+    ) -> tuple[ClientIdentity, str] | None:
+        """Look the token up; one for a purpose is ``PURPOSE:TOKEN`` there."""
+        return self.tokens.get(f"{purpose}:{token}" if purpose else token)
+
+    def report_url(self, request: BootRequest, topic: str, now: float) -> str:
+        """Return a URL with a token that is none."""
+        return f"{request.endpoints.http}/{topic}/TOKEN"
+
+    async def hear(self, report: MachineReport) -> str | None:
+        """Keep the report."""
+        self.reports.append(report)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    async def begin(self, request: BootRequest) -> BootRequest:
+        """Keep the plan."""
+        return request
 
     def reserved_addresses(self) -> Collection[IPv4Address]:
         """Return what was given."""

@@ -1,0 +1,82 @@
+"""What policies are asked beyond a plan: whether it still holds, and what machines report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from pxetwist.boot.resolver import BootResolver
+from pxetwist.boot.sightings import Sightings
+from pxetwist.errors import ContentNotFound, PolicyError
+from pxetwist.interfaces import IBegins, IBootPolicy, IHears
+from pxetwist.model.boot import BootRequest, Verdict
+from pxetwist.model.event import BootEvent, EventKind
+from pxetwist.model.report import MachineReport
+
+#: How often a plan that no longer holds is replaced by the next, before we give up.
+_TRIES = 3
+
+
+@attrs.frozen
+class Policies:
+    """The policies of a site, in the order of the INI. `rehearsal`: nothing takes effect."""
+
+    resolver: BootResolver
+    sightings: Sightings
+    policies: Sequence[tuple[str, IBootPolicy]]
+    rehearsal: bool = False
+
+    async def begin(self, request: BootRequest, now: float) -> BootRequest:
+        """Put the plan of a request into effect; see :meth:`IBoot.begin`."""
+        begins = {name: each for name, each in self.policies if IBegins.providedBy(each)}
+        for _ in range(_TRIES):
+            if request.plan is None:
+                raise ContentNotFound(f"no plan any more for {request.identity}")
+            policy = begins.get(request.plan.policy)
+            if policy is None or self.rehearsal:
+                return request
+            if await IBegins(policy).begin(request):
+                sighting = self.sightings.get(request.identity.key, now)
+                if sighting is not None:
+                    sighting.begun = True
+                return request
+            request = await self._decided_anew(request, now)
+        raise PolicyError(f"{request.identity}: the plan changes over and over")
+
+    async def _decided_anew(self, request: BootRequest, now: float) -> BootRequest:
+        undecided = attrs.evolve(request, machine=None, plan=None)
+        resolution = await self.resolver.resolve(undecided)
+        if resolution.verdict is Verdict.BROKEN:
+            raise PolicyError(resolution.reason)
+        sighting = self.sightings.get(request.identity.key, now)
+        if sighting is not None:
+            sighting.machine = resolution.machine
+            sighting.plan, sighting.planned = resolution.plan, now
+        return resolution.request
+
+    async def hear(self, report: MachineReport, tell: Callable[[BootEvent], None]) -> str | None:
+        """Pass a report on; see :meth:`IBoot.hear`. Every call-back is an event, whether or not
+        a policy waits for it.
+        """
+        answer = None
+        for _, policy in self.policies:
+            if answer is None and IHears.providedBy(policy):
+                answer = await IHears(policy).hear(report)
+        if report.topic != "callback":
+            return answer
+        sighting = self.sightings.get(report.identity.key, report.time)
+        machine = sighting.machine if sighting else None
+        tell(
+            BootEvent(
+                report.time,
+                EventKind.CALLBACK,
+                "http",
+                machine.name if machine else str(report.identity),
+                report.boot_id,
+                "kernel",
+                f"says {report.word}" + (f": {report.text}" if report.text else ""),
+                {"word": report.word, "text": report.text},
+            )
+        )
+        return answer or ""

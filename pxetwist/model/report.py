@@ -1,0 +1,27 @@
+"""What a machine says of itself, through a URL that was made for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from pxetwist.model.boot import Endpoints
+from pxetwist.model.identity import ClientIdentity
+
+
+@attrs.frozen
+class MachineReport:
+    """One report. `topic` and `word` are of the URL (``callback`` and ``done``), `text` is the
+    beginning of its body, `facts` its query: all of them data that anybody on the network may
+    have chosen. Identity and boot id are those that the URL was made for.
+    """
+
+    topic: str
+    identity: ClientIdentity
+    boot_id: str
+    time: float
+    word: str = ""
+    text: str = ""
+    facts: Mapping[str, str] = attrs.field(factory=dict)
+    endpoints: Endpoints = attrs.field(factory=Endpoints)

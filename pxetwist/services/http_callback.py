@@ -1,0 +1,81 @@
+"""What machines and installers report over HTTP, at URLs that were made for them.
+
+``POST /callback/TOKEN/done`` (or ``failed``, ``progress``), with a short text as its body, and
+``GET /discover/TOKEN?…``. A wrong token is answered as any path that is not there.
+"""
+
+from __future__ import annotations
+
+import io
+
+import attrs
+
+from pxetwist.errors import StateUnavailable
+from pxetwist.exchange.http import Answer, text_answer
+from pxetwist.interfaces import Site
+from pxetwist.model.boot import Endpoints
+from pxetwist.model.report import MachineReport
+from pxetwist.services.http_target import Target
+
+#: So much of a body is kept, in bytes; the rest is read and forgotten.
+BODY = 4096
+
+_NOT_FOUND = text_answer(404, "Not found")
+_NOT_ALLOWED = text_answer(405, "Only POST", ("Allow", "POST"))
+_LATER = text_answer(503, "Try again", ("Retry-After", "5"))
+#: The topics: the method of each, and the words that its paths end with.
+_TOPICS = {
+    "callback": (b"POST", ("done", "failed", "progress")),
+    "discover": (b"GET", ("",)),
+}
+
+
+class Beginning(io.BytesIO):
+    """Takes a request's body, and keeps its beginning."""
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]  # bytes are all that comes
+        """Keep what there is room for."""
+        super().write(data[: max(BODY - self.tell(), 0)])
+        return len(data)
+
+
+@attrs.frozen
+class Said:
+    """A request, as far as it matters here; `endpoints` are where it came in."""
+
+    method: bytes
+    body: bytes
+    endpoints: Endpoints
+
+
+async def report_answer(site: Site, target: Target, said: Said) -> Answer | None:
+    """Take a report and answer it; `None`: the path is not one for reports."""
+    topic, *rest = target.path.parts
+    if topic not in _TOPICS or not rest:
+        return None
+    method, words = _TOPICS[topic]
+    token, word = rest[0], "/".join(rest[1:])
+    if word not in words:
+        return None
+    if said.method != method:
+        return _NOT_ALLOWED if method == b"POST" else None
+    now = site.reactor.seconds()
+    redeemed = site.boot.redeem(token, now, topic)
+    if redeemed is None:
+        return _NOT_FOUND
+    identity, boot_id = redeemed
+    report = MachineReport(
+        topic, identity, boot_id, now, word, _line(said.body), target.query, said.endpoints
+    )
+    try:
+        text = await site.boot.hear(report)
+    except StateUnavailable as error:
+        site.log.error("a report of {who} is not stored: {error}", who=str(identity), error=error)
+        return _LATER
+    return _NOT_FOUND if text is None else text_answer(200, text or "Noted")
+
+
+def _line(body: bytes) -> str:
+    """Make one line of a body; bytes that are no text are shown as such."""
+    words = body.decode("utf-8", "replace").split()
+    return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(words))
