@@ -16,7 +16,7 @@ from zope.interface import implementer
 from pxetwist.boot.loaders import Loader, Loaders
 from pxetwist.boot.neighbours import neighbour_mac
 from pxetwist.boot.policies import Policies
-from pxetwist.boot.resolver import BootResolver
+from pxetwist.boot.resolver import IDENTIFICATION, BootResolver, Identification
 from pxetwist.boot.sightings import LOOP_LIMIT, Sighting, Sightings
 from pxetwist.boot.tokens import Tokens
 from pxetwist.errors import ContentDenied, ContentNotFound, DirectoryUnavailable
@@ -86,10 +86,12 @@ class BootFacade:
         networks: Mapping[str, Network],
         state_folder: Path,
         http_port: int = 80,
+        identification: Identification = IDENTIFICATION,
     ) -> None:
         self._reactor = reactor
         self.networks = networks
         self.http_port = http_port
+        self._identification = identification
         self.loaders = Loaders(tuple(loaders))
         self.sightings = Sightings()
         self.tokens = Tokens(state_folder)
@@ -105,7 +107,7 @@ class BootFacade:
         leases: Any,
     ) -> None:
         """Give it the plugins, in the order of the INI."""
-        self.resolver = BootResolver(self._reactor, hosts, policies)
+        self.resolver = BootResolver(self._reactor, hosts, policies, self._identification)
         self.leases: Any = leases  # ILeaseStore; `None` only before the plugins are there
         self._reservations = [each for _, each in hosts if IReservations.providedBy(each)]
         self._guards = {name: each for name, each in hosts if IAuthenticator.providedBy(each)}

@@ -2,49 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import attrs
-from twisted.internet.defer import Deferred
-from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from pxetwist.boot.guard import Guard, Unanswered
 from pxetwist.boot.loaders import FAMILIES
 from pxetwist.errors import DirectoryUnavailable, PolicyError
 from pxetwist.interfaces import IBootPolicy, IHostDirectory
 from pxetwist.model.boot import BootPlan, BootRequest, Resolution, Step, Verdict
+from pxetwist.model.health import Health
+from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine
 
+Q = TypeVar("Q")
 T = TypeVar("T")
 
 #: The whole answer must be ready before the ROM asks again after 4 s (PXE 2.1).
 DEADLINE = 3.0
+#: So much of it is left to the policies, however long the directories take.
+_FOR_POLICIES = 0.5
+
+
+@attrs.frozen
+class Identification:
+    """How directories tell who a machine is.
+
+    `merge` asks all of them, and lets later ones add what earlier ones did not say. The MACs in
+    `shared` (of docks and adapters) identify no machine.
+    """
+
+    merge: bool = False
+    shared: frozenset[str] = frozenset()
+
+    def told(self, identity: ClientIdentity) -> ClientIdentity:
+        """Return what directories are told of an identity."""
+        if identity.mac not in self.shared:
+            return identity
+        of_mac = b"\1" + bytes.fromhex(identity.mac.replace(":", ""))  # RFC 2132 §9.14
+        client_id = b"" if identity.client_id == of_mac else identity.client_id
+        return attrs.evolve(identity, mac="", client_id=client_id)
+
+
+#: The first answer counts, and every MAC is a machine's own.
+IDENTIFICATION = Identification()
 
 
 @attrs.define
 class _Trail:
-    """The steps taken so far, and what broke on the way."""
+    """The steps taken so far, and what broke on the way; `ends` is when time is over."""
 
     clock: Callable[[], float]
+    ends: float
     steps: list[Step] = attrs.field(factory=list)
     broken: str = ""
 
     async def ask(
-        self, who: str, question: Awaitable[T | None], name: Callable[[T], str]
+        self, guard: Guard[Q, T], question: Q, name: Callable[[T], str], reserve: float = 0.0
     ) -> T | None:
         """Await one answer and note it; what breaks is noted and is no answer."""
         began = self.clock()
         try:
-            answer = await question
-        except (DirectoryUnavailable, PolicyError) as error:
-            self.broken = f"{who} failed: {error}"
+            answer = await guard.ask(question, self.ends - reserve - began)
+        except (DirectoryUnavailable, PolicyError, Unanswered) as error:
+            self.broken = f"{guard.who} failed: {error}"
             said = f"failed: {error}"
             answer = None
         else:
             said = "no answer" if answer is None else name(answer)
-        self.steps.append(Step(who, said, self.clock() - began))
+        self.steps.append(Step(guard.who, said, self.clock() - began))
         return answer
 
 
@@ -58,37 +88,44 @@ class BootResolver:
         reactor: IReactorTime,
         hosts: Sequence[tuple[str, IHostDirectory]],
         policies: Sequence[tuple[str, IBootPolicy]],
+        identification: Identification = IDENTIFICATION,
     ) -> None:
         self._reactor = reactor
-        self._hosts = hosts
-        self._policies = policies
+        self._identification = identification
+        self._hosts = [
+            Guard(f"hosts {name}", each, each.find_machine, reactor) for name, each in hosts
+        ]
+        self._policies = [
+            (name, Guard(f"policy {name}", each, each.plan_boot, reactor))
+            for name, each in policies
+        ]
         self.failures = 0
+
+    def health(self) -> Mapping[str, Health]:
+        """Return the health of every directory and policy (``hosts rack``)."""
+        found = {guard.who: guard.health() for guard in self._hosts}
+        return found | {guard.who: guard.health() for _, guard in self._policies}
 
     async def resolve(self, request: BootRequest) -> Resolution:
         """Return machine and plan, or the verdict that explains why there is none."""
-        trail = _Trail(self._reactor.seconds)
+        now = self._reactor.seconds
+        trail = _Trail(now, now() + DEADLINE)
         try:
-            return await self._within_deadline(self._resolve(request, trail))
-        except DeferredTimeout:
-            reason = f"no answer within {DEADLINE:g} s"
-        except Exception:  # a plugin's bug must not take the server along
+            resolution = await self._resolve(request, trail)
+        except CancelledError:  # who has asked has left
+            raise
+        except Exception:  # a bug of ours must not take the server along
             self.log.failure("resolving {who}", who=str(request.identity))
-            reason = "a plugin raised an exception, see the traceback in the log"
-        self.failures += 1
-        return Resolution(request, Verdict.BROKEN, tuple(trail.steps), reason)
-
-    async def _within_deadline(self, work: Coroutine[Any, Any, Resolution]) -> Resolution:
-        waiting = Deferred.fromCoroutine(work)
-        if not waiting.called:  # most answers come from memory and never touch the reactor
-            waiting.addTimeout(DEADLINE, self._reactor)
-        return await waiting
+            reason = "pxetwist has a bug, see the traceback in the log"
+            resolution = Resolution(request, Verdict.BROKEN, tuple(trail.steps), reason)
+        self.failures += resolution.verdict is Verdict.BROKEN
+        return resolution
 
     async def _resolve(self, request: BootRequest, trail: _Trail) -> Resolution:
         if request.machine is None:
-            machine = await self._find_machine(request, trail)
+            machine = await self._find_machine(request.identity, trail)
             if machine is None and trail.broken:
                 # It may well be known there: treating it as unknown would be a wrong answer.
-                self.failures += 1
                 return Resolution(request, Verdict.BROKEN, tuple(trail.steps), trail.broken)
             if machine is not None:
                 request = attrs.evolve(request, machine=machine)
@@ -97,25 +134,29 @@ class BootResolver:
         steps = tuple(trail.steps)
         if plan is None:
             if trail.broken:
-                self.failures += 1
                 return Resolution(request, Verdict.BROKEN, steps, trail.broken)
             return Resolution(request, Verdict.NO_OPINION, steps, "no policy had an opinion")
         if plan.ignored:
             return Resolution(request, Verdict.IGNORED, steps, plan.reason or "policy: silence")
         return Resolution(attrs.evolve(request, plan=plan), Verdict.PLANNED, steps)
 
-    async def _find_machine(self, request: BootRequest, trail: _Trail) -> Machine | None:
-        for name, directory in self._hosts:
-            question = directory.find_machine(request.identity)
-            found = await trail.ask(f"hosts {name}", question, lambda m: f"machine {m.name}")
-            if found is not None:
+    async def _find_machine(self, identity: ClientIdentity, trail: _Trail) -> Machine | None:
+        told = self._identification.told(identity)
+        if told is not identity:
+            trail.steps.append(Step("hosts (all)", f"not told {identity.mac}, a shared MAC"))
+        known = None
+        for guard in self._hosts:
+            found = await trail.ask(guard, told, _describe_machine, _FOR_POLICIES)
+            if found is None:
+                continue
+            if not self._identification.merge:
                 return found
-        return None
+            known = found if known is None else _merged(known, found)
+        return known
 
     async def _plan_boot(self, request: BootRequest, trail: _Trail) -> BootPlan | None:
-        for name, policy in self._policies:
-            question = policy.plan_boot(request)
-            plan = await trail.ask(f"policy {name}", question, _describe_plan)
+        for name, guard in self._policies:
+            plan = await trail.ask(guard, request, _describe_plan)
             if plan is not None:
                 return _for_machine(attrs.evolve(plan, policy=name), request, trail)
             if trail.broken:
@@ -135,6 +176,23 @@ def _for_machine(plan: BootPlan, request: BootRequest, trail: _Trail) -> BootPla
         )
         return None
     return attrs.evolve(plan, loader=loader)
+
+
+def _merged(first: Machine, later: Machine) -> Machine:
+    """Add what a later directory says to what an earlier one has said; never contradict it."""
+    return attrs.evolve(
+        first,
+        uuid=first.uuid or later.uuid,
+        address=first.address or later.address,
+        labels={**later.labels, **first.labels},
+        groups=tuple(dict.fromkeys((*first.groups, *later.groups))),
+        provenance="; ".join(filter(None, (first.provenance, later.provenance))),
+    )
+
+
+def _describe_machine(machine: Machine) -> str:
+    said = f"machine {machine.name}"
+    return f"{said} ({machine.provenance})" if machine.provenance else said
 
 
 def _describe_plan(plan: BootPlan) -> str:

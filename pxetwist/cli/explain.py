@@ -10,11 +10,14 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import attrs
+from twisted.application.service import IService
+from twisted.internet.defer import maybeDeferred
 from twisted.python import usage
 
 from pxetwist.cli.file_options import FileOptions
 from pxetwist.cli.replay import replay
 from pxetwist.cli.steps import Explanation
+from pxetwist.config.assemble import Assembly
 from pxetwist.config.load import Configuration
 from pxetwist.model.boot import BootStage
 from pxetwist.model.identity import ClientIdentity, Firmware, machine_uuid, parse_mac
@@ -99,9 +102,22 @@ def run(options: Options) -> int:
         stage = options["stage"]
         first = BootStage(stage) if stage else BootStage.FIRMWARE
         work = explanation.walk(options["identity"], first, only=bool(stage))
-    completed(work)
+    completed(with_plugins(assembly, work))
     print("\n".join(explanation.lines))
     return 0
+
+
+async def with_plugins(assembly: Assembly, work: Coroutine[Any, Any, T]) -> T:
+    """Do work while directories and policies run; nothing else of the server is started."""
+    asked = (*assembly.of_kind("hosts"), *assembly.of_kind("policy"))
+    services: list[Any] = [each for _, each in asked if IService.providedBy(each)]
+    for service in services:
+        service.startService()
+    try:
+        return await work
+    finally:
+        for service in reversed(services):
+            await maybeDeferred(service.stopService)
 
 
 def server_address(configuration: Configuration) -> IPv4Address:

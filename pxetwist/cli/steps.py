@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import IPv4Address
 
 import attrs
@@ -20,10 +21,12 @@ from pxetwist.model.boot import (
     Menu,
     Protocol,
     Resolution,
+    Step,
     Verdict,
 )
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity, Firmware
+from pxetwist.model.machine import Machine
 from pxetwist.services.addressing import AddressServer, Answer, Incoming
 from pxetwist.services.proxydhcp import ProxyServer
 from pxetwist.wire.dhcp4 import Dhcp4Message, decode
@@ -139,11 +142,28 @@ class Explanation:
         self.say(f"{name} stays silent: {silence.reason}", 1)
 
     def _explain_steps(self, resolution: Resolution) -> None:
-        for step in resolution.steps:
-            self.say(f"{step.who}: {step.answer}", 1)
-        for policy in self.boot.policies_that_explain():
-            for line in policy.explain(resolution.request):
-                self.say(line, 2)
+        hosts = [step for step in resolution.steps if step.who.startswith("hosts ")]
+        others = resolution.steps[len(hosts) :]
+        self._say_steps(hosts)
+        if resolution.machine is not None:
+            self._explain_machine(resolution.machine)
+        self._say_steps(others)
+        if others:  # else nobody came to a policy
+            for policy in self.boot.policies_that_explain():
+                for line in policy.explain(resolution.request):
+                    self.say(line, 2)
+
+    def _say_steps(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            took = f" [{step.elapsed * 1000:.0f} ms]" if step.elapsed >= 0.001 else ""
+            self.say(f"{step.who}: {step.answer}{took}", 1)
+
+    def _explain_machine(self, machine: Machine) -> None:
+        """Print what directories said of it: what rules and templates can look at."""
+        if machine.groups:
+            self.say(f"groups {', '.join(machine.groups)}", 2)
+        if machine.labels:
+            self.say(f"labels {', '.join(f'{k}={v!r}' for k, v in machine.labels.items())}", 2)
 
     def _explain_reply(self, reply: Dhcp4Message) -> None:
         for field in ("yiaddr", "siaddr"):

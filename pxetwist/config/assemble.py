@@ -14,6 +14,7 @@ from zope.interface.verify import verifyObject
 
 from pxetwist import interfaces
 from pxetwist.boot.facade import BootFacade
+from pxetwist.boot.resolver import Identification
 from pxetwist.config.load import Configuration, Instance
 from pxetwist.config.server import Server
 from pxetwist.errors import ConfigError, ConfigErrors
@@ -46,6 +47,9 @@ def assemble(configuration: Configuration, reactor: Any) -> Assembly:
         networks=configuration.networks,
         state_folder=configuration.state_folder,
         http_port=http_port(configuration),
+        identification=Identification(
+            configuration.settings.merge_hosts, configuration.settings.shared_macs
+        ),
     )
     errors: list[ConfigError] = []
     built: list[tuple[Instance, Any]] = []

@@ -10,11 +10,14 @@ import attrs
 from pxetwist.boot.loaders import FAMILIES, Loader
 from pxetwist.config.bind import bind, did_you_mean
 from pxetwist.config.fields import (
+    Converter,
     Keyed,
     address,
     boolean,
     choice,
+    expects,
     list_of,
+    mac,
     network,
     option,
     path,
@@ -28,6 +31,8 @@ from pxetwist.model.lease import Network, Pool
 from pxetwist.wire.iana import ARCHITECTURE_NAMES
 from pxetwist.wire.options import OptionCode, option_by_name, parse_value
 
+_macs = Converter(expects(list_of(mac)), lambda value: frozenset(list_of(mac)(value)))
+
 
 @attrs.frozen
 class PxeSettings:
@@ -38,6 +43,16 @@ class PxeSettings:
     )
     hosts: tuple[str, ...] = option(
         list_of(text), default=(), doc="Directories that know machines, asked in this order."
+    )
+    merge_hosts: bool = option(
+        boolean,
+        default=False,
+        doc="Ask all directories: later ones add labels, groups, UUID and address to the first.",
+    )
+    shared_macs: frozenset[str] = option(
+        _macs,
+        default=frozenset(),
+        doc="MAC addresses of docks and adapters: they tell no directory who the machine is.",
     )
     policies: tuple[str, ...] = option(
         list_of(text), default=(), doc="Policies that decide what boots, asked in this order."

@@ -1,0 +1,160 @@
+"""One plugin, contained: it may hang, raise or leak, and costs the boot no more than a moment.
+
+What blocks the whole process (a plugin that sleeps instead of awaiting) cannot be contained.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from types import CoroutineType
+from typing import Any, Generic, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from pxetwist.errors import DirectoryUnavailable, PolicyError, PxeError
+from pxetwist.interfaces import IHealth
+from pxetwist.model.health import Breaker, Health
+
+Q = TypeVar("Q")
+T = TypeVar("T")
+
+#: So long (seconds) one plugin may take; the ROM waits 4 s (PXE 2.1), others need time as well.
+PATIENCE = 2.0
+#: The traceback of a bug is logged so often (seconds), however often it is met.
+_BURST = 60.0
+
+
+class Unanswered(PxeError):
+    """A plugin did not answer: it hangs, it is left in peace for that, or it has a bug."""
+
+
+async def within(limit: float, clock: IReactorTime, work: Awaitable[T]) -> T:
+    """Await work for so many seconds, also if it does not heed that it is cancelled then.
+
+    Work that has to wait for nothing costs neither a Deferred nor a timer.
+
+    :raises twisted.internet.defer.TimeoutError: at the end of the time.
+    """
+    if not isinstance(work, CoroutineType):
+        work = _awaiting(work)
+    try:
+        awaited = work.send(None)
+    except StopIteration as finished:
+        return finished.value  # type: ignore[no-any-return]  # the T of the coroutine
+    rest = Deferred.fromCoroutine(_rest(work, awaited))
+    result: Deferred[T] = Deferred()
+    rest.addBoth(lambda outcome: None if result.called else result.callback(outcome))
+    if not result.called:
+        result.addTimeout(max(limit, 0), clock)
+    try:
+        return await result
+    finally:
+        rest.cancel()  # of no effect on what has ended
+
+
+async def _awaiting(work: Awaitable[T]) -> T:
+    return await work
+
+
+def _rest(work: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]:
+    """Go on with a coroutine that waits for `awaited`."""
+    while True:
+        try:
+            try:
+                value = yield awaited
+            except Exception as error:
+                awaited = work.throw(error)
+            else:
+                awaited = work.send(value)
+        except StopIteration as finished:
+            return finished.value  # type: ignore[no-any-return]  # as above
+
+
+class Guard(Generic[Q, T]):
+    """Stands before one method of a plugin.
+
+    A plugin that hangs is left in peace for a while. What fails at once is asked again each
+    time: that costs no more than to refuse it, and one machine on which a plugin stumbles
+    must not take it away from all others.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        who: str,
+        plugin: object,
+        method: Callable[[Q], Awaitable[T | None]],
+        clock: IReactorTime,
+    ) -> None:
+        self.who = who
+        self._plugin = plugin
+        self._method = method
+        self._clock = clock
+        self._breaker = Breaker(since=clock.seconds())
+        self._counters: Counter[str] = Counter()
+        self._logged: dict[tuple[str, int], float] = {}
+        #: A plugin that knows its health keeps its own deadline, and has a breaker.
+        self._patience = float("inf") if IHealth.providedBy(plugin) else PATIENCE
+
+    async def ask(self, question: Q, left: float) -> T | None:
+        """Ask the plugin, for at most its own deadline and the `left` seconds.
+
+        :raises Unanswered: if it hangs, has hung, or has a bug.
+        :raises DirectoryUnavailable: as the plugin says.
+        :raises PolicyError: ditto.
+        """
+        if not self._breaker.admits(self._clock.seconds()):
+            self._counters["refused"] += 1
+            raise Unanswered(f"left in peace: {self._breaker.error}")
+        limit = min(self._patience, left)
+        self._counters["asked"] += 1
+        try:
+            answer = await within(limit, self._clock, self._method(question))
+        except DeferredTimeout:
+            raise self._hung(limit) from None
+        except CancelledError:  # who has asked has left
+            raise
+        except (DirectoryUnavailable, PolicyError):
+            self._counters["failed"] += 1
+            self._spoke()
+            raise
+        except Exception as error:
+            self._counters["bugs"] += 1
+            self._log_bug(error)
+            self._spoke()
+            raise Unanswered(f"{type(error).__name__}, see the traceback in the log") from error
+        self._spoke()
+        return answer
+
+    def health(self) -> Health:
+        """Return what the plugin says of itself, else what was seen of it."""
+        if IHealth.providedBy(self._plugin):
+            return IHealth(self._plugin).health()
+        breaker = self._breaker
+        return Health(breaker.state, breaker.since, breaker.error, dict(self._counters))
+
+    def _spoke(self) -> None:
+        if self._breaker.succeeded(self._clock.seconds()):
+            self.log.info("{who} answers again", who=self.who)
+
+    def _hung(self, limit: float) -> Unanswered:
+        error = f"no answer within {limit:.2g} s"
+        self._counters["late"] += 1
+        if limit < PATIENCE:
+            return Unanswered(error)  # the others had taken its time
+        if self._breaker.failed(error, self._clock.seconds()):
+            self.log.warn("{who} hangs: {error}", who=self.who, error=error)
+        return Unanswered(error)
+
+    def _log_bug(self, error: Exception) -> None:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place, now = (last.filename, last.lineno or 0), self._clock.seconds()
+        if now - self._logged.get(place, float("-inf")) >= _BURST:
+            self._logged[place] = now
+            self.log.failure("{who} has a bug", who=self.who)
