@@ -87,6 +87,24 @@ class IExplains(Interface):
         """Return one line for each thing that it tried for this request, whose machine is set."""
 
 
+class IAdvises(Interface):
+    """May be provided by a policy as well: judges what it was told, for ``pxetwist check``.
+
+    `machines` are all that the directories know; `None` if one of them cannot list its own.
+    """
+
+    def advice(
+        machines: Collection[Machine] | None, architectures: Collection[str]
+    ) -> Sequence[str]:
+        """Return a sentence, with file and line, for each thing that looks wrong.
+
+        `architectures` are the short names of those that machines or loaders here have.
+        """
+
+    def profiles_named(machines: Collection[Machine] | None) -> Collection[str] | None:
+        """Return the names of all profiles that it may give; `None`: it cannot say."""
+
+
 class IBegins(Interface):
     """May be provided by a policy as well: is asked once more before its plan takes effect."""
 
