@@ -148,8 +148,8 @@ def _next_steps(assembly: Assembly, program: Path) -> Iterator[str]:
     yield f"to boot a system: its files into {where}, a [profile:NAME] into {ini}, start again"
     for instance in assembly.configuration.of_kind("hosts"):
         if instance.factory.name == "static":
-            file = _short(instance.settings.file)
-            yield f"to name machines: a line each into {file}, then kill -HUP {os.getpid()}"
+            files = ", ".join(map(_short, instance.settings.file))
+            yield f"to name machines: a line each into {files}, which is read when it changes"
     command = program.with_name("pxetwist")
     name = _short(command) if command.exists() else command.name
     yield f"to see what one would get, and why: {name} explain {ini} --mac 52:54:00:12:34:56"

@@ -1,10 +1,9 @@
-"""Reading a file of machines, with the line of every mistake."""
+"""Reading files of machines, in whatever format, with file and line of every mistake."""
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TypeVar
@@ -12,185 +11,201 @@ from uuid import UUID
 
 import attrs
 
-from pxetwist.errors import ConfigError, ConfigErrors, Location
+from pxetwist.errors import ConfigErrors, Location
+from pxetwist.hosts.formats.detection import AUTO, FORMATS, format_of
+from pxetwist.hosts.formats.rows import KNOWN, NamedAddress, Report, Row
+from pxetwist.hosts.joining import Addresses, Placed, joined
+from pxetwist.hosts.marks import inventory_mark, octets
 from pxetwist.model.identity import machine_uuid, parse_mac, swapped
 from pxetwist.model.machine import Machine
 
 T = TypeVar("T")
 
-_KNOWN = ("name", "mac", "uuid", "address")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
-_LABEL = re.compile(r"[\w.-]+")
+#: What editors and package managers leave behind in folders.
+_LEFTOVER = re.compile(r"\..*|.*~|#.*#|.*\.(bak|orig|old|rej|swp|tmp|dpkg-\w+|rpm(new|save|orig))")
+
+#: What tells one state of a file from another: time (ns), size and inode.
+Stamps = Mapping[Path, tuple[int, int, int] | None]
 
 
 @attrs.frozen
-class _Row:
-    """What one machine's line or section says, column by column, and where it says so."""
+class Reading:
+    """What files say: the machines in their order, and what was not taken over, by line."""
 
-    line: int
-    values: Mapping[str, str]
-    lines: Mapping[str, int] = attrs.field(factory=dict)  # of single keys, in an INI file
-
-    def line_of(self, column: str) -> int:
-        return self.lines.get(column, self.line)
+    machines: tuple[Machine, ...]
+    warnings: tuple[str, ...] = ()
 
 
-class _Mistakes:
-    """Collects the mistakes of one file."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = str(file)
-        self.errors: list[ConfigError] = []
-
-    def add(self, line: int, message: str) -> None:
-        self.errors.append(ConfigError(Location(self._file, line), message))
+def stamps(sources: Sequence[Path]) -> Stamps:
+    """Return the state of all files; `None` for what is not there."""
+    return {path: _stamp(path) for source in sources for path in (source, *_files_in(source))}
 
 
-def read(file: Path, directory: str) -> tuple[Machine, ...]:
-    """Read all machines of a ``.csv`` or ``.ini`` file, in its order.
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
-    :raises ConfigErrors: with all mistakes, in the order of the file.
+
+def _files_in(source: Path) -> list[Path]:
+    """Return the files of a folder by name, without what editors leave; none if it is a file."""
+    try:
+        inside = list(source.iterdir())
+    except OSError:
+        return []
+    return sorted(path for path in inside if not _LEFTOVER.fullmatch(path.name))
+
+
+def read(sources: Sequence[Path], directory: str, form: str = AUTO) -> Reading:
+    """Read all machines of files and folders, in their order.
+
+    :raises ConfigErrors: with all mistakes, by file and line.
     """
-    mistakes = _Mistakes(file)
+    reports: list[Report] = []
+    rows: list[Placed] = []
+    facts: list[tuple[NamedAddress, Report]] = []
+    for source in sources:
+        folder = source.is_dir()
+        for file in _files_in(source) if folder else [source]:
+            report = Report(str(file))
+            reports.append(report)
+            for row in _rows(file, form, report, folder=folder):
+                if isinstance(row, Row):
+                    rows.append(Placed(row, report))
+                else:
+                    facts.append((row, report))
+    complete = Addresses(facts).completed(joined(rows))
+    reading = _Machines(directory)
+    machines = tuple(map(reading.machine, complete))
+    errors = [
+        error
+        for report in reports
+        for error in sorted(report.errors, key=lambda error: error.location.line)
+    ]
+    if errors:
+        raise ConfigErrors(errors)
+    return Reading(machines, tuple(line for report in reports for line in report.warnings()))
+
+
+def _rows(file: Path, form: str, report: Report, *, folder: bool) -> Iterator[Row | NamedAddress]:
+    """Yield the rows of one file, by its format."""
+    if folder and file.is_dir():
+        report.leave_out(0, "a folder in a folder is not read")
+        return
+    text = _text(file, report)
+    if text is None:
+        return
+    name = format_of(file, text) if form == AUTO else form
+    if name:
+        yield from FORMATS[name](text, report)
+    elif name is None and folder:
+        report.leave_out(0, "not read: its format is not known")
+    elif name is None:
+        report.add(0, f"its format is not known; mend: format = {', '.join(FORMATS)}")
+
+
+def _text(file: Path, report: Report) -> str | None:
     try:
-        text = file.read_text("utf-8-sig")  # spreadsheets write a byte order mark
+        return file.read_bytes().decode("utf-8-sig")  # spreadsheets write a byte order mark
     except OSError as error:
-        mistakes.add(0, f"cannot be read: {error.strerror}")
+        report.add(0, f"cannot be read: {error.strerror}")
     except UnicodeDecodeError as error:
-        mistakes.add(error.object.count(b"\n", 0, error.start) + 1, "expected UTF-8")
-    machines: tuple[Machine, ...] = ()
-    if not mistakes.errors:
-        rows = _ini_rows if file.suffix.lower() == ".ini" else _csv_rows
-        machines = _Reading(mistakes, directory).machines(rows(text, mistakes))
-    if mistakes.errors:
-        raise ConfigErrors(sorted(mistakes.errors, key=lambda error: error.location.line))
-    return machines
+        report.add(error.object.count(b"\n", 0, error.start) + 1, "expected UTF-8")
+    return None
 
 
-def _csv_rows(text: str, mistakes: _Mistakes) -> Iterator[_Row]:
-    """A header, then one machine a line."""
-    plain = ("" if line.lstrip().startswith("#") else line for line in text.splitlines())
-    reader = csv.reader(plain, strict=True, skipinitialspace=True)
-    columns: list[str] = []
-    start = 1
-    try:
-        for fields in reader:
-            line, start = start, reader.line_num + 1
-            cells = [cell.strip() for cell in fields]
-            if not cells:
-                continue
-            if not columns:
-                columns = [cell.lower() for cell in cells]
-                if not _header_is_good(columns, line, mistakes):
-                    return
-            elif len(cells) != len(columns):
-                mistakes.add(
-                    line,
-                    f"expected {len(columns)} fields ({', '.join(columns)}), got {len(cells)}",
-                )
-            else:
-                yield _Row(line, dict(zip(columns, cells, strict=True)))
-    except csv.Error as error:
-        mistakes.add(start, f"malformed CSV: {error}")
-    if not columns:
-        mistakes.add(1, "expected a header line like: name,mac,address,profile")
-
-
-def _header_is_good(columns: list[str], line: int, mistakes: _Mistakes) -> bool:
-    before = len(mistakes.errors)
-    example = "; the header is a line like: name,mac,address,profile"
-    if "name" not in columns:
-        mistakes.add(line, f"no column 'name' in the header{example}")
-    elif not {"mac", "uuid"} & set(columns):
-        mistakes.add(line, f"no column 'mac' or 'uuid' in the header{example}")
-    for column in dict.fromkeys(columns):
-        if not _LABEL.fullmatch(column):
-            mistakes.add(line, f"expected a column of letters, digits, '.', '-', got {column!r}")
-        if columns.count(column) > 1:
-            mistakes.add(line, f"column {column!r} appears {columns.count(column)} times")
-    return len(mistakes.errors) == before
-
-
-def _ini_rows(text: str, mistakes: _Mistakes) -> Iterator[_Row]:
-    """One section a machine; no continuation lines, so that every mistake has its line."""
-    row: _Row | None = None
-    values: dict[str, str] = {}
-    lines: dict[str, int] = {}
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = raw.strip()
-        if not line or line[0] in "#;":
-            continue
-        if line.startswith("[") and line.endswith("]"):
-            if row is not None:
-                yield row
-            values, lines = {"name": line[1:-1].strip()}, {}
-            row = _Row(number, values, lines)
-            continue
-        key, equals, value = (part.strip() for part in line.partition("="))
-        key = key.lower()
-        if not equals or not _LABEL.fullmatch(key):
-            mistakes.add(number, f"expected [name] or key = value, got {line!r}")
-        elif row is None:
-            mistakes.add(number, "expected a section [name] before the first key")
-        elif key in values:
-            first = f"first on line {lines[key]}" if key in lines else "it is the section's title"
-            mistakes.add(number, f"{key!r} given twice ({first})")
-        else:
-            values[key], lines[key] = value, number
-    if row is not None:
-        yield row
-
-
-class _Reading:
+class _Machines:
     """Turns rows into machines and sees that nothing belongs to two of them."""
 
-    def __init__(self, mistakes: _Mistakes, directory: str) -> None:
-        self._mistakes = mistakes
+    def __init__(self, directory: str) -> None:
         self._directory = directory
-        self._seen: dict[tuple[str, Hashable], int] = {}
+        self._seen: dict[tuple[str, Hashable], tuple[str, int]] = {}
 
-    def machines(self, rows: Iterator[_Row]) -> tuple[Machine, ...]:
-        return tuple(map(self._machine, rows))
-
-    def _machine(self, row: _Row) -> Machine:
-        values = row.values
-        name = values["name"]
-        if not _NAME.fullmatch(name):
-            self._mistakes.add(
-                row.line, f"expected a name of letters, digits, '.', '-' or '_', got {name!r}"
-            )
-        else:
-            self._once(row, "name", name.lower(), name)
-        macs = tuple(
-            mac
-            for word in re.split(r"[;\s]+", values.get("mac", ""))
-            if word and (mac := self._value(row, "mac", word, parse_mac))
+    def machine(self, placed: Placed) -> Machine:
+        """Make a machine; with mistakes it is not to be used."""
+        row, report = placed.row, placed.report
+        name = self._name(placed)
+        macs = [self._value(placed, "mac", word, parse_mac) for word in row.words("mac")]
+        uuid = self._one(placed, "uuid", _uuid)
+        address = self._one(placed, "address", _address)
+        client_id = self._one(placed, "client-id", octets) or b""
+        circuit_id = self._one(placed, "circuit-id", octets) or b""
+        serial = self._inventory(placed, "serial")
+        asset = self._inventory(placed, "asset")
+        if uuid is None and len(client_id) == 17 and not client_id[0]:
+            uuid = machine_uuid(client_id[1:])  # so PXE ROMs spell it (RFC 4578 §2.3)
+        given = row.text("mac") or row.text("uuid")  # though it may be wrong
+        if not (given or client_id or circuit_id or serial or asset):
+            report.add(row.line, f"{name!r} needs a mac or a uuid to be found by")
+        return Machine(
+            name=name,
+            macs=tuple(mac for mac in macs if mac),
+            uuid=uuid,
+            address=address,
+            labels={
+                k: self._label(placed, k) for k, v in row.values.items() if v and k not in KNOWN
+            },
+            directory=self._directory,
+            groups=tuple(dict.fromkeys(row.words("groups"))),
+            serial=serial,
+            asset=asset,
+            client_id=client_id,
+            circuit_id=circuit_id,
+            provenance=str(placed.location),
         )
-        uuid = self._value(row, "uuid", values.get("uuid", ""), _uuid)
-        address = self._value(row, "address", values.get("address", ""), _address)
-        if not values.get("mac") and not values.get("uuid"):
-            self._mistakes.add(row.line, f"{name!r} needs a mac or a uuid to be found by")
-        labels = {k: v for k, v in values.items() if k not in _KNOWN and v}
-        return Machine(name, macs, uuid, address, labels, self._directory)
 
-    def _value(self, row: _Row, column: str, word: str, convert: Callable[[str], T]) -> T | None:
+    def _name(self, placed: Placed) -> str:
+        name = placed.row.text("name")
+        if _NAME.fullmatch(name):
+            self._once(placed, "name", name.lower(), name)
+        else:
+            wanted = "a name of letters, digits, '.', '-' or '_'"
+            placed.report.add(placed.row.line, f"expected {wanted}, got {name!r}")
+        return name
+
+    def _label(self, placed: Placed, column: str) -> str:
+        if isinstance(placed.row.values[column], tuple):
+            line = placed.row.line_of(column)
+            placed.report.add(line, f"{column}: expected one value, got a list")
+        return placed.row.text(column)
+
+    def _inventory(self, placed: Placed, column: str) -> str:
+        """Return a serial number or asset tag, unless it identifies nobody."""
+        text = self._label(placed, column) if column in placed.row.values else ""
+        mark = inventory_mark(text)
+        if not mark:
+            return ""
+        self._once(placed, column, mark, text)
+        return text
+
+    def _one(self, placed: Placed, column: str, convert: Callable[[str], T]) -> T | None:
+        text = self._label(placed, column) if column in placed.row.values else ""
+        return self._value(placed, column, text, convert)
+
+    def _value(
+        self, placed: Placed, column: str, word: str, convert: Callable[[str], T]
+    ) -> T | None:
         if not word:
             return None
         try:
             value = convert(word)
         except ValueError as error:
-            self._mistakes.add(row.line_of(column), f"{column}: {error}")
+            placed.report.add(placed.row.line_of(column), f"{column}: {error}")
             return None
         # in either byte order a UUID means the same machine
         same = frozenset((value, swapped(value))) if isinstance(value, UUID) else value
-        self._once(row, column, same, str(value))
+        self._once(placed, column, same, word if isinstance(value, bytes) else str(value))
         return value
 
-    def _once(self, row: _Row, column: str, value: Hashable, shown: str) -> None:
-        line = row.line_of(column)
-        first = self._seen.setdefault((column, value), line)
-        if first != line:
-            self._mistakes.add(line, f"{column} {shown} is already on line {first}")
+    def _once(self, placed: Placed, column: str, value: Hashable, shown: str) -> None:
+        here = placed.report.file, placed.row.line_of(column)
+        first = self._seen.setdefault((column, value), here)
+        if first != here:
+            where = f"line {first[1]}" if first[0] == here[0] else str(Location(*first))
+            placed.report.add(here[1], f"{column} {shown} is already on {where}")
 
 
 def _uuid(word: str) -> UUID:

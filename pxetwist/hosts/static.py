@@ -1,85 +1,121 @@
-"""Machines from a file that a person keeps: CSV, or INI sections.
+"""Machines from files that a person keeps, in the formats of :mod:`pxetwist.hosts.formats`.
 
-The columns (or keys) ``name``, ``mac`` (one or several), ``uuid`` and ``address`` are known; any
-other one is a label of that name. Comments start with ``#``.
+The columns (or keys) ``name``, ``mac`` (one or several), ``uuid``, ``serial``, ``asset``,
+``client-id``, ``circuit-id``, ``groups`` and ``address`` are known; any other one is a label of
+that name. The files are looked at every two seconds, and read again when they have changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from ipaddress import IPv4Address
 from pathlib import Path
-from uuid import UUID
+from threading import Thread, current_thread
 
 import attrs
-from twisted.logger import Logger
+from twisted.application.service import Service
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from pxetwist.config.fields import OptionText, option, path
+from pxetwist.config.fields import OptionText, choice, option, path
 from pxetwist.errors import ConfigErrors
-from pxetwist.hosts.hostfile import read
+from pxetwist.hosts.formats.detection import AUTO, FORMATS
+from pxetwist.hosts.hostfile import Reading, Stamps, read, stamps
+from pxetwist.hosts.marks import inventory_mark
 from pxetwist.interfaces import IHostDirectory, IListsMachines, IReloads, IReservations, Site
 from pxetwist.model.identity import ClientIdentity, machine_uuid, swapped
 from pxetwist.model.machine import Machine
 
+_LOOK_EVERY = 2.0  # seconds
 
-def host_file(value: str) -> Path:
-    """Expect the path of a .csv or .ini file."""
-    file = path(OptionText.of(value))
-    if file.suffix.lower() not in (".csv", ".ini"):
-        raise ValueError(f"expected a .csv or .ini file, got {str(value)!r}")
-    return file
+
+def host_files(value: str) -> tuple[Path, ...]:
+    """Expect paths of files or folders, one per line."""
+    source = OptionText.of(value)
+    found = tuple(path(source.part(line.text)) for line in source.lines)
+    if not found:
+        raise ValueError(f"expected a path, got {str(value)!r}")
+    return found
 
 
 @attrs.frozen
 class Settings:
-    """Which file."""
+    """Which files."""
 
-    file: Path = option(
-        host_file, doc="A .csv or .ini file of machines: name, mac, uuid, address, and labels."
+    file: tuple[Path, ...] = option(
+        host_files,
+        doc="Files of machines, or folders of such files: CSV, INI, JSON or YAML with name, mac,"
+        " uuid, address, labels and so on; or those of dnsmasq, ISC dhcpd, ethers and hosts.",
+    )
+    format: str = option(
+        choice(AUTO, *FORMATS),
+        default=AUTO,
+        doc="The format of all of them; auto tells it by the name, else by the first line.",
     )
 
 
 @attrs.frozen
 class _Index:
-    """All machines of one reading of the file, by what they are found by."""
+    """All machines of one reading, by what they are found by."""
 
-    machines: Collection[Machine]
+    reading: Reading
     by_mac: Mapping[str, Machine]
-    by_uuid: Mapping[UUID, Machine]
+    by_mark: Mapping[tuple[str, Hashable], Machine]
     addresses: frozenset[IPv4Address]
 
     @classmethod
-    def of(cls, machines: Collection[Machine]) -> _Index:
+    def of(cls, reading: Reading) -> _Index:
+        machines = reading.machines
         return cls(
-            machines,
+            reading,
             {mac: machine for machine in machines for mac in machine.macs},
-            {machine.uuid: machine for machine in machines if machine.uuid},
+            {mark: machine for machine in machines for mark in _marks_of(machine)},
             frozenset(machine.address for machine in machines if machine.address),
         )
 
 
 @implementer(IHostDirectory, IListsMachines, IReservations, IReloads)
-class StaticDirectory:
-    """The machines of a file, held in memory.
+class StaticDirectory(Service):
+    """The machines of files, held in memory.
 
-    :raises ConfigErrors: with all mistakes in the file, by line.
+    :raises ConfigErrors: with all mistakes in the files, by line.
     """
 
-    def __init__(self, name: str, file: Path, log: Logger) -> None:
-        self._name = name
-        self._file = file
-        self._log = log
-        self._index = _Index.of(read(file, name))
+    def __init__(self, settings: Settings, site: Site) -> None:
+        self._files = settings.file
+        self._format = settings.format
+        self._site = site
+        self._log = site.log
+        self._stamps: Stamps = stamps(self._files)  # of what was read
+        self._glimpse = self._stamps  # of two seconds ago
+        self._call: IDelayedCall | None = None
+        self._reading: object = None  # the thread that reads, if one does
+        self._index = _Index.of(self._read())
+
+    def startService(self) -> None:
+        """Begin to look at the files."""
+        super().startService()  # type: ignore[no-untyped-call]  # Twisted has no types here
+        self._call = self._site.reactor.callLater(_LOOK_EVERY, self._look)
+
+    def stopService(self) -> None:
+        """Look no more."""
+        super().stopService()  # type: ignore[no-untyped-call]  # ditto
+        self._reading = None
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
 
     async def find_machine(self, identity: ClientIdentity) -> Machine | None:
-        """Find a machine by MAC, else by UUID in both byte orders, else by a UUID in option 61."""
+        """Find a machine by MAC, else by UUID in both byte orders (also in option 61), else by
+        client id, serial number, asset tag or the relay's circuit id.
+        """
         index = self._index
         found = index.by_mac.get(identity.mac)
-        if found is not None or not index.by_uuid:
+        if found is not None or not index.by_mark:
             return found
-        for uuid in (*identity.uuids, *_uuids_of(identity.client_id)):
-            found = index.by_uuid.get(uuid)
+        for mark in _marks_in(identity):
+            found = index.by_mark.get(mark)
             if found is not None:
                 return found
         return None
@@ -89,38 +125,106 @@ class StaticDirectory:
         return self._index.addresses
 
     def machines(self) -> Collection[Machine]:
-        """Return every machine, in the order of the file."""
-        return self._index.machines
+        """Return every machine, in the order of the files."""
+        return self._index.reading.machines
 
     def reload(self) -> None:
-        """Read the file again; on a mistake log all of them and keep what was read before."""
+        """Read the files again; on mistakes log all of them and keep what was read before."""
+        self._stamps, self._reading = stamps(self._files), None
         try:
-            self._index = _Index.of(read(self._file, self._name))
+            outcome: Reading | ConfigErrors = self._read()
         except ConfigErrors as mistakes:
-            for error in mistakes.errors:
-                self._log.error("{error}", error=error)
-            self._log.error(
-                "{file} is not read again: {count} mistakes",
-                file=str(self._file),
-                count=len(mistakes.errors),
-            )
-        else:
+            outcome = mistakes
+        self._take(outcome)
+
+    def _read(self) -> Reading:
+        return read(self._files, self._site.name, self._format)
+
+    def _look(self) -> None:
+        """Read again what has changed, and is not being changed any more."""
+        self._call = self._site.reactor.callLater(_LOOK_EVERY, self._look)
+        now, before = stamps(self._files), self._glimpse
+        self._glimpse = now
+        if now == before and now != self._stamps and self._reading is None:
+            self._stamps = now
+            thread = Thread(target=self._read_aside, name=self._site.name, daemon=True)
+            self._reading = thread
+            thread.start()
+
+    def _read_aside(self) -> None:
+        """Run in a thread: thousands of machines take longer than clients should wait."""
+        outcome: Reading | ConfigErrors | Failure
+        try:
+            outcome = self._read()
+        except ConfigErrors as mistakes:
+            outcome = mistakes
+        except Exception:
+            outcome = Failure()  # type: ignore[no-untyped-call]  # ditto
+        self._site.reactor.callFromThread(self._take_aside, current_thread(), outcome)
+
+    def _take_aside(self, thread: Thread, outcome: Reading | ConfigErrors | Failure) -> None:
+        if thread is self._reading:  # else the files were read in the meantime, or it is the end
+            self._reading = None
+            self._take(outcome)
+
+    def _take(self, outcome: Reading | ConfigErrors | Failure) -> None:
+        names = ", ".join(map(str, self._files))
+        if isinstance(outcome, Reading):
+            known = self._index.reading.warnings
+            self._index = _Index.of(outcome)
+            for line in outcome.warnings:
+                if line not in known:
+                    self._log.warn("{line}", line=line)
             self._log.info(
-                "{file} read again: {count} machines",
-                file=str(self._file),
-                count=len(self._index.machines),
+                "{file} read again: {count} machines", file=names, count=len(outcome.machines)
             )
+        elif isinstance(outcome, ConfigErrors):
+            for error in outcome.errors:
+                self._log.error("{error}", error=error)
+            count = len(outcome.errors)
+            self._log.error("{file} is not read again: {count} mistakes", file=names, count=count)
+        else:
+            self._log.failure("{file} is not read again", outcome, file=names)
 
 
-def _uuids_of(client_id: bytes) -> tuple[UUID, ...]:
-    """Both orders of the UUID that PXE ROMs put into option 61, after a zero (RFC 4578 §2.3)."""
-    uuid = machine_uuid(client_id[1:]) if client_id[:1] == b"\0" else None
-    return () if uuid is None else (uuid, swapped(uuid))
+def _marks_of(machine: Machine) -> Iterator[tuple[str, Hashable]]:
+    """Yield what a machine is found by, besides its MACs."""
+    if machine.uuid:
+        yield "uuid", machine.uuid
+        yield "uuid", swapped(machine.uuid)
+    if machine.client_id:
+        yield "client", machine.client_id
+    if machine.serial:
+        yield "serial", inventory_mark(machine.serial)
+    if machine.asset:
+        yield "asset", inventory_mark(machine.asset)
+    if machine.circuit_id:
+        yield "circuit", machine.circuit_id
+
+
+def _marks_in(identity: ClientIdentity) -> Iterator[tuple[str, Hashable]]:
+    """Yield what an identity may be known by, the surest first."""
+    if identity.uuid is not None:
+        yield "uuid", identity.uuid
+    client_id = identity.client_id
+    if client_id:
+        yield "client", client_id
+        if not client_id[0]:  # a text, or the UUID of a ROM without its MAC (RFC 4578 §2.3)
+            yield "client", client_id[1:]
+            inside = machine_uuid(client_id[1:])
+            if inside is not None:
+                yield "uuid", inside
+    if identity.serial:
+        yield "serial", inventory_mark(identity.serial)
+    if identity.asset:
+        yield "asset", inventory_mark(identity.asset)
+    if identity.relay is not None and identity.relay.circuit_id:
+        yield "circuit", identity.relay.circuit_id
 
 
 def build(settings: Settings, site: Site) -> StaticDirectory:
-    """Read the file.
+    """Read the files.
 
-    :raises ConfigErrors: with all mistakes in it.
+    :raises ConfigErrors: with all mistakes in them.
     """
-    return StaticDirectory(site.name, settings.file, site.log)
+    return StaticDirectory(settings, site)

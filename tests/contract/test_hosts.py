@@ -24,7 +24,7 @@ class CsvTests(HostDirectoryContract, SynchronousTestCase):
             lines.append(",".join(str(cell or "") for cell in cells))
         file = Path(self.mktemp() + ".csv")
         file.write_text("\n".join(lines))
-        return static.build(static.Settings(file=file), make_site())
+        return static.build(static.Settings(file=(file,)), make_site())
 
 
 class IniTests(HostDirectoryContract, SynchronousTestCase):
@@ -37,4 +37,4 @@ class IniTests(HostDirectoryContract, SynchronousTestCase):
             text += "".join(f"{label} = {value}\n" for label, value in machine.labels.items())
         file = Path(self.mktemp() + ".ini")
         file.write_text(text)
-        return static.build(static.Settings(file=file), make_site())
+        return static.build(static.Settings(file=(file,)), make_site())

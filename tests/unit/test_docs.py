@@ -87,6 +87,9 @@ class IniTests(SynchronousTestCase):
         self.folder = Path(self.mktemp())
         (self.folder / "tftpboot").mkdir(parents=True)
         (self.folder / "wipe.ipxe").write_text("#!ipxe\n")
+        secret = self.folder / "bind-password"
+        secret.touch(mode=0o600)
+        secret.write_text("secret\n")
         (self.folder / "hosts.csv").write_text("name,mac,profile\nws12,525400123456,debian12\n")
 
     def load(self, text: str, place: str) -> Assembly:
@@ -125,7 +128,7 @@ class IniTests(SynchronousTestCase):
         for block, ending in (*((i, "ini") for i in inis), *((c, "csv") for c in csvs)):
             file = self.folder / f"machines.{ending}"
             file.write_text(block.text)
-            self.assertTrue(hostfile.read(file, "test"), block.place)
+            self.assertTrue(hostfile.read([file], "test").machines, block.place)
 
 
 def command_lines() -> Iterator[tuple[str, list[str]]]:

@@ -31,7 +31,7 @@ class FileTestCase(SynchronousTestCase):
         self.file.write_bytes(text.encode() if isinstance(text, str) else text)
         log = Logger("rack", observer=cast(ILogObserver, self.logged.append))
         site = attrs.evolve(make_site(name="rack"), log=log)
-        return static.build(static.Settings(file=self.file), site)
+        return static.build(static.Settings(file=(self.file,)), site)
 
     def machines(self, text: str | bytes, suffix: str = ".csv") -> list[Machine]:
         return list(self.directory(text, suffix).machines())
@@ -41,7 +41,7 @@ class FileTestCase(SynchronousTestCase):
         errors = self.assertRaises(ConfigErrors, self.directory, text, suffix).errors
         name = f"{self.file}:"
         self.assertTrue(all(str(error).startswith(name) for error in errors))
-        return [str(error).removeprefix(name) for error in errors]
+        return [str(error).removeprefix(name).strip() for error in errors]
 
 
 class CsvTests(FileTestCase):
@@ -127,16 +127,24 @@ class CsvTests(FileTestCase):
         self.assertIn("2: expected UTF-8", self.mistakes(b"name,mac\n\xff\n")[0])
 
     def test_no_file(self) -> None:
-        settings = static.Settings(file=Path("none.csv"))
+        settings = static.Settings(file=(Path("none.csv"),))
         [error] = self.assertRaises(ConfigErrors, static.build, settings, make_site()).errors
         self.assertIn("none.csv: cannot be read: No such file", str(error))
 
     def test_no_such_format(self) -> None:
-        text = OptionText.of("hosts.xls")
-        self.assertIn(
-            "expected a .csv or .ini", str(self.assertRaises(ValueError, static.host_file, text))
+        [mistake] = self.mistakes("PK\x03\x04 is no text", ".xls")
+        self.assertIn("its format is not known; mend: format = csv, ini,", mistake)
+
+    def test_paths(self) -> None:
+        """One or several, each on a line of its own, since they may have blanks."""
+        self.assertEqual(
+            [
+                file.name
+                for file in static.host_files(OptionText.of("the hosts.csv\n  /etc/ethers"))
+            ],
+            ["the hosts.csv", "ethers"],
         )
-        self.assertEqual(static.host_file(OptionText.of("Hosts.CSV")).name, "Hosts.CSV")
+        self.assertRaises(ValueError, static.host_files, OptionText.of(" "))
 
 
 class IniTests(FileTestCase):
