@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar
@@ -59,6 +61,10 @@ MAC = "52:54:00:77:02:01"
 URI, PLAIN = "ldaps://10.77.0.3", "ldap://10.77.0.3"
 GUID = UUID("00112233-4455-6677-8899-aabbccddeeff")
 STRANGER = "52:54:00:77:02:99"
+#: The other form of a network boot GUID: ten zero bytes and a MAC.
+PRESTAGED = "52:54:00:77:02:03"
+PRESTAGED_GUID = UUID(bytes_le=bytes(10) + bytes.fromhex(PRESTAGED.replace(":", "")))
+PRESTAGED_PC = "CN=ad-prestaged,OU=Offices"
 ROOM_PC, OFFICE_PC = "CN=ad-room,OU=B12,OU=Rooms", "CN=ad-office,OU=Offices"
 ROOM, EXAM = "CN=Room-B12-PCs,OU=Rooms", "CN=Exam-PCs,OU=Rooms"
 
@@ -82,6 +88,7 @@ class ActiveDirectoryTests(SynchronousTestCase):
             *map(directory.unit, ("OU=Rooms", "OU=B12,OU=Rooms", "OU=Offices")),
             directory.computer(ROOM_PC, mac=MAC),
             directory.computer(OFFICE_PC, uuid=GUID),
+            directory.computer(PRESTAGED_PC, uuid=PRESTAGED_GUID),
             directory.group(ROOM, ROOM_PC),
             directory.group(EXAM, ROOM),
         )
@@ -121,6 +128,16 @@ class ActiveDirectoryTests(SynchronousTestCase):
             told = self.explain("--mac", STRANGER, "--uuid", str(uuid))
             self.assertIn("machine ad-office", told)
             self.assertIn("ou=Offices -> office: matches", told)
+
+    def test_guid_made_of_a_mac(self) -> None:
+        self.assertIn("machine ad-prestaged", self.explain("--mac", PRESTAGED))
+
+    def test_mac_added_later(self) -> None:
+        """The changes that the documentation shows, as they stand there."""
+        page = (Path(__file__).parents[2] / "docs" / "active-directory.rst").read_text()
+        [start] = re.findall(r"\n\n(   dn: .*?)\nGroups are", page, re.DOTALL)
+        self.domain.change(directory.computer("CN=ws12,OU=Offices"), textwrap.dedent(start))
+        self.assertIn("machine ws12", self.explain("--mac", "52:54:00:12:34:56"))
 
     def test_stranger(self) -> None:
         """Not in the domain is an answer, not a failure; referrals are no machines."""
