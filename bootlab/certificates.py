@@ -28,7 +28,9 @@ class Authority:
         names = [x509.DNSName(host), x509.IPAddress(ip_address(address))]
         builder = self._builder(_name(host), key.public_key(), authority=False)
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+        purpose = x509.ExtendedKeyUsage(
+            [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        )
         builder = builder.add_extension(purpose, critical=False)
         certificate = folder / f"{host}.pem"
         certificate.write_bytes(self._signed(builder))

@@ -12,6 +12,7 @@ from bootlab.processes import LabError, Process, run, wait_until
 BASE = "dc=lab,dc=example"
 HOST = "localhost"
 _ADDRESS = "127.0.0.1"
+_NOBODY = "192.0.2.1"
 _ADMINISTRATOR, _SECRET = f"cn=admin,{BASE}", "administrates"
 #: The account that reads, and its password.
 ACCOUNT, PASSWORD = f"cn=pxe,{BASE}", "reads it all"
@@ -60,9 +61,12 @@ userPassword: {PASSWORD}
 
 
 class Slapd:
-    """One server; `uri` speaks TLS from the start, `plain_uri` not or by StartTLS."""
+    """One server; `uri` speaks TLS from the start, `plain_uri` not or by StartTLS.
 
-    def __init__(self, folder: Path, authority: Authority) -> None:
+    It always listens on ``localhost``; its certificate is for `host`.
+    """
+
+    def __init__(self, folder: Path, authority: Authority, host: str = HOST) -> None:
         (folder / "data").mkdir(parents=True)
         self._folder = folder
         self._log = folder / "slapd.log"
@@ -71,7 +75,7 @@ class Slapd:
         self.uri = f"ldaps://{HOST}:{tls}"
         self._listen = f"ldap://{_ADDRESS}:{plain}/ ldaps://{_ADDRESS}:{tls}/"
         self._ports = (plain, tls)
-        key, certificate = authority.issue(folder, HOST, _ADDRESS)
+        key, certificate = authority.issue(folder, host, _ADDRESS if host == HOST else _NOBODY)
         self.authority = authority
         self.password_file = folder / "password"
         self.password_file.touch(mode=0o600)
@@ -137,10 +141,22 @@ def unit(dn: str) -> str:
 
 def device(dn: str, *lines: str) -> str:
     """A machine, for example ``cn=ws12,ou=Rooms``, with lines like ``macAddress: …``."""
-    classes = ("device", "ipHost", "ieee802Device", "bootableDevice")
-    needed = [] if any(line.startswith("ipHostNumber:") for line in lines) else ["ipHost"]
-    kept = [f"objectClass: {name}" for name in classes if name not in needed]
-    return _record(dn, [*kept, *lines])
+    classes = ["device", "ieee802Device", "bootableDevice"]
+    if any(line.startswith("ipHostNumber:") for line in lines):
+        classes.append("ipHost")  # it must have an address
+    return _record(dn, [*(f"objectClass: {name}" for name in classes), *lines])
+
+
+def person(dn: str, password: str) -> str:
+    """A person, for example ``uid=ada,ou=People``."""
+    name = dn.partition(",")[0].partition("=")[2]
+    lines = [f"cn: {name}", f"sn: {name}", f"userPassword: {password}"]
+    return _record(dn, ["objectClass: inetOrgPerson", *lines])
+
+
+def referral(dn: str, uri: str) -> str:
+    """A pointer to another server, for example ``cn=elsewhere``."""
+    return _record(dn, ["objectClass: referral", "objectClass: extensibleObject", f"ref: {uri}"])
 
 
 def group(dn: str, *members: str) -> str:

@@ -19,11 +19,13 @@ from zope.interface import implementer
 from pxetwist.errors import DirectoryUnavailable
 from pxetwist.hosts.cache import cached
 from pxetwist.hosts.ldap.groups import groups_of
+from pxetwist.hosts.ldap.persons import check_login
 from pxetwist.hosts.ldap.pool import SessionPool
 from pxetwist.hosts.ldap.schema import Entry
 from pxetwist.hosts.ldap.session import Session
 from pxetwist.hosts.ldap.settings import Settings, Uri
-from pxetwist.interfaces import IHostDirectory, IReloads, IReservations, Site
+from pxetwist.interfaces import IAuthenticator, IHostDirectory, IReloads, IReservations, Site
+from pxetwist.model.boot import Login
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine
 
@@ -37,7 +39,7 @@ _LISTING = 600.0
 _LISTING_AGAIN = 30.0
 
 
-@implementer(IHostDirectory, IReservations, IReloads)
+@implementer(IHostDirectory, IReservations, IReloads, IAuthenticator)
 class LdapDirectory(Service):
     """Asks servers from threads of its own; holds no answers."""
 
@@ -106,6 +108,16 @@ class LdapDirectory(Service):
         if not filters:
             return None
         return await self._in_thread(partial(self._find, filters))
+
+    async def authenticate(self, login: Login) -> Collection[str] | None:
+        """Check the password of a person; return the person's groups, or `None`: not let in.
+
+        :raises DirectoryUnavailable: if no server answers, or passwords would go without TLS.
+        """
+        settings, connect = self._settings, self._connect
+        return await self._in_thread(
+            lambda session: check_login(session, login, settings, connect)
+        )
 
     def reserved_addresses(self) -> Collection[IPv4Address]:
         """Return the addresses of all machines, as they were listed last."""

@@ -18,6 +18,7 @@ T = TypeVar("T")
 #: Sessions that have rested longer (seconds) are not used again: firewalls forget connections
 #: after 5 minutes, domain controllers end them after 15.
 _IDLE = 240.0
+_STOPPED = "the directory is being stopped"
 
 
 @attrs.define(eq=False)
@@ -104,6 +105,8 @@ class SessionPool:
         return result
 
     def _opened(self, server: _Server) -> Session:
+        if self._closed:
+            raise DirectoryUnavailable(_STOPPED)
         session = self._connect(server.uri)
         with self._lock:
             closed = self._closed
@@ -113,7 +116,7 @@ class SessionPool:
                 server.resting = float("-inf")
         if closed:
             session.close()
-            raise DirectoryUnavailable("the directory is being stopped")
+            raise DirectoryUnavailable(_STOPPED)
         if recovered:
             self._log.info("{uri} is back", uri=str(server.uri))
         return session
@@ -144,7 +147,7 @@ class SessionPool:
         """Return the servers as in the settings, but those that rest behind the others."""
         with self._lock:
             if self._closed:
-                raise DirectoryUnavailable("the directory is being stopped")
+                raise DirectoryUnavailable(_STOPPED)
             now = self._clock()
             order = sorted(self._servers, key=lambda server: server.resting > now)
             first = order[0]

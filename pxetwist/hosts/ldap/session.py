@@ -230,7 +230,7 @@ def _connection(uri: Uri, settings: Settings) -> Connection:
                 "password": settings.bind_password_file,
             }
         case "external":
-            login = {"authentication": SASL, "sasl_mechanism": EXTERNAL, "sasl_credentials": ("",)}
+            login = {"authentication": SASL, "sasl_mechanism": EXTERNAL, "sasl_credentials": b""}
         case "kerberos":
             keys = {"client_keytab": str(settings.keytab)} if settings.keytab else None
             login = {"authentication": SASL, "sasl_mechanism": KERBEROS, "cred_store": keys}

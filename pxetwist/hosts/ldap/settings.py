@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from importlib.util import find_spec
 from pathlib import Path
@@ -57,16 +58,26 @@ def _uri(value: str) -> Uri:
 uri: Converter[Uri] = Converter("a URI like ldaps://dc1.lab.example", _uri)
 
 
+def _attribute(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*(;[A-Za-z0-9-]+)*|\d+(\.\d+)+", value):
+        raise ValueError("no name")
+    return str(value)
+
+
+#: The name of an attribute, with options if it has some, or its number (RFC 4512 2.5).
+attribute: Converter[str] = Converter("the name of an attribute like macAddress", _attribute)
+
+
 def attribute_map(value: str) -> dict[str, str]:
     """Expect one ``label = attribute`` per line."""
     found: dict[str, str] = {}
     for line in lines(value):
-        label, equals, attribute = (part.strip() for part in line.text.partition("="))
-        if not equals or not label or not attribute.replace("-", "").replace(";", "").isalnum():
+        label, equals, name = (part.strip() for part in line.text.partition("="))
+        if not equals or not label:
             raise ValueError(f"expected label = attribute, got {line.text!r}")
         if label.lower() in found:
             raise ValueError(f"{label} is given twice")
-        found[label.lower()] = attribute
+        found[label.lower()] = attribute(name)
     return found
 
 
@@ -191,6 +202,12 @@ class Settings(CacheSettings):
     group_base: str = option(
         text, default="", doc="Below which DN groups are looked for; base if not given."
     )
+    person: tuple[str, ...] | None = option(
+        list_of(attribute),
+        default=None,
+        doc="Where the names are that persons log in with at menus; if not given uid, with"
+        " schema = ad sAMAccountName and userPrincipalName.",
+    )
     disabled_accounts: bool = option(
         boolean,
         default=False,
@@ -242,6 +259,12 @@ class Settings(CacheSettings):
             raise ValueError(
                 "bind = kerberos needs the Python package gssapi: pip install 'pxetwist[gssapi]'"
             )
+
+    @property
+    def person_attributes(self) -> tuple[str, ...]:
+        """Where the names of persons are."""
+        ours = ("sAMAccountName", "userPrincipalName") if self.schema == "ad" else ("uid",)
+        return self.person or ours
 
     def described(self) -> Schema:
         """Return the schema with what the site has changed of it."""
