@@ -52,6 +52,10 @@ from pxetwist.model.report import MachineReport
 
 #: The name under which a loader finds its script; iPXE itself asks for autoexec.ipxe.
 SCRIPT_NAME = "boot.ipxe"
+#: iPXE puts its settings into the names that it is given; these two no DHCP message has.
+_MARKS = "?serial=${serial:uristring}&asset=${asset:uristring}"
+#: What is asked after DHCP has announced a plan.
+_LATER = (Protocol.TFTP, Protocol.HTTP)
 
 
 @attrs.frozen
@@ -182,11 +186,18 @@ class BootFacade:
     # What does it get?
 
     async def resolve(self, request: BootRequest) -> Resolution:
-        """Resolve a request. Within one boot TFTP and HTTP keep the plan that DHCP announced."""
+        """Resolve a request. Within one boot TFTP and HTTP keep the plan that DHCP announced,
+        unless it was that of a stranger, who tells now by what directories may know it.
+        """
         now = self._reactor.seconds()
         sighting = self.sightings.get(request.identity.key, now)
-        if sighting and request.protocol in (Protocol.TFTP, Protocol.HTTP) and sighting.plan:
-            return self._as_announced(request, sighting)
+        if sighting is not None:
+            news = sighting.learn(request.identity) and sighting.machine is None
+            recalled = sighting.recall(request.identity)
+            if recalled is not request.identity:
+                request = attrs.evolve(request, identity=recalled)
+            if sighting.plan and request.protocol in _LATER and not news:
+                return self._as_announced(request, sighting)
         resolution = await self.resolver.resolve(request)
         if sighting is not None:
             sighting.machine = resolution.machine
@@ -235,7 +246,7 @@ class BootFacade:
             return None
         script = f"{base.http}/{SCRIPT_NAME}"
         if identity.firmware is Firmware.IPXE:  # nobody else is given a script
-            script = f"{self.script_base(request, now)}/{SCRIPT_NAME}"
+            script = f"{self.script_base(request, now)}/{SCRIPT_NAME}{_MARKS}"
             if self._loops(identity, plan, now):
                 return BootFile(script, "script", "iPXE loads iPXE over and over: stopped")
         return self.loaders.choose(identity, plan, base.http, script, f"{base.tftp}/{SCRIPT_NAME}")

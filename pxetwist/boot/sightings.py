@@ -41,6 +41,22 @@ class Sighting:
     handed: int = 0  # boot programs given to iPXE in this boot
     begun: bool = False  # the plan took effect: a loader that asks by DHCP again was restarted
 
+    def learn(self, identity: ClientIdentity) -> bool:
+        """Keep the serial and asset tag that only its loader told; return whether it is news."""
+        old = self.identity
+        serial, asset = identity.serial or old.serial, identity.asset or old.asset
+        if (serial, asset) == (old.serial, old.asset):
+            return False
+        self.identity = attrs.evolve(old, serial=serial, asset=asset)
+        return True
+
+    def recall(self, identity: ClientIdentity) -> ClientIdentity:
+        """Return an identity together with what was learnt in this boot."""
+        known = self.identity
+        if identity.serial or identity.asset or not (known.serial or known.asset):
+            return identity
+        return attrs.evolve(identity, serial=known.serial, asset=known.asset)
+
 
 class Sightings:
     """The sightings of all machines, by key and by address."""
@@ -66,7 +82,8 @@ class Sightings:
             self._by_key[key] = sighting
             if len(self._by_key) > self._limit:
                 self._by_key.popitem(last=False)
-        sighting.identity, sighting.stage, sighting.last = identity, stage, now
+        sighting.identity = sighting.recall(identity)
+        sighting.stage, sighting.last = stage, now
         self._by_key.move_to_end(key)
         return sighting
 

@@ -20,6 +20,17 @@ _ABSOLUTE = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{32,}")
 _AGENTS = (("iPXE/", Firmware.IPXE), ("UefiHttpBoot/", Firmware.UEFI_HTTP))
 
+#: What boards say that were never given a serial or an asset tag (SMBIOS types 1 and 3).
+_NO_MARKS = frozenset(
+    {
+        *("", "0", "none", "n/a", "not applicable", "not specified", "not available", "unknown"),
+        *("default string", "to be filled by o.e.m.", "to be filled by o.e.m", "o.e.m.", "oem"),
+        *("system serial number", "chassis serial number", "serial number", "invalid"),
+        *("asset tag", "no asset tag", "no asset information", "asset-1234567890"),
+        *("0123456789", "123456789", "1234567890", "00000000", "xxxxxxxxxx", "empty"),
+    }
+)
+
 
 class BadTarget(ValueError):
     """The request target is malformed."""
@@ -58,10 +69,14 @@ async def identify(
 ) -> tuple[ClientIdentity, str] | None:
     """Find out who asks: by token, by ``mac=`` or ``uuid=``, else by the peer's address.
 
+    ``serial=`` and ``asset=`` add to that. Of a machine that is known by nothing but the
+    ``mac=`` beside them they are hearsay, which must not decide what that machine boots.
+
     Return the identity and the id of its boot; `None` if the token is not ours, or the peer is
     known to be another machine than it says.
     """
     now = site.reactor.seconds()
+    said = _said(target.query)
     if target.token:
         found: tuple[ClientIdentity, str] | None = site.boot.redeem(target.token, now)
         if found is None:
@@ -69,13 +84,15 @@ async def identify(
         identity, boot_id = found
     else:
         identity, boot_id = await site.boot.identify(peer, now)
-        said = _said(target.query)
         if said.mac and identity.mac and said.mac != identity.mac:
             return None  # nobody is given the answer of another machine
-        if not identity.key:
-            identity, boot_id = said, ""  # known by nothing else, as a client behind a router
+        if not identity.key:  # known by nothing else, as a client behind a router
+            said = attrs.evolve(said, serial="", asset="") if said.mac else said
+            identity, boot_id = said, ""
         elif said.architecture is not None:
             identity = attrs.evolve(identity, architecture=said.architecture)
+    if said.serial or said.asset:
+        identity = attrs.evolve(identity, serial=said.serial, asset=said.asset)
     with suppress(AddressValueError):
         identity = attrs.evolve(identity, address=IPv4Address(peer))
     if identity.firmware is Firmware.UNKNOWN:
@@ -96,4 +113,16 @@ def _said(query: dict[str, str]) -> ClientIdentity:
         architecture = Architecture(int(name))
     elif name:
         architecture = next((code for code in Architecture if code.short == name), None)
-    return ClientIdentity(mac=mac, uuid=uuid, architecture=architecture)
+    return ClientIdentity(
+        mac=mac,
+        uuid=uuid,
+        architecture=architecture,
+        serial=_mark(query.get("serial", "")),
+        asset=_mark(query.get("asset", "")),
+    )
+
+
+def _mark(value: str) -> str:
+    """Return what a board says of itself, if it says anything."""
+    value = value.strip()
+    return value if value.isprintable() and value.lower() not in _NO_MARKS else ""

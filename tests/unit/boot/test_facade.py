@@ -14,6 +14,7 @@ from zope.interface.verify import verifyObject
 
 from pxetwist.boot.facade import BootFacade
 from pxetwist.boot.neighbours import neighbour_mac
+from pxetwist.boot.resolver import BootResolver
 from pxetwist.errors import ContentNotFound, DirectoryUnavailable, PolicyError
 from pxetwist.interfaces import (
     IBoot,
@@ -88,7 +89,8 @@ class World:
         self, identity: ClientIdentity = UEFI, protocol: Protocol = Protocol.DHCP
     ) -> Resolution:
         stage = BootStage.LOADER if identity.firmware is Firmware.IPXE else BootStage.FIRMWARE
-        boot_id = self.boot.see(identity, stage, self.clock.seconds())
+        by_dhcp = protocol is Protocol.DHCP
+        boot_id = self.boot.see(identity, stage, self.clock.seconds()) if by_dhcp else ""
         request = BootRequest(
             identity, stage, protocol, endpoints=Endpoints("10.0.0.1"), boot_id=boot_id
         )
@@ -207,6 +209,82 @@ class ResolveTests(SynchronousTestCase):
         self.assertEqual(anew and anew.profile, "local")
 
 
+class MarksTests(SynchronousTestCase):
+    """Serial and asset tag come with the loader's first request, after DHCP."""
+
+    KNOWN = Machine("ws7", serial="PF0")
+
+    def world(self) -> World:
+        """Return a world that knows the machine by its serial only, and another one."""
+        world = World(self)
+        case = self
+
+        @implementer(IHostDirectory)
+        class BySerial:
+            asked = 0
+
+            async def find_machine(self, identity: ClientIdentity) -> Machine | None:
+                self.asked += 1
+                return case.KNOWN if identity.serial == "PF0" else None
+
+        @implementer(IBootPolicy)
+        class ForStrangers:
+            async def plan_boot(self, request: BootRequest) -> BootPlan | None:
+                return BootPlan(LocalDisk(), "own" if request.machine else "strangers")
+
+        self.hosts = BySerial()
+        world.attach(world.boot, [("ldap", self.hosts)], [("main", ForStrangers())])
+        return world
+
+    def names(self, found: Resolution) -> tuple[str, str]:
+        """Return the names of machine and profile."""
+        machine, plan = found.machine, found.plan
+        return machine.name if machine else "", plan.profile if plan else ""
+
+    def test_a_stranger_tells_its_serial(self) -> None:
+        """It is decided anew, and the whole boot keeps to that, down to the kernel's DHCP."""
+        world = self.world()
+        self.assertEqual(self.names(world.resolve()), ("", "strangers"))
+        self.assertEqual(self.names(world.resolve(IPXE)), ("", "strangers"))
+        told = attrs.evolve(IPXE, serial="PF0")
+        self.assertEqual(self.names(world.resolve(told, Protocol.HTTP)), ("ws7", "own"))
+        asked = self.hosts.asked
+        self.assertEqual(self.names(world.resolve(told, Protocol.HTTP)), ("ws7", "own"))
+        self.assertEqual(self.names(world.resolve(IPXE, Protocol.TFTP)), ("ws7", "own"))
+        self.assertEqual(self.hosts.asked, asked)
+        self.assertEqual(self.names(world.resolve(IPXE)), ("ws7", "own"))
+
+    def test_other_serials(self) -> None:
+        world = self.world()
+        world.resolve(IPXE)
+        told = attrs.evolve(IPXE, serial="PF1", asset="4711")
+        self.assertEqual(self.names(world.resolve(told, Protocol.HTTP)), ("", "strangers"))
+
+    def test_who_is_known_keeps_its_plan(self) -> None:
+        world = World(self)
+        world.resolve(IPXE)
+        asked = len(world.hosts.asked)
+        told = attrs.evolve(IPXE, serial="PF0")
+        self.assertEqual(self.names(world.resolve(told, Protocol.HTTP)), ("ws1", "debian"))
+        self.assertEqual(len(world.hosts.asked), asked)
+
+    def test_the_next_boot(self) -> None:
+        """A dock stays, the machine behind it changes."""
+        world = self.world()
+        world.resolve(IPXE)
+        world.resolve(attrs.evolve(IPXE, serial="PF0"), Protocol.HTTP)
+        self.assertEqual(self.names(world.resolve()), ("", "strangers"))
+
+    def test_the_directory_is_away_then(self) -> None:
+        """The plan of strangers is not that of a machine that may be known."""
+        world = self.world()
+        world.resolve(IPXE)
+        broken = FakeHosts(failure=DirectoryUnavailable("away"))
+        world.boot.resolver = BootResolver(world.clock, [("ldap", broken)], [])
+        told = attrs.evolve(IPXE, serial="PF0")
+        self.assertEqual(world.resolve(told, Protocol.HTTP).verdict, Verdict.BROKEN)
+
+
 class IdentifyTests(SynchronousTestCase):
     """From an address to a machine."""
 
@@ -262,7 +340,7 @@ class TokenTests(SynchronousTestCase):
 
     def token(self, world: World) -> str:
         url = world.file(IPXE).name
-        self.assertRegex(url, r"^http://10\.0\.0\.1/boot/[\w-]+/boot\.ipxe$")
+        self.assertRegex(url, r"^http://10\.0\.0\.1/boot/[\w-]+/boot\.ipxe\?serial=")
         self.assertLess(len(url), 127)
         return url.split("/")[4]
 

@@ -278,6 +278,36 @@ class IdentityTests(ServiceCase):
             self.get(f"/boot/nbp.efi?{query}")
             self.assertEqual(self.asked.identity.mac, self.identity.mac, query)
 
+    def marks(self, query: str) -> tuple[str, str]:
+        """Ask with a query; return serial and asset tag, as the boot was told."""
+        self.assertEqual(self.body(f"/boot/nbp.efi?{query}"), "0123456789")
+        return self.asked.identity.serial, self.asked.identity.asset
+
+    def test_marks_add_to_what_is_known(self) -> None:
+        """Serial and asset tag, as iPXE writes them into its URL."""
+        self.assertEqual(self.marks("serial=PF%200X%2B%26&asset="), ("PF 0X+&", ""))
+        self.assertEqual(self.asked.identity.mac, self.identity.mac)
+        self.get(f"/boot/{TOKEN}/boot/nbp.efi?serial=PF0&asset=4711")
+        identity = self.asked.identity
+        self.assertEqual(
+            (identity.mac, identity.serial, identity.asset), ("52:54:00:00:00:02", "PF0", "4711")
+        )
+
+    def test_marks_alone(self) -> None:
+        del self.boot.identities[CLIENT]
+        self.assertEqual(self.marks("serial=PF0&asset=4711"), ("PF0", "4711"))
+
+    def test_hearsay(self) -> None:
+        """Nobody can give another machine a serial, and so its plan."""
+        del self.boot.identities[CLIENT]
+        self.assertEqual(self.marks("mac=52:54:00:00:00:03&serial=PF0&asset=4711"), ("", ""))
+        self.assertEqual(self.asked.identity.mac, "52:54:00:00:00:03")
+
+    def test_marks_of_nobody(self) -> None:
+        for serial in ("", "%20", "Default%20string", "To Be Filled By O.E.M.", "a%0Ab", "0"):
+            quoted = serial.replace(" ", "%20")
+            self.assertEqual(self.marks(f"serial={quoted}&asset=No+Asset+Tag"), ("", ""))
+
     def test_the_user_agent_tells_the_firmware(self) -> None:
         for agent, firmware in [
             ("iPXE/1.21.1", Firmware.IPXE),
