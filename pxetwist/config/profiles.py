@@ -228,6 +228,7 @@ def _profile(heir: Heir, found: ProfileSettings, errors: list[ConfigError]) -> B
         family=found.family,
         wishes={name: value for name in WISHES if (value := getattr(found, name))},
         origins=heir.origins,
+        extends=heir.base,
     )
 
 

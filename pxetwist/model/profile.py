@@ -65,7 +65,8 @@ class BootProfile:
 
     `initrds` hold their paths separated by white space. `wishes` (root, console, locale, …) are
     spelled as arguments in the way of the `family`. `entries` are the profiles of a menu.
-    `origins` say for people where each option stands, by its name in the INI.
+    `origins` say for people where each option stands, by its name in the INI; `extends` is the
+    profile that it took options over from.
     """
 
     name: str
@@ -83,6 +84,7 @@ class BootProfile:
     family: str = "generic"
     wishes: Mapping[str, str] = attrs.field(factory=dict)
     origins: Mapping[str, str] = attrs.field(factory=dict, eq=False)
+    extends: str = attrs.field(default="", eq=False)
 
     @property
     def lacks(self) -> str:

@@ -1,146 +1,275 @@
-"""Conditions of rules: what the left side of ``room=b12 !arch=arm* -> debian12`` is made of."""
+"""Conditions: what ``room=b12`` and the other words on the left side of a rule look at."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from ipaddress import IPv4Network, ip_address
+from collections.abc import Callable, Iterable, Mapping
+from datetime import tzinfo
+from ipaddress import IPv4Address
+from typing import Any
 
 import attrs
 
 from pxetwist.model.boot import BootRequest
-from pxetwist.model.identity import Firmware, parse_mac
-from pxetwist.policies import suggestion
+from pxetwist.model.identity import Firmware
+from pxetwist.model.lease import Network
+from pxetwist.model.machine import Machine
+from pxetwist.policies import grammar, suggestion
+from pxetwist.policies.grammar import All, AnyOf, Not, Word
+from pxetwist.policies.patterns import Glob, InNetwork, Mac, Pattern, Share, word
+from pxetwist.policies.times import Dates, Window
 from pxetwist.wire.iana import ARCHITECTURE_NAMES
 
-Test = Callable[[str], bool]
-
 _FIRMWARE_NAMES = tuple(firmware.value for firmware in Firmware)
+#: Keys of which a request may have several values at once.
+_MANY = frozenset({"mac", "address", "group", "ou", "serial", "asset"})
+#: Keys that say something of a machine that no directory needs to know.
+_OF_ANYONE = frozenset(
+    {"mac", "arch", "firmware", "interface", "vendor", "address", "subnet", "serial", "asset"}
+    | {"time", "date", "share"}
+)
+#: Keys with a meaning of their own; every other one is a label of the machine.
+KEYS = _OF_ANYONE | {"known", "name", "directory", "group", "ou"}
 
 
 @attrs.frozen
 class Condition:
-    """One thing that a request must (or, `negated`, must not) have.
+    """``key=pattern,pattern``, or ``known`` without any: one value must fit one pattern."""
 
-    It holds if one of the request's values under `key` passes one of the `tests`. `meaning` is
-    the condition without its negation and in one spelling: what makes two of them the same.
-    """
-
-    text: str
     key: str
-    meaning: str
-    negated: bool = False
-    tests: tuple[Test, ...] = attrs.field(default=(), eq=False)
+    patterns: tuple[Pattern, ...] = ()
 
-    def holds(self, request: BootRequest) -> bool:
-        """Whether this request fulfils it."""
-        values = _values(self.key, request)
-        return any(test(value) for value in values for test in self.tests) != self.negated
+    def __str__(self) -> str:
+        values = ",".join(grammar.quoted(pattern.text) for pattern in self.patterns)
+        return f"{self.key}={values}" if self.patterns else self.key
 
-    def finding(self, request: BootRequest) -> str:
-        """Say what the request has instead: ``room is 'b12'``."""
-        values = _values(self.key, request)
+    @property
+    def is_label(self) -> bool:
+        """Whether it looks at a label of the machine."""
+        return self.key not in KEYS
+
+    @property
+    def needs_machine(self) -> bool:
+        """Whether it holds for no unknown machine."""
+        return self.key not in _OF_ANYONE
+
+    def holds(self, request: BootRequest, now: float) -> bool:
+        """Whether this request fulfils it; `now` is in seconds since the epoch."""
+        values = _values(self.key, request, now)
+        if not self.patterns:
+            return bool(values)
+        return any(pattern.passes(value) for value in values for pattern in self.patterns)
+
+    def finding(self, request: BootRequest, now: float) -> str:
+        """Say what the request has there: ``room is 'b12'``."""
         if self.key == "known":
             return "the machine is known" if request.machine else "the machine is unknown"
-        return f"{self.key} is {' or '.join(map(repr, values)) or 'not set'}"
+        values = _values(self.key, request, now)
+        seen = dict.fromkeys(p.seen(value) for value in values for p in self.patterns)
+        return f"{self.key} is {' or '.join(seen) or 'not set'}"
 
-
-def parse(word: str) -> Condition | None:
-    """Read one condition; `None` is ``any``, which asks for nothing.
-
-    :raises ValueError: if it is malformed, or no machine could ever fulfil it.
-    """
-    body = word.removeprefix("!")
-    negated = body != word
-    match body:
-        case "any" if negated:
-            raise ValueError("'!any' matches no machine")
-        case "any":
-            return None
-        case "known" | "unknown":
-            return Condition(word, "known", "known", negated != (body == "unknown"), (bool,))
-    key, equals, value = body.partition("=")
-    key = key.lower()
-    if not equals:
-        raise ValueError(
-            f"expected known, unknown, any or label=value, got {word!r}"
-            + (suggestion(body, ("any", "known", "unknown")) if body else "")
+    def implies(self, other: Condition) -> bool:
+        """Whether surely the other one holds where this one does."""
+        if other.key == "known":
+            return self.needs_machine
+        return self.key == other.key and all(
+            any(theirs.covers(ours) for theirs in other.patterns) for ours in self.patterns
         )
-    patterns = value.split(",")
-    if not re.fullmatch(r"[\w.-]+", key) or not all(patterns):
-        raise ValueError(f"expected label=value or label=value,value, got {word!r}")
-    tests = tuple(_test(key, pattern.lower()) for pattern in patterns)
-    meaning = f"{key}={','.join(sorted(set(map(str.lower, patterns))))}"
-    return Condition(word, key, meaning, negated, tests)
+
+    def excludes(self, other: Condition) -> bool:
+        """Whether surely never both hold."""
+        return (
+            self.key == other.key
+            and self.key not in _MANY
+            and bool(self.patterns)
+            and all(a.excludes(b) for a in self.patterns for b in other.patterns)
+        )
 
 
-def _test(key: str, pattern: str) -> Test:
-    match key:
-        case "mac":
-            return _mac_test(pattern)
-        case "address":
-            try:
-                network = IPv4Network(pattern)
-            except ValueError as error:
-                raise ValueError(
-                    f"expected a network like 10.0.0.0/24, got {pattern!r} ({error})"
-                ) from error
-            return lambda value: ip_address(value) in network
-        case "arch":
-            return _word_test("architecture", pattern, ARCHITECTURE_NAMES)
-        case "firmware":
-            return _word_test("firmware", pattern, _FIRMWARE_NAMES)
-        case _:
-            return _glob(pattern)
+Expression = Condition | Not[Condition] | All[Condition] | AnyOf[Condition]
 
 
-def _glob(pattern: str) -> Test:
-    wild = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    compiled = re.compile(wild, re.IGNORECASE | re.DOTALL)
-    return lambda value: compiled.fullmatch(value) is not None
+@attrs.frozen
+class Vocabulary:
+    """What conditions may name: the networks of the INI; `zone` is that of times."""
+
+    networks: Mapping[str, Network] = attrs.field(factory=dict)
+    zone: tzinfo | None = None
+
+    def parse(self, text: str) -> Expression:
+        """Read the left side of a rule.
+
+        :raises ValueError: with the word that is wrong, its place and what would mend it.
+        """
+        return grammar.parse(text, self._leaf)
+
+    def _leaf(self, found: Word) -> Condition | Not[Condition] | None:
+        match found.bare:
+            case "any":
+                return None
+            case "known":
+                return Condition("known")
+            case "unknown":
+                return Not(Condition("known"))
+        if len(parts := found.split("=", 1)) < 2:
+            hint = suggestion(found.text, ("any", "known", "unknown")) if found.text else ""
+            raise ValueError(f"expected known, unknown, any or label=value{hint}")
+        key, values = parts[0].text.lower(), parts[1].split(",")
+        if not re.fullmatch(r"[\w.-]+", key) or not all(value.text for value in values):
+            raise ValueError("expected label=value or label=value,value")
+        return Condition(key, tuple(self._pattern(key, value.text) for value in values))
+
+    def _pattern(self, key: str, text: str) -> Pattern:
+        match key:
+            case "mac":
+                return Mac.parse(text)
+            case "address":
+                return InNetwork.parse(text)
+            case "subnet":
+                return self._subnet(text)
+            case "arch":
+                return word("architecture", text, ARCHITECTURE_NAMES)
+            case "firmware":
+                return word("firmware", text, _FIRMWARE_NAMES)
+            case "time":
+                return Window.parse(text, self.zone)
+            case "date":
+                return Dates.parse(text, self.zone)
+            case "share":
+                return Share.parse(text)
+            case _:
+                return Glob(text)
+
+    def _subnet(self, text: str) -> InNetwork:
+        if text in self.networks:
+            return InNetwork(text, self.networks[text].network)
+        if "/" in text:
+            return InNetwork.parse(text)
+        hint = suggestion(text, self.networks)
+        raise ValueError(f"there is no [subnet:{text}]{hint}; or a network like 10.0.0.0/24")
 
 
-def _word_test(what: str, pattern: str, words: Iterable[str]) -> Test:
-    test = _glob(pattern)
-    if not any(map(test, words)):
-        raise ValueError(f"unknown {what} {pattern!r}{suggestion(pattern, words)}")
-    return test
+def conditions(expression: Expression) -> Iterable[Condition]:
+    """Yield every condition in an expression, in the order of the text."""
+    match expression:
+        case Not(part):
+            yield from conditions(part)
+        case All(parts) | AnyOf(parts):
+            for each in parts:
+                yield from conditions(each)
+        case Condition():
+            yield expression
 
 
-def _mac_test(pattern: str) -> Test:
-    digits = re.sub("[-:.]", "", pattern)
-    if not re.search("[*?]", digits):
-        digits = parse_mac(pattern).replace(":", "")
-    elif not re.fullmatch("[0-9a-f*?]+", digits):
-        raise ValueError(f"expected a MAC address or its beginning and *, got {pattern!r}")
-    test = _glob(digits)
-    return lambda value: test(value.replace(":", ""))
+def holds(expression: Expression, request: BootRequest, now: float) -> bool:
+    """Whether a request fulfils an expression."""
+    match expression:
+        case Condition():
+            return expression.holds(request, now)
+        case Not(part):
+            return not holds(part, request, now)
+        case All(parts):
+            return all(holds(each, request, now) for each in parts)
+        case AnyOf(parts):
+            return any(holds(each, request, now) for each in parts)
 
 
-def _values(key: str, request: BootRequest) -> tuple[str, ...]:
+def why(expression: Expression, request: BootRequest, now: float, wanted: bool = True) -> str:
+    """Say why an expression is not what was `wanted`, by the first condition that decides it."""
+    match expression:
+        case Condition():
+            return expression.finding(request, now)
+        case Not(part):
+            return why(part, request, now, not wanted)
+        case All(parts) | AnyOf(parts):
+            guilty = [each for each in parts if holds(each, request, now) is not wanted]
+            if isinstance(expression, All) == wanted:  # one alone decides
+                guilty = guilty[:1]
+            found = dict.fromkeys(why(each, request, now, wanted) for each in guilty)
+            return ", and ".join(found)
+
+
+def _values(key: str, request: BootRequest, now: float) -> tuple[Any, ...]:
     """What the request has under a key; labels of the machine, but for the special keys."""
-    identity, machine = request.identity, request.machine
-    found: Iterable[object] = ()
-    match key:
-        case "known":
-            found = ("yes",) if machine else ()
-        case "name":
-            found = (machine.name,) if machine else ()
-        case "directory":
-            found = (machine.directory,) if machine else ()
-        case "mac":
-            found = dict.fromkeys((identity.mac, *(machine.macs if machine else ())))
-        case "arch":
-            found = (identity.architecture.short,) if identity.architecture is not None else ()
-        case "firmware":
-            found = (identity.firmware.value,)
-        case "interface":
-            found = (identity.interface,)
-        case "vendor":
-            found = (identity.vendor_class,)
-        case "address":
-            found = (machine.address if machine else None, identity.address)
-        case _:
-            labels = machine.labels if machine else {}
-            found = (value for name, value in labels.items() if name.lower() == key)
-    return tuple(str(value) for value in found if value)
+    if key in ("time", "date"):
+        return (now,)
+    look, of_machine = _IN_REQUEST.get(key), _IN_MACHINE.get(key)
+    found: list[object] = list(look(request)) if look else []
+    if request.machine is not None:
+        found += of_machine(request.machine) if of_machine else ()
+        if key not in KEYS or key in _ALSO_LABELS:
+            found += _labels(key, request.machine)
+    return tuple(dict.fromkeys(value for value in found if value))
+
+
+def _labels(key: str, machine: Machine) -> Iterable[str]:
+    return (value for name, value in machine.labels.items() if name.lower() == key)
+
+
+def _place(request: BootRequest) -> IPv4Address | None:
+    """Return an address of the network that the client is in (RFC 3527, RFC 2131 §4.3.1): its
+    relay agent's, its own, ours on its wire; the reservation if nothing else is known.
+    """
+    identity, relay = request.identity, request.identity.relay
+    ours = request.endpoints.address
+    return (
+        (relay.link_selection if relay else None)
+        or (relay.address if relay else None)
+        or identity.address
+        or (IPv4Address(ours) if ours else None)
+        or (request.machine.address if request.machine else None)
+    )
+
+
+def units(text: str) -> list[str]:
+    """Return an organizational unit, ``OU=Exam,OU=Rooms,DC=lab`` or ``Rooms/Exam``, and those
+    around it, each whole and by its name.
+    """
+    if "=" not in text:
+        names = [name for name in text.split("/") if name]
+        return ["/".join(names[:n]) for n in range(len(names), 0, -1)] + names[::-1]
+    parts = re.split(r"(?<!\\),", text)
+    found = []
+    for n, part in enumerate(parts):
+        kind, _, name = part.partition("=")
+        if kind.strip().lower() == "ou":
+            found += [",".join(parts[n:]).strip(), name.strip()]
+    return found or [text]
+
+
+def _architecture(request: BootRequest) -> Iterable[object]:
+    architecture = request.identity.architecture
+    return () if architecture is None else (architecture.short,)
+
+
+def _share(request: BootRequest) -> Iterable[object]:
+    return (request.machine.name.lower() if request.machine else request.identity.key,)
+
+
+#: What a key looks at in the request.
+_IN_REQUEST: Mapping[str, Callable[[BootRequest], Iterable[object]]] = {
+    "known": lambda request: ("yes",) if request.machine else (),
+    "mac": lambda request: (request.identity.mac,),
+    "arch": _architecture,
+    "firmware": lambda request: (request.identity.firmware.value,),
+    "interface": lambda request: (request.identity.interface,),
+    "vendor": lambda request: (request.identity.vendor_class,),
+    "address": lambda request: (request.identity.address,),
+    "subnet": lambda request: (_place(request),),
+    "serial": lambda request: (request.identity.serial,),
+    "asset": lambda request: (request.identity.asset,),
+    "share": _share,
+}
+#: What a key looks at in the machine.
+_IN_MACHINE: Mapping[str, Callable[[Machine], Iterable[object]]] = {
+    "name": lambda machine: (machine.name,),
+    "directory": lambda machine: (machine.directory,),
+    "mac": lambda machine: machine.macs,
+    "address": lambda machine: (machine.address,),
+    "group": lambda machine: machine.groups,
+    "ou": lambda machine: [unit for label in _labels("ou", machine) for unit in units(label)],
+    "serial": lambda machine: (machine.serial,),
+    "asset": lambda machine: (machine.asset,),
+}
+#: Keys that a machine may also have as a label.
+_ALSO_LABELS = frozenset({"group", "serial", "asset"})

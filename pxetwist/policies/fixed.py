@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import attrs
 from zope.interface import implementer
 
 from pxetwist.config.fields import Line, OptionText, option
 from pxetwist.errors import ConfigError
-from pxetwist.interfaces import IBootPolicy, Site
+from pxetwist.interfaces import IAdvises, IBootPolicy, Site
 from pxetwist.model.boot import BootPlan, BootRequest
+from pxetwist.model.machine import Machine
 from pxetwist.model.profile import BootProfile
 from pxetwist.policies import suggestion
+from pxetwist.policies.judgement import lacking
+from pxetwist.policies.outcomes import check_profile
 
 
 def profile_name(value: str) -> Line:
@@ -28,7 +33,7 @@ class Settings:
     profile: Line = option(profile_name, doc="The profile that every machine gets.")
 
 
-@implementer(IBootPolicy)
+@implementer(IBootPolicy, IAdvises)
 @attrs.frozen
 class FixedPolicy:
     """Gives every machine one profile."""
@@ -44,6 +49,17 @@ class FixedPolicy:
         architecture = request.identity.architecture
         return self.profile.plan(architecture, f"always {self.profile.name}")
 
+    def advice(
+        self, machines: Collection[Machine] | None, architectures: Collection[str]
+    ) -> list[str]:
+        """Say which architectures here get nothing."""
+        found = lacking(self.profile, architectures, [()], ())
+        return [f"[policy:{self.name}] {sentence}" for sentence in found]
+
+    def profiles_named(self, machines: Collection[Machine] | None) -> Collection[str]:
+        """Return the profile."""
+        return (self.profile.name,)
+
 
 def build(settings: Settings, site: Site) -> FixedPolicy:
     """Make the policy.
@@ -54,4 +70,8 @@ def build(settings: Settings, site: Site) -> FixedPolicy:
     profile = site.profiles.get(name)
     if profile is None:
         raise ConfigError(location, f"unknown profile {name!r}{suggestion(name, site.profiles)}")
+    try:
+        check_profile(profile)
+    except ValueError as error:
+        raise ConfigError(location, str(error)) from error
     return FixedPolicy(site.name, profile)

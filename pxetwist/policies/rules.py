@@ -1,27 +1,30 @@
 """Rules, one a line, tried in the order of the file: ``room=b12 !arch=arm* -> debian12``.
 
-Left are conditions, all of which must hold: ``known``, ``unknown``, ``any``, and ``key=value``
-with ``*`` and ``?`` and with commas between several values; ``!`` in front negates. The keys
-``name``, ``mac``, ``arch``, ``firmware``, ``interface``, ``address``, ``vendor`` and ``directory``
-look at machine and request, every other one is a label of the machine. Right is a profile,
-``@label`` (the profile that the machine's label names), ``next`` (let the next policy decide) or
-``silence``.
+Left is an expression of conditions: see :mod:`pxetwist.policies.grammar` for its shape,
+:mod:`pxetwist.policies.conditions` for its words. Right is a profile, ``@label`` (the profile
+that the machine's label names), ``next`` (let the next policy decide) or ``silence``; behind a
+profile stands what is different for these machines: ``debian12 console=ttyS1 loader=grub``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import tzinfo
+from zoneinfo import ZoneInfo
 
 import attrs
 from zope.interface import implementer
 
-from pxetwist.config.fields import Line, lines, option
-from pxetwist.errors import ConfigError, ConfigErrors, PolicyError
-from pxetwist.interfaces import IBootPolicy, IExplains, Site
+from pxetwist.config.fields import Converter, Line, boolean, lines, option
+from pxetwist.errors import ConfigError, ConfigErrors, Location, PolicyError
+from pxetwist.interfaces import IAdvises, IBootPolicy, IExplains, Site
 from pxetwist.model.boot import BootPlan, BootRequest
+from pxetwist.model.machine import Machine
 from pxetwist.model.profile import BootProfile
-from pxetwist.policies import suggestion
-from pxetwist.policies.conditions import Condition, parse
+from pxetwist.policies import grammar, judgement, outcomes, reach, suggestion
+from pxetwist.policies.conditions import Expression, Vocabulary, holds, why
+from pxetwist.policies.outcomes import NEXT, SILENCE, Outcome
+from pxetwist.wire.iana import ARCHITECTURE_NAMES
 
 
 def rule_lines(value: str) -> tuple[Line, ...]:
@@ -32,6 +35,13 @@ def rule_lines(value: str) -> tuple[Line, ...]:
     return found
 
 
+def _zone(value: str) -> tzinfo:
+    try:
+        return ZoneInfo(value)
+    except (OSError, LookupError) as error:
+        raise ValueError(f"unknown time zone {value!r}") from error
+
+
 @attrs.frozen
 class Settings:
     """The rules."""
@@ -39,79 +49,127 @@ class Settings:
     rules: tuple[Line, ...] = option(
         rule_lines, doc="Tried in this order; the first whose conditions all hold decides."
     )
+    timezone: tzinfo | None = option(
+        Converter("a time zone like Europe/Berlin", _zone),
+        default=None,
+        doc="The time zone of times and dates in rules; the server's if not given.",
+    )
+    labels_override: bool = option(
+        boolean,
+        default=False,
+        doc="Whether a machine's labels console, root, locale, keymap, timezone, arguments and"
+        " arguments-add win over profile and rule.",
+    )
 
 
 @attrs.frozen
 class Rule:
     """One line: what must hold, and what it leads to."""
 
-    conditions: tuple[Condition, ...]
-    outcome: str
+    expression: Expression
+    outcome: Outcome
     title: str  # for people: "rule 2 (line 14): room=b12 -> debian12"
+    location: Location
+    #: In which ways it can match; `None`: in too many to look at.
+    ways: list[reach.Way] | None = attrs.field(eq=False, repr=False)
 
-    def obstacle(self, request: BootRequest) -> str:
-        """Say why the rule does not match this request; empty if it does."""
-        for condition in self.conditions:
-            if not condition.holds(request):
-                return condition.finding(request)
-        if self.outcome.startswith("@") and not self.profile_name(request):
-            return f"the machine has no label {self.outcome[1:]!r}"
-        return ""
+    def matches(self, request: BootRequest, now: float) -> bool:
+        """Whether it decides about this request."""
+        return holds(self.expression, request, now) and bool(self.outcome.profile_name(request))
 
-    def profile_name(self, request: BootRequest) -> str:
-        """Return the profile that it names for this request; empty if none."""
-        if not self.outcome.startswith("@"):
-            return self.outcome
-        labels = request.machine.labels if request.machine else {}
-        wanted = self.outcome[1:].lower()
-        return next((value for name, value in labels.items() if name.lower() == wanted), "")
-
-    def catches(self, other: Rule) -> bool:
-        """Whether whatever matches the other rule matches this one."""
-        return not self.outcome.startswith("@") and set(_meaning(self)) <= set(_meaning(other))
+    def obstacle(self, request: BootRequest, now: float) -> str:
+        """Say why it does not match this request."""
+        if not holds(self.expression, request, now):
+            return why(self.expression, request, now)
+        return f"the machine has no label {self.outcome.label!r}"
 
 
-@implementer(IBootPolicy, IExplains)
+@implementer(IBootPolicy, IExplains, IAdvises)
 @attrs.frozen
 class RulesPolicy:
-    """Decides by the first rule that matches."""
+    """Decides by the first rule that matches; `clock` tells seconds since the epoch."""
 
     name: str
     rules: Sequence[Rule]
     profiles: Mapping[str, BootProfile]
+    clock: Callable[[], float]
+    labels_override: bool = False
+    _plans: dict[tuple[str, str, str], BootPlan] = attrs.field(factory=dict, eq=False, init=False)
 
     async def plan_boot(self, request: BootRequest) -> BootPlan | None:
         """Return the plan of the first rule that matches; `None` if none does or it says next.
 
-        :raises PolicyError: if the profile is unknown or lacks the architecture.
+        :raises PolicyError: if the profile is unknown or lacks the architecture, or if a label
+            of the machine is no argument for a kernel.
         """
+        now = self.clock()
         for rule in self.rules:
-            if not rule.obstacle(request):
+            if rule.matches(request, now):
                 return self._plan(rule, request)
         return None
 
     def explain(self, request: BootRequest) -> list[str]:
         """Say of each rule tried why it does not match, and which one decides."""
-        report = []
+        now = self.clock()
+        report: list[str] = []
         for rule in self.rules:
-            obstacle = rule.obstacle(request)
-            report.append(f"{rule.title}: {f'no, {obstacle}' if obstacle else 'matches'}")
-            if not obstacle:
-                return report
+            if rule.matches(request, now):
+                return [*report, f"{rule.title}: matches"]
+            report.append(f"{rule.title}: no, {rule.obstacle(request, now)}")
         return [*report, "no rule matches: the next policy decides"]
 
+    def advice(
+        self, machines: Collection[Machine] | None, architectures: Collection[str]
+    ) -> list[str]:
+        """Say what looks wrong in the rules."""
+        found = []
+        for number, rule in enumerate(self.rules):
+            earlier = [each.ways for each in self.rules[:number] if not each.outcome.label]
+            profile = self.profiles.get(rule.outcome.target)
+            for sentence in (
+                *judgement.strange_names(rule.expression, rule.outcome, machines or ()),
+                *judgement.passed(rule.ways, self.clock()),
+                *judgement.lacking(profile, architectures, rule.ways, earlier),
+            ):
+                found.append(
+                    f"{rule.location}: [policy:{self.name}] rule {number + 1}: {sentence}"
+                )
+        return found
+
+    def profiles_named(self, machines: Collection[Machine] | None) -> Collection[str] | None:
+        """Return what the rules and the labels of machines name."""
+        names = set()
+        for outcome in (rule.outcome for rule in self.rules):
+            if outcome.label and machines is None:
+                return None
+            names |= {outcomes.label(each, outcome.label) for each in machines or ()}
+            names.add(outcome.target)
+        return names
+
     def _plan(self, rule: Rule, request: BootRequest) -> BootPlan | None:
-        if rule.outcome == "next":
+        if rule.outcome.target == NEXT:
             return None
-        if rule.outcome == "silence":
+        if rule.outcome.target == SILENCE:
             return BootPlan.ignore(rule.title)
-        name = rule.profile_name(request)
+        name, architecture = rule.outcome.profile_name(request), request.identity.architecture
+        machine = request.machine if self.labels_override else None
+        own = tuple(outcomes.own_settings(machine)) if machine else ()
+        key = (rule.title, name, architecture.short if architecture is not None else "")
+        if not own and key in self._plans:
+            return self._plans[key]
+        profile = self._profile(name, rule, request).changed((*rule.outcome.settings, *own))
+        plan = profile.plan(architecture, rule.title)
+        if not own and key[2] in ("", *ARCHITECTURE_NAMES):  # peers may send any number
+            self._plans[key] = plan
+        return plan
+
+    def _profile(self, name: str, rule: Rule, request: BootRequest) -> BootProfile:
         profile = self.profiles.get(name)
         if profile is None:
             machine = request.machine.name if request.machine else request.identity
             hint = suggestion(name, self.profiles)
             raise PolicyError(f"machine '{machine}': unknown profile {name!r}{hint}; {rule.title}")
-        return profile.plan(request.identity.architecture, rule.title)
+        return profile
 
 
 def build(settings: Settings, site: Site) -> RulesPolicy:
@@ -119,11 +177,12 @@ def build(settings: Settings, site: Site) -> RulesPolicy:
 
     :raises ConfigErrors: with all malformed rules, unknown words, and rules without effect.
     """
+    vocabulary = Vocabulary(site.networks, settings.timezone)
     rules: list[Rule] = []
     errors: list[ConfigError] = []
     for number, line in enumerate(settings.rules, 1):
         try:
-            rule = _rule(number, line, site.profiles)
+            rule = _rule(number, line, site.profiles, vocabulary)
             _check_reachable(rule, rules)
         except ValueError as error:
             errors.append(ConfigError(line.location, f"rule {number}: {error}"))
@@ -131,32 +190,44 @@ def build(settings: Settings, site: Site) -> RulesPolicy:
             rules.append(rule)
     if errors:
         raise ConfigErrors(errors)
-    return RulesPolicy(site.name, tuple(rules), site.profiles)
+    return RulesPolicy(
+        site.name, tuple(rules), site.profiles, site.reactor.seconds, settings.labels_override
+    )
 
 
-def _rule(number: int, line: Line, profiles: Mapping[str, BootProfile]) -> Rule:
-    words, arrow, outcome = (part.strip() for part in line.text.rpartition("->"))
-    if not arrow or not words or len(outcome.split()) != 1:
+def _rule(
+    number: int, line: Line, profiles: Mapping[str, BootProfile], vocabulary: Vocabulary
+) -> Rule:
+    left, right = grammar.cut(line.text, "->") or ("", "")
+    if not left.strip() or not right.strip():
+        grammar.words(line.text)  # an open quote is the likelier mistake
         raise ValueError(f"expected conditions -> profile, got {line.text!r}")
-    if outcome.startswith("@"):
-        if outcome == "@":
-            raise ValueError("expected @label, got '@'")
-    elif outcome not in ("silence", "next") and outcome not in profiles:
-        hint = suggestion(outcome, [*profiles, "silence", "next"])
-        raise ValueError(f"unknown profile {outcome!r}{hint}")
-    conditions = tuple(c for c in map(parse, words.split()) if c is not None)
-    return Rule(conditions, outcome, f"rule {number} (line {line.location.line}): {line.text}")
+    place = f"rule {number} (line {line.location.line})"
+    expression = vocabulary.parse(left)
+    in_place = right.rjust(len(line.text))  # so that mistakes show where they stand in the line
+    outcome = outcomes.parse(in_place, profiles, place)
+    ways = reach.ways(expression)
+    return Rule(expression, outcome, f"{place}: {line.text}", line.location, ways)
 
 
 def _check_reachable(rule: Rule, earlier: Sequence[Rule]) -> None:
-    meanings = set(_meaning(rule))
-    for negated, meaning in meanings:
-        if (not negated, meaning) in meanings:
-            raise ValueError(f"never matches: it asks for {meaning} and for its opposite")
-    for other in earlier:
-        if other.catches(rule):
-            raise ValueError(f"never matches: {other.title} comes first and catches all of it")
-
-
-def _meaning(rule: Rule) -> Iterator[tuple[bool, str]]:
-    return ((condition.negated, condition.meaning) for condition in rule.conditions)
+    if rule.ways is None:
+        return
+    contradictions = [reach.contradiction(way) for way in rule.ways]
+    if found := contradictions[0] if all(contradictions) else None:
+        raise ValueError(f"never matches: no machine has both {found[0]} and {found[1]}")
+    catching = [
+        next(
+            (
+                other
+                for other in earlier
+                if not other.outcome.label and reach.catches(other.ways, way)
+            ),
+            None,
+        )
+        for way, dead in zip(rule.ways, contradictions, strict=True)
+        if not dead
+    ]
+    if all(catching):
+        titles = " and ".join(dict.fromkeys(other.title for other in catching if other))
+        raise ValueError(f"never matches: {titles} comes first and catches all of it")
