@@ -111,18 +111,10 @@ class DomainController:
 
     def change(self, *records: str) -> None:
         """Apply changes, made by the functions below or written in LDIF, over the network."""
-        bind = ("-x", "-D", _ADMINISTRATOR, "-w", _ADMINISTRATOR_PASSWORD)
-        self._client("ldapmodify", *bind, stdin="\n".join(records))
-
-    def search(self, filter_: str, *attributes: str) -> str:
-        """Return what the reading account finds, as LDIF."""
-        words = ("-LLL", "-o", "ldif-wrap=no", "-b", BASE, filter_, *attributes)
-        return self._client("ldapsearch", "-x", "-D", ACCOUNT, "-w", PASSWORD, *words)
-
-    def _client(self, tool: str, *words: str, stdin: str | None = None) -> str:
         trust = ("env", f"LDAPTLS_CACERT={self.authority.file}")
-        command = (*self._lan.server.inside, *trust, tool, "-H", URI, *words)
-        return run(*command, stdin=stdin)
+        bind = ("-x", "-D", _ADMINISTRATOR, "-w", _ADMINISTRATOR_PASSWORD)
+        command = (*self._lan.server.inside, *trust, "ldapmodify", "-H", URI, *bind)
+        run(*command, stdin="\n".join(records))
 
 
 def unit(path: str) -> str:
