@@ -45,7 +45,7 @@ def answers_to(capture: Path, folder: Path) -> str:
     assembly = assemble(load(folder / "pxe.ini"), clock)
     explanation = Explanation(assembly, IPv4Address("10.77.0.1"))
     result_of(replay(explanation, capture))
-    text = "\n".join(explanation.lines) + "\n"
+    text = "\n".join(explanation.lines).replace(f"{folder}/", "") + "\n"
     return re.sub(r"/boot/[\w-]{35}/", "/boot/TOKEN/", text)
 
 
