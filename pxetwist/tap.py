@@ -71,7 +71,7 @@ def makeService(options: Options) -> MultiService:
         assembly = assembled(Path(options["config"]))
     except ConfigErrors as errors:
         raise SystemExit(str(errors)) from None
-    lines = advice(assembly.configuration)
+    lines = advice(assembly.configuration, assembly.built)
     if options["check"]:
         print(*(f"warning: {line}\n" for line in lines), sep="", end="")
         raise SystemExit(0)

@@ -25,8 +25,9 @@ class Options(usage.Options):
 
 def run(options: Options) -> int:
     """Load, build, and print what looks wrong."""
-    configuration = assembled(Path(options["file"])).configuration
-    for line in advice(configuration):
+    assembly = assembled(Path(options["file"]))
+    configuration = assembly.configuration
+    for line in advice(configuration, assembly.built):
         print(f"warning: {line}")
     services = ", ".join(each.name for each in configuration.of_kind("service"))
     print(f"{options['file']}: no mistakes; services: {services}")

@@ -218,6 +218,13 @@ class Explanation:
                 for initrd in boot.initrds:
                     self.say(f"initrd {initrd}", 1)
                 self.say(f"arguments, as in the profile: {boot.arguments}", 1)
+        if plan.settings:
+            self.say("where that stands", 1)
+        for setting in plan.settings:
+            origin = f" ({setting.origin})" if setting.origin else ""
+            self.say(f"{setting.name} = {setting.value}{origin}", 2)
+        if plan.loader not in ("", *(s.value for s in plan.settings if s.name == "loader")):
+            self.say(f"loader = {plan.loader} (label of the machine)", 2)
 
     async def request_from(self, peer: str, protocol: Protocol, path: ContentPath) -> BootRequest:
         """Resolve a request for content from an address."""

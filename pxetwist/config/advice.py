@@ -2,16 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 from pxetwist.boot.loaders import BUILT_IN, FAMILIES
-from pxetwist.config.load import Configuration
+from pxetwist.config.load import Configuration, Instance
+from pxetwist.interfaces import IAdvises, IListsMachines
+from pxetwist.model.machine import Machine
 from pxetwist.model.profile import BootProfile, ProfileKind
+from pxetwist.wire.iana import ARCHITECTURE_NAMES
 
 
-def advice(configuration: Configuration) -> list[str]:
-    """Return one sentence for each thing that looks wrong on this machine."""
-    return [line for look in ADVICE for line in look(configuration)]
+def advice(configuration: Configuration, built: Sequence[tuple[Instance, Any]] = ()) -> list[str]:
+    """Return one sentence for each thing that looks wrong on this machine.
+
+    `built` are the instances of the configuration with their objects; without them, what
+    policies and directories know is not looked at.
+    """
+    lines = [line for look in ADVICE for line in look(configuration)]
+    machines = _machines(built)
+    policies = [thing for instance, thing in built if instance.kind == "policy"]
+    for policy in filter(IAdvises.providedBy, policies):
+        lines += policy.advice(machines, _architectures(configuration, machines or ()))
+    return [*lines, *profiles_unused(configuration, policies, machines)]
+
+
+def _machines(built: Sequence[tuple[Instance, Any]]) -> list[Machine] | None:
+    """Return all machines; `None` if a directory cannot list its own."""
+    directories = [thing for instance, thing in built if instance.kind == "hosts"]
+    if not all(map(IListsMachines.providedBy, directories)):
+        return None
+    return [machine for each in directories for machine in each.machines()]
+
+
+def _architectures(configuration: Configuration, machines: Collection[Machine]) -> set[str]:
+    """Return those that machines have in a label `arch`, and those that there are loaders for."""
+    labels = {str(machine.labels.get("arch", "")).lower() for machine in machines}
+    own = {loader.architecture for loader in configuration.loaders}
+    folders = _folders(configuration)
+    installed = {
+        loader.architecture
+        for loader in BUILT_IN
+        if any((root / loader.file).exists() for root in folders)
+    }
+    return (labels & set(ARCHITECTURE_NAMES)) | own | installed
+
+
+def profiles_unused(
+    configuration: Configuration,
+    policies: Sequence[Any],
+    machines: Collection[Machine] | None,
+) -> Iterator[str]:
+    """Profiles that no policy gives, no menu offers and no other profile extends."""
+    used: set[str] = set()
+    for policy in policies:
+        names = policy.profiles_named(machines) if IAdvises.providedBy(policy) else None
+        if names is None:
+            return  # it may give any
+        used |= set(names)
+    profiles = configuration.profiles
+    used |= {entry.name for menu in profiles.values() for entry in menu.entries}
+    used |= {profile.extends for profile in profiles.values()}
+    unused = [name for name in profiles if name not in used]
+    if policies and unused:
+        yield f"no policy gives the profile {', '.join(unused)}"
 
 
 def policies_missing(configuration: Configuration) -> Iterator[str]:
@@ -94,10 +149,16 @@ def loaders_missing(configuration: Configuration) -> Iterator[str]:
             yield f"no content folder has the boot loader {family}; run: {install}"
 
 
+def _folders(configuration: Configuration) -> list[Path]:
+    """Return the folders of all content stores that have one."""
+    stores = configuration.of_kind("content")
+    return [each.settings.root for each in stores if each.factory.name == "directory"]
+
+
 def _files_in_folders(configuration: Configuration) -> Callable[[str], bool]:
     """Return a test of whether a file is there, as far as folders can tell."""
     stores = configuration.of_kind("content")
-    folders = [each.settings.root for each in stores if each.factory.name == "directory"]
+    folders = _folders(configuration)
     if not folders or {store.factory.name for store in stores} - {"directory", "rendered"}:
         return lambda file: True  # it may come from a store that we cannot look into
     return lambda file: (
