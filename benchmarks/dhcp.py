@@ -22,7 +22,9 @@ from bootlab.processes import LabError
 LOST = 0.01  # an exchange is lost if it was begun and no ACK came
 _KEPT_UP = 0.93  # less than this part of the rate asked for: the generator is at its limit
 _AFTER = 0.5  # seconds that perfdhcp waits for the last answers
-_CONFIRMATIONS = 3  # how often the rate is lowered when it cannot be confirmed
+_CONFIRMATIONS = 5  # how often the rate is lowered when it cannot be confirmed
+_LOWER = 0.8
+_HOPELESS = f"lost {LOST:.0%} or more at every rate tried"
 
 
 @attrs.frozen
@@ -84,7 +86,7 @@ def _measured(link: Link, server: Server, clients: int, folder: Path, search: Se
 
             top = highest(lambda rate: attempt(rate, search.probe).good, search)
             runs = _confirmed(attempt, top, search) if top else []
-        note = _delays(runs) if runs else f"loses {LOST:.0%} at any rate"
+        note = _delays(runs) if runs else f"{top}/s at first, but not again" if top else _HOPELESS
     except LabError as error:
         runs, note = [], str(error).partition("\n")[0]
     return Result(
@@ -124,7 +126,7 @@ def _confirmed(attempt: Callable[[int, float], Run], rate: int, search: Search) 
         runs = [attempt(rate, search.confirm) for _ in range(search.repeats)]
         if statistics.median(run.lost for run in runs) < LOST:
             return runs
-        rate = int(rate * 0.9)
+        rate = int(rate * _LOWER)
     return []
 
 
