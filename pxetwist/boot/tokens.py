@@ -46,7 +46,9 @@ class Tokens:
     def redeem(
         self, token: str, now: float, purpose: str = ""
     ) -> tuple[ClientIdentity, str] | None:
-        """Return identity and boot id of a token; `None` if it is not ours or its time is over."""
+        """Return identity and boot id (empty if there was none) of a token; `None` if it is not
+        ours or its time is over.
+        """
         try:
             raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         except ValueError:
@@ -64,7 +66,7 @@ class Tokens:
             architecture=None if arch == _NO_ARCHITECTURE else Architecture(arch),
             firmware=Firmware.IPXE,
         )
-        return identity, f"{boot:04x}"
+        return identity, f"{boot:04x}" if boot else ""
 
     def _sign(self, body: bytes, purpose: str) -> bytes:
         if not self.key:

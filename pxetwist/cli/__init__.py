@@ -21,6 +21,7 @@ COMMANDS = {
     "check": "Look for mistakes in an INI, and for what will not boot.",
     "explain": "Say what a machine would get, step by step, and why.",
     "loaders": "Show the boot loaders, and put them where they are served from.",
+    "order": "Let a machine boot a profile once; list or cancel such orders.",
     "plugins": "List the plugins, or the options of one.",
 }
 

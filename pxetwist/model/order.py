@@ -58,10 +58,11 @@ class Terms:
 class Order:
     """One order. Times are seconds since the epoch; 0 is never.
 
-    `machine` is a machine's name or a MAC. `label` is the value of the directory's attribute
-    that it stands for; empty for one that a person gave. `number` is 0 until it is stored.
-    `attempts` counts the boots that took it, `handed` how often the last one (`mac`, `boot_id`)
-    was given its text. `said` is the machine's own last word: ``done``, ``failed`` or empty.
+    `machine` is a machine's name or a MAC, in lower case. `label` is the value of the directory's
+    attribute that it stands for; empty for one that a person gave. `number` is 0 until it is
+    stored. `attempts` counts the boots that took it, `handed` how often the last one (`mac`,
+    `boot_id`) was given its text. `said` is the machine's own last word: ``done``, ``failed`` or
+    empty.
     """
 
     machine: str

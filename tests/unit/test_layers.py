@@ -25,7 +25,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "interfaces": ("model", "errors"),
     "config.fields": ("model", "errors", "wire.iana"),
     "hosts": _FOR_PLUGINS,
-    "policies": _FOR_PLUGINS,
+    # what a feature stores is used by its policy, its directory and its commands
+    "policies": (*_FOR_PLUGINS, "state.orders", "state.database"),
     "state": _FOR_PLUGINS,
     "content": _FOR_PLUGINS,
     "observers": _FOR_PLUGINS,

@@ -27,6 +27,9 @@ memory = PluginFactory(
 sqlite = PluginFactory("state", "sqlite", "pxetwist.state.sqlite", "Leases in an SQLite file.")
 directory = PluginFactory(
     "content", "directory", "pxetwist.content.directory", "Files below a folder."
+orders = PluginFactory(
+    "policy", "orders", "pxetwist.policies.orders", "What a machine boots once, by an order."
+)
 )
 rendered = PluginFactory(
     "content", "rendered", "pxetwist.content.rendered", "Scripts of loaders, made from the plan."

@@ -1,0 +1,218 @@
+"""A database behind a bounded pool of threads of its own, so that the reactor never waits."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Coroutine
+from functools import partial
+from threading import Lock, Thread
+from typing import Any, TypeVar
+
+import attrs
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.threadpool import ThreadPool
+
+from pxetwist.errors import StateUnavailable
+from pxetwist.state.database import ConnectionBroke, Database, Schema, Session
+
+T = TypeVar("T")
+Work = Callable[[Session], T]
+
+#: Who waits longer than this (seconds) is told that the database is away; ROMs wait for 4 s.
+PATIENCE = 2.5
+#: So much may wait for a thread.
+QUEUE = 500
+
+
+@attrs.define(eq=False)
+class _Job:
+    """One piece of work on its way through a thread."""
+
+    lock: Lock = attrs.field(factory=Lock)
+    session: Session | None = None
+    given_up: bool = False
+
+    def give_up(self) -> None:
+        """Free the thread: nobody waits any more."""
+        with self.lock:
+            self.given_up = True
+            if self.session is not None:
+                self.session.interrupt()
+
+
+class Pool:
+    """Runs work in transactions; at most `database.threads` at once."""
+
+    def __init__(self, database: Database, schema: Schema, reactor: Any, name: str) -> None:
+        self.database = database
+        self._schema = schema
+        self._reactor = reactor
+        self._idle: deque[Session] = deque()
+        self._waiting = 0
+        self._stopped = False
+        self._threads = ThreadPool(0, database.threads, name)
+        # They must not keep a process alive which never stops its services.
+        self._threads.threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment]  # declared as a class
+
+    async def change(self, work: Work[T]) -> T:
+        """Do work that writes; it is durable when this returns. It may be done twice, if the
+        connection breaks: it must not matter.
+
+        :raises StateUnavailable: if that is not sure.
+        """
+        return await self._run(partial(self._changed, work))
+
+    async def read(self, work: Work[T], nothing: T) -> T:
+        """Do work that only reads; return `nothing` if there is no database yet.
+
+        :raises StateUnavailable: if it cannot be read.
+        """
+        return await self._run(partial(self._found, work, nothing))
+
+    async def _run(self, work: Callable[[_Job], T]) -> T:
+        title = self.database.title
+        if self._stopped or self._waiting >= QUEUE:
+            raise StateUnavailable(f"{title}: {'stopped' if self._stopped else 'too busy'}")
+        if not self._threads.started:
+            self._threads.start()
+        job = _Job()
+        self._waiting += 1
+        try:
+            working: Deferred[T] = deferToThreadPool(self._reactor, self._threads, work, job)
+            working.addTimeout(PATIENCE, self._reactor)
+            return await working
+        except DeferredTimeout:
+            job.give_up()
+            raise StateUnavailable(f"{title}: no answer within {PATIENCE:g} s") from None
+        except CancelledError:
+            job.give_up()
+            raise
+        finally:
+            self._waiting -= 1
+
+    def _changed(self, work: Work[T], job: _Job) -> T:
+        return self._through(job, work, change=True)
+
+    def _found(self, work: Work[T], nothing: T, job: _Job) -> T:
+        if not self._idle:
+            session = self.database.connect(self._schema, change=False)
+            if session is None:
+                return nothing
+            self._idle.append(session)
+        return self._through(job, work, change=False)
+
+    def _through(self, job: _Job, work: Work[T], *, change: bool) -> T:
+        """Do work with an idle session, and anew with a fresh one if that was broken."""
+        while True:
+            try:
+                session, fresh = self._idle.pop(), False
+            except IndexError:
+                made = self.database.connect(self._schema, change=True)
+                assert made is not None
+                session, fresh = made, True
+            try:
+                return self._asked(job, session, work, change=change)
+            except ConnectionBroke:
+                if fresh or job.given_up:
+                    raise
+
+    def _asked(self, job: _Job, session: Session, work: Work[T], *, change: bool) -> T:
+        with job.lock:
+            if job.given_up:
+                self._idle.append(session)
+                raise StateUnavailable(f"{self.database.title}: given up")
+            job.session = session
+        try:
+            result = session.run(work, change=change)
+        except BaseException:
+            with job.lock:
+                job.session = None
+            session.close()
+            raise
+        with job.lock:
+            job.session = None
+        self._idle.append(session)
+        return result
+
+    def stop(self) -> Deferred[None] | None:
+        """Take no more work; fire when what runs has ended."""
+        self._stopped = True
+        if not self._threads.started:
+            return None
+        stopped: Deferred[None] = Deferred()
+
+        def stop() -> None:
+            self._threads.stop()
+            while self._idle:
+                self._idle.pop().close()
+            self._reactor.callFromThread(stopped.callback, None)
+
+        Thread(target=stop, daemon=True).start()  # to wait is not the reactor's business
+        return stopped
+
+
+class Refreshed:
+    """Keeps a copy of a database in memory that is never older than `age` seconds, unless the
+    database is away: then the old one has to do, and nobody waits. One question serves all who
+    ask meanwhile; nothing is asked while nobody does.
+
+    `load` brings the copy up to date.
+    """
+
+    def __init__(
+        self, load: Callable[[], Coroutine[Any, Any, None]], reactor: Any, log: Logger
+    ) -> None:
+        self.age = 1.0
+        self._load = load
+        self._reactor = reactor
+        self._log = log
+        self._read = -math.inf  # when the reading began that the copy is of
+        self._tried = -math.inf
+        self._loaded = False
+        self._error = ""
+        self._waiting: list[Deferred[None]] | None = None
+
+    async def fresh(self) -> None:
+        """Return when the copy is fresh enough, or has to do.
+
+        :raises StateUnavailable: if there is none at all.
+        """
+        for _ in range(2):  # a reading that began too early is followed by one more
+            now = self._reactor.seconds()
+            if now - self._read < self.age:
+                return
+            if self._waiting is None and now - self._tried >= self.age:
+                self._waiting, self._tried = [], now
+                Deferred.fromCoroutine(self._attempt(now))
+            if self._waiting is None or (self._error and self._loaded):
+                break
+            waiting: Deferred[None] = Deferred()
+            self._waiting.append(waiting)
+            await waiting
+        if not self._loaded:
+            raise StateUnavailable(self._error)
+
+    async def _attempt(self, began: float) -> None:
+        """Load; it goes on if who asked first has left, since others may wait."""
+        before, self._error = self._error, ""
+        try:
+            await self._load()
+        except StateUnavailable as error:
+            self._error = str(error)
+            if not before:
+                self._log.error("{error}; what was read before has to do", error=error)
+        except Exception as bug:  # who waits must not wait for ever
+            self._error = repr(bug)
+            self._log.failure("reading the database")
+        else:
+            self._read, self._loaded = began, True
+            if before:
+                self._log.info("the database can be read again")
+        waiting, self._waiting = self._waiting or [], None
+        for each in waiting:
+            if not each.called:
+                each.callback(None)
