@@ -87,9 +87,10 @@ class IniTests(SynchronousTestCase):
         self.folder = Path(self.mktemp())
         (self.folder / "tftpboot").mkdir(parents=True)
         (self.folder / "wipe.ipxe").write_text("#!ipxe\n")
-        secret = self.folder / "bind-password"
-        secret.touch(mode=0o600)
-        secret.write_text("secret\n")
+        for name in ("bind-password", "database-password", "netbox-token"):
+            secret = self.folder / name
+            secret.touch(mode=0o600)
+            secret.write_text("secret\n")
         (self.folder / "hosts.csv").write_text("name,mac,profile\nws12,525400123456,debian12\n")
 
     def load(self, text: str, place: str) -> Assembly:

@@ -12,6 +12,12 @@ static = PluginFactory(
 ldap = PluginFactory(
     "hosts", "ldap", "pxetwist.hosts.ldap.plugin", "Machines from LDAP or Active Directory."
 )
+sql = PluginFactory(
+    "hosts", "sql", "pxetwist.hosts.sql", "Machines from SQLite or PostgreSQL, by your own query."
+)
+web = PluginFactory(
+    "hosts", "http", "pxetwist.hosts.http", "Machines from a web service that answers with JSON."
+)
 rules = PluginFactory(
     "policy", "rules", "pxetwist.policies.rules", "The first rule that matches decides."
 )
@@ -21,15 +27,21 @@ fixed = PluginFactory(
 menu = PluginFactory(
     "policy", "menu", "pxetwist.policies.menu", "A boot menu per group, with locked entries."
 )
+orders = PluginFactory(
+    "policy", "orders", "pxetwist.policies.orders", "What a machine boots once, by an order."
+)
+pixiecore = PluginFactory(
+    "policy",
+    "pixiecore",
+    "pxetwist.policies.pixiecore",
+    "What a back end of pixiecore's answered, as hosts:http has asked it.",
+)
 memory = PluginFactory(
     "state", "memory", "pxetwist.state.memory", "Leases that are forgotten at the end."
 )
 sqlite = PluginFactory("state", "sqlite", "pxetwist.state.sqlite", "Leases in an SQLite file.")
 directory = PluginFactory(
     "content", "directory", "pxetwist.content.directory", "Files below a folder."
-orders = PluginFactory(
-    "policy", "orders", "pxetwist.policies.orders", "What a machine boots once, by an order."
-)
 )
 rendered = PluginFactory(
     "content", "rendered", "pxetwist.content.rendered", "Scripts of loaders, made from the plan."

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pxetwist.boot.loaders import Loader
 from pxetwist.config.load import unusable
 from pxetwist.model.lease import Network, Pool
-from pxetwist.plugins import PluginFactory, Provided
+from pxetwist.plugins import PluginFactory, Provided, discover
 from tests.unit.config.inis import QUIET, IniCase
 
 HEAD = """
@@ -130,7 +130,7 @@ option.65 = 10.0.0.9
             [
                 "pxe.ini:2: services names 'quite'; did you mean 'quiet'?",
                 "pxe.ini:4: policies names 'zzz', but there is no section [policy:zzz] and no"
-                " such plugin (known: fixed, rules)",
+                f" such plugin (known: {', '.join(discover([]).names('policy'))})",
                 "pxe.ini:9: section [policy:old] is never used",
                 "pxe.ini:10: services names 'quiet' twice",
                 "pxe.ini:11: [service:quiet] port: expected a port from 0 to 65535, got 'http'",
