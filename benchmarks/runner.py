@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import attrs
 
-from benchmarks import dhcp, servers, tftp
+from benchmarks import dhcp, ldap, servers, tftp
 from benchmarks.namespaces import Link, linked
 from benchmarks.report import Result, json_line, table
 from benchmarks.servers import Server
@@ -60,8 +60,20 @@ def _tftp(
     return tftp.measure(link, chosen, cases, folder, repeats=repeats, files=files)
 
 
+def _ldap(
+    link: Link, chosen: Sequence[Server], options: argparse.Namespace, folder: Path
+) -> list[Result]:
+    size = ldap.Size(machines=1000, lookups=500, repeats=1) if options.quick else ldap.Size()
+    if options.repeats:
+        size = attrs.evolve(size, repeats=options.repeats)
+    return ldap.measure(chosen, _cases(options.cases, int, (1, 8)), folder, size)
+
+
 BENCHMARKS = {
     "dhcp": Benchmark("highest rate of DHCP exchanges; a case is CLIENTS", servers.DHCP, _dhcp),
+    "ldap": Benchmark(
+        "look-ups of machines per second; a case is CONNECTIONS", ldap.SERVERS, _ldap
+    ),
     "tftp": Benchmark(
         "megabytes per second; a case is CLIENTS:BLOCKSIZE:WINDOW, window 0 for lockstep",
         servers.TFTP,
