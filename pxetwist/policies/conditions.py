@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import tzinfo
 from ipaddress import IPv4Address
 from typing import Any
@@ -38,6 +38,12 @@ class Condition:
 
     key: str
     patterns: tuple[Pattern, ...] = ()
+    _values: Callable[[BootRequest, float], Sequence[Any]] = attrs.field(
+        init=False,
+        eq=False,
+        repr=False,
+        default=attrs.Factory(lambda self: values_of(self.key), takes_self=True),
+    )
 
     def __str__(self) -> str:
         values = ",".join(grammar.quoted(pattern.text) for pattern in self.patterns)
@@ -55,7 +61,7 @@ class Condition:
 
     def holds(self, request: BootRequest, now: float) -> bool:
         """Whether this request fulfils it; `now` is in seconds since the epoch."""
-        values = _values(self.key, request, now)
+        values = self._values(request, now)
         if not self.patterns:
             return bool(values)
         return any(pattern.passes(value) for value in values for pattern in self.patterns)
@@ -64,7 +70,7 @@ class Condition:
         """Say what the request has there: ``room is 'b12'``."""
         if self.key == "known":
             return "the machine is known" if request.machine else "the machine is unknown"
-        values = _values(self.key, request, now)
+        values = self._values(request, now)
         seen = dict.fromkeys(p.seen(value) for value in values for p in self.patterns)
         return f"{self.key} is {' or '.join(seen) or 'not set'}"
 
@@ -189,21 +195,26 @@ def why(expression: Expression, request: BootRequest, now: float, wanted: bool =
             return ", and ".join(found)
 
 
-def _values(key: str, request: BootRequest, now: float) -> tuple[Any, ...]:
-    """What the request has under a key; labels of the machine, but for the special keys."""
+def values_of(key: str) -> Callable[[BootRequest, float], Sequence[Any]]:
+    """Return what finds the values that a request has under a key, at a time."""
     if key in ("time", "date"):
-        return (now,)
+        return lambda request, now: (now,)
+    if key not in KEYS:
+        return lambda request, now: _labels(key, request.machine) if request.machine else ()
     look, of_machine = _IN_REQUEST.get(key), _IN_MACHINE.get(key)
-    found: list[object] = list(look(request)) if look else []
-    if request.machine is not None:
-        found += of_machine(request.machine) if of_machine else ()
-        if key not in KEYS or key in _ALSO_LABELS:
-            found += _labels(key, request.machine)
-    return tuple(dict.fromkeys(value for value in found if value))
+
+    def values(request: BootRequest, now: float) -> Sequence[Any]:
+        found: list[object] = list(look(request)) if look else []
+        if request.machine is not None:
+            found += of_machine(request.machine) if of_machine else ()
+            found += _labels(key, request.machine) if key in _ALSO_LABELS else ()
+        return tuple(dict.fromkeys(value for value in found if value))
+
+    return values
 
 
-def _labels(key: str, machine: Machine) -> Iterable[str]:
-    return (value for name, value in machine.labels.items() if name.lower() == key)
+def _labels(key: str, machine: Machine) -> list[str]:
+    return [value for name, value in machine.labels.items() if name.lower() == key and value]
 
 
 def _place(request: BootRequest) -> IPv4Address | None:

@@ -34,9 +34,13 @@ class Pattern(Protocol):
         """Return a value for people."""
 
 
-def _matcher(wild: str) -> Callable[[str], object]:
+def _matcher(wild: str) -> Callable[[str], bool]:
+    if not set("*?") & set(wild):
+        wanted = wild.lower()
+        return lambda value: value.lower() == wanted
     plain = re.escape(wild).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.compile(plain, re.IGNORECASE | re.DOTALL).fullmatch
+    fullmatch = re.compile(plain, re.IGNORECASE | re.DOTALL).fullmatch
+    return lambda value: fullmatch(value) is not None
 
 
 @attrs.frozen
@@ -44,7 +48,7 @@ class Glob:
     """Text with ``*`` and ``?``; case does not matter."""
 
     text: str = attrs.field(eq=str.lower)
-    _match: Callable[[str], object] = attrs.field(
+    _match: Callable[[str], bool] = attrs.field(
         init=False,
         eq=False,
         repr=False,
@@ -58,7 +62,7 @@ class Glob:
 
     def passes(self, value: Any) -> bool:
         """Whether a text fits."""
-        return self._match(str(value)) is not None
+        return self._match(str(value))
 
     def covers(self, other: Glob) -> bool:
         """Compare; wildcards of the other one count as characters, which only ``*`` may take."""
