@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pxetwist.boot.loaders import BUILT_IN, FAMILIES
 from pxetwist.config.load import Configuration, Instance
+from pxetwist.errors import ConfigErrors
+from pxetwist.hosts.hostfile import read
 from pxetwist.interfaces import IAdvises, IListsMachines
 from pxetwist.model.machine import Machine
 from pxetwist.model.profile import BootProfile, ProfileKind
@@ -149,6 +152,15 @@ def loaders_missing(configuration: Configuration) -> Iterator[str]:
             yield f"no content folder has the boot loader {family}; run: {install}"
 
 
+def hosts_left_out(configuration: Configuration) -> Iterator[str]:
+    """What files of other servers say that is not taken over; mistakes are found elsewhere."""
+    for instance in configuration.of_kind("hosts"):
+        if instance.factory.name == "static":
+            with suppress(ConfigErrors):
+                settings = instance.settings
+                yield from read(settings.file, instance.name, settings.format).warnings
+
+
 def _folders(configuration: Configuration) -> list[Path]:
     """Return the folders of all content stores that have one."""
     stores = configuration.of_kind("content")
@@ -183,4 +195,5 @@ ADVICE = (
     loaders_missing,
     content_missing,
     menus_shortened,
+    hosts_left_out,
 )

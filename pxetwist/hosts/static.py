@@ -23,7 +23,15 @@ from pxetwist.errors import ConfigErrors
 from pxetwist.hosts.formats.detection import AUTO, FORMATS
 from pxetwist.hosts.hostfile import Reading, Stamps, read, stamps
 from pxetwist.hosts.marks import inventory_mark
-from pxetwist.interfaces import IHostDirectory, IListsMachines, IReloads, IReservations, Site
+from pxetwist.interfaces import (
+    IHealth,
+    IHostDirectory,
+    IListsMachines,
+    IReloads,
+    IReservations,
+    Site,
+)
+from pxetwist.model.health import Health, HealthState
 from pxetwist.model.identity import ClientIdentity, machine_uuid, swapped
 from pxetwist.model.machine import Machine
 
@@ -75,7 +83,7 @@ class _Index:
         )
 
 
-@implementer(IHostDirectory, IListsMachines, IReservations, IReloads)
+@implementer(IHostDirectory, IListsMachines, IReservations, IReloads, IHealth)
 class StaticDirectory(Service):
     """The machines of files, held in memory.
 
@@ -92,6 +100,7 @@ class StaticDirectory(Service):
         self._call: IDelayedCall | None = None
         self._reading: object = None  # the thread that reads, if one does
         self._index = _Index.of(self._read())
+        self._health = Health(HealthState.UP, site.reactor.seconds())
 
     def startService(self) -> None:
         """Begin to look at the files."""
@@ -127,6 +136,11 @@ class StaticDirectory(Service):
     def machines(self) -> Collection[Machine]:
         """Return every machine, in the order of the files."""
         return self._index.reading.machines
+
+    def health(self) -> Health:
+        """Return whether the files, as they are now, are what is used."""
+        counters = {"machines": len(self.machines())}
+        return attrs.evolve(self._health, counters=counters)
 
     def reload(self) -> None:
         """Read the files again; on mistakes log all of them and keep what was read before."""
@@ -175,16 +189,23 @@ class StaticDirectory(Service):
             for line in outcome.warnings:
                 if line not in known:
                     self._log.warn("{line}", line=line)
-            self._log.info(
-                "{file} read again: {count} machines", file=names, count=len(outcome.machines)
-            )
+            count = len(outcome.machines)
+            self._log.info("{file} read again: {count} machines", file=names, count=count)
+            self._note(HealthState.UP)
         elif isinstance(outcome, ConfigErrors):
             for error in outcome.errors:
                 self._log.error("{error}", error=error)
             count = len(outcome.errors)
             self._log.error("{file} is not read again: {count} mistakes", file=names, count=count)
+            self._note(HealthState.DEGRADED, str(outcome.errors[0]))
         else:
             self._log.failure("{file} is not read again", outcome, file=names)
+            self._note(HealthState.DEGRADED, outcome.getErrorMessage())
+
+    def _note(self, state: HealthState, error: str = "") -> None:
+        same = state is self._health.state
+        since = self._health.since if same else self._site.reactor.seconds()
+        self._health = Health(state, since, error)
 
 
 def _marks_of(machine: Machine) -> Iterator[tuple[str, Hashable]]:

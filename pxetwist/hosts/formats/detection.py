@@ -39,7 +39,7 @@ _LINES = (
     ("ethers", re.compile(rf"{_MAC}\s+[\w.-]+\s*(#.*)?$", re.IGNORECASE)),
     ("hosts", re.compile(r"(\d+\.\d+\.\d+\.\d+|[0-9a-f]*:[0-9a-f:]+(%\w+)?)\s+[\w.-]+", re.I)),
     ("csv", re.compile(r"(?=.*\bname\b)[\w.\s-]+(,[\w.\s-]+)+$", re.IGNORECASE)),
-    ("dnsmasq", re.compile(r"(--)?[a-z][a-z0-9-]*\s*(=|$)|[^=\s]+,")),
+    ("dnsmasq", re.compile(r"(--)?[a-z][a-z0-9-]*\s*(=|$)|(id:\S+|[\w.:*-]+)\s?,\S", re.I)),
     ("yaml", re.compile(r"---|- |[^\s:,]+:(\s|$)")),
 )
 

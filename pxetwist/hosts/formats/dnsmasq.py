@@ -20,7 +20,11 @@ _QUOTED = re.compile(r'"((?:\\.|[^"\\])*)"')
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 _LEASE_TIME = re.compile(r"\d[\d ]*[wdhms]?|infinite", re.IGNORECASE)
 _ETHERNET = re.compile(r"0?1-(?=[0-9a-f]{1,2}:)", re.IGNORECASE)
-_OTHER_TYPE = re.compile(r"[0-9a-f]{1,2}-[0-9a-f*]{1,2}:", re.IGNORECASE)
+_OTHER_TYPE = re.compile(
+    r"[0-9a-f]{1,2}-[0-9a-f]{1,2}:.*|(?:[0-9a-f]{1,2}:){1,4}[0-9a-f]{1,2}"
+    r"|(?:[0-9a-f]{1,2}:){6,15}[0-9a-f]{1,2}",
+    re.IGNORECASE,
+)
 
 #: Where to say here what other options say there.
 _ELSEWHERE = {
@@ -56,7 +60,7 @@ def rows(text: str, report: Report) -> Iterator[Row | NamedAddress]:
         if option and option[1] != "dhcp-host":
             mend = _ELSEWHERE.get(option[1])
             report.leave_out(
-                number, f"{option[1]} is not taken over" + (f": {mend}" if mend else "")
+                number, f"{option[1]} is not taken over" + (f"; instead: {mend}" if mend else "")
             )
             continue
         host = _Host(number)
@@ -100,7 +104,8 @@ class _Host:
         if word.startswith("["):
             report.leave_out(self.line, "IPv6 addresses are not taken over")
         elif colon and prefix.lower() == "id":
-            self.client_id = "" if rest == "*" else rest  # the MAC comes first here anyway
+            if rest != "*":  # the MAC comes first here anyway
+                self.client_id = self._last("client id", self.client_id, rest, report)
         elif colon and prefix in ("set", "net"):
             self.tags.append(rest)
         elif colon and prefix == "tag":
@@ -108,25 +113,33 @@ class _Host:
         elif colon:
             self._add_mac(word, report)
         elif "." in word and is_address(word):
-            self.address = word
+            self.address = self._last("address", self.address, word, report)
         elif _LEASE_TIME.fullmatch(word):
             mend = "'lease-time' of [subnet:NAME]"
             report.leave_out(
-                self.line, f"the lease time of a single machine is not taken over: {mend}"
+                self.line, f"the lease time of a single machine is not taken over; instead: {mend}"
             )
         elif word == "ignore":
             self.labels["ignore"] = "yes"
         else:
-            self.name = word
+            self.name = self._last("name", self.name, word, report)
+
+    def _last(self, what: str, before: str, word: str, report: Report) -> str:
+        """Return the word: the last one counts."""
+        if before and before != word:
+            report.leave_out(
+                self.line, f"{what} {before} is not taken over: {word} comes after it"
+            )
+        return word
 
     def _add_mac(self, word: str, report: Report) -> None:
         if "*" in word:
             mend = "a rule with the condition mac=52:54:00:*"
-            report.leave_out(self.line, f"a MAC with wildcards is not taken over: {mend}")
+            report.leave_out(self.line, f"a MAC with wildcards is not taken over; instead: {mend}")
             self.strange = True
             return
         plain = _ETHERNET.sub("", word)
-        if _OTHER_TYPE.match(plain):
+        if _OTHER_TYPE.fullmatch(plain):
             report.leave_out(self.line, "a hardware address other than Ethernet is not taken over")
             self.strange = True
             return

@@ -32,8 +32,21 @@ _ELSEWHERE = {
     "subclass": "rules",
     "if": "rules",
 }
+#: What a host is known by, besides its MAC; the value is the last word.
+_IDENTIFIERS = {
+    "uid": "client-id",
+    "option dhcp-client-identifier": "client-id",
+    "host-identifier option dhcp-client-identifier": "client-id",
+    "host-identifier option agent.circuit-id": "circuit-id",
+}
 #: Blocks in which hosts may stand.
 _SCOPES = ("group", "subnet", "shared-network", "pool")
+
+
+class _Text(str):
+    """A word in quotes."""
+
+    __slots__ = ()
 
 
 @attrs.define
@@ -116,8 +129,10 @@ def _parsed(text: str, report: Report) -> list[_Statement]:
         elif found["blank"] is None:
             if not statement.words:
                 statement.line = line
-            word = found["text"]
-            statement.words.append(found[0] if word is None else re.sub(r"\\(.)", r"\1", word))
+            quoted = found["text"]
+            statement.words.append(
+                found[0] if quoted is None else _Text(re.sub(r"\\(.)", r"\1", quoted))
+            )
         line += found[0].count("\n")
         position = found.end()
     if opened or statement.words:
@@ -138,7 +153,9 @@ def _leave_out(statement: _Statement, report: Report) -> None:
     mend = _ELSEWHERE.get(statement.keyword)
     words = statement.words[: 2 if statement.keyword == "option" else 1]
     shown = " ".join(words)
-    report.leave_out(statement.line, f"{shown} is not taken over" + (f": {mend}" if mend else ""))
+    report.leave_out(
+        statement.line, f"{shown} is not taken over" + (f"; instead: {mend}" if mend else "")
+    )
 
 
 def _host(statement: _Statement, scope: _Scope, report: Report) -> Iterator[Row]:
@@ -181,7 +198,7 @@ class _Host:
             return False
         if statement.begins("hardware", "ethernet") and len(words) == 3:
             try:
-                self._set("mac", (unpadded_mac(words[2]),), statement)
+                self._set("mac", (unpadded_mac(words[2]),), statement, report)
             except ValueError as error:
                 report.add(statement.line, str(error))
                 self.wrong = True
@@ -189,29 +206,25 @@ class _Host:
             self._take_addresses(statement, report)
         elif statement.begins("option", "host-name") and len(words) == 3:
             self.name = words[2]
-        elif statement.begins("option", "dhcp-client-identifier") and len(words) == 3:
-            self._set("client-id", _octets(words[2]), statement)
-        elif statement.begins("host-identifier", "option") and len(words) == 4:
-            column = {
-                "dhcp-client-identifier": "client-id",
-                "agent.circuit-id": "circuit-id",
-            }.get(words[2].lower(), "")
-            if column:
-                self._set(column, _octets(words[3]), statement)
-            return bool(column)
+        elif column := _IDENTIFIERS.get(" ".join(words[:-1]).lower()):
+            self._set(column, _octets(words[-1]), statement, report)
         elif statement.begins("filename") and len(words) == 2:
-            self._set("filename", words[1], statement)
+            self._set("filename", words[1], statement, report)
         elif statement.begins("group") and len(words) == 2:
             self.groups.append(words[1])
         elif statement.keyword in ("deny", "ignore") and words[1:] == ["booting"]:
-            self._set("ignore", "yes", statement)
+            self._set("ignore", "yes", statement, report)
             mend = "the machine has the label ignore=yes; add the rule: ignore=yes -> silence"
             report.leave_out(statement.line, f"{' '.join(words)} is not taken over: {mend}")
         else:
             return statement.keyword == "allow" and words[1:] == ["booting"]
         return True
 
-    def _set(self, column: str, value: Value, statement: _Statement) -> None:
+    def _set(self, column: str, value: Value, statement: _Statement, report: Report) -> None:
+        """Take a value: the last one counts."""
+        if self.values.get(column, value) != value:
+            line = self.lines[column]
+            report.leave_out(line, f"{column} is not taken over: another one comes after it")
         self.values[column], self.lines[column] = value, statement.line
 
     def _take_addresses(self, statement: _Statement, report: Report) -> None:
@@ -219,7 +232,7 @@ class _Host:
         addresses = [word for word in words if is_address(word)]
         self.fixed_names += [word for word in words if not is_address(word)]
         if addresses:
-            self._set("address", addresses[0], statement)
+            self._set("address", addresses[0], statement, report)
         if addresses[1:]:
             report.leave_out(
                 statement.line, "a machine has one address: the others are not taken over"
@@ -228,5 +241,6 @@ class _Host:
 
 def _octets(word: str) -> str:
     """Spell an id of hexadecimal pairs, or a text, as bytes."""
-    raw = bytes(int(p, 16) for p in word.split(":")) if _HEX.fullmatch(word) else word.encode()
+    pairs = [] if isinstance(word, _Text) or not _HEX.fullmatch(word) else word.split(":")
+    raw = bytes(int(pair, 16) for pair in pairs) or word.encode()
     return f"0x{raw.hex()}" if raw else ""

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from twisted.internet.task import Clock
+
 from pxetwist.config.advice import advice
+from pxetwist.config.assemble import assemble
 from tests.unit.config.inis import IniCase
 
 HEAD = """
@@ -109,3 +112,134 @@ class Advice(IniCase):
         self.assertEqual(self.advice(content + own), [])
         alone = HEAD + "[profile:x]\nkind = nbp\nnbp = linux\n"
         self.assertEqual(self.advice(alone), [])
+
+    def test_what_host_files_say_and_is_not_taken_over(self) -> None:
+        file = self.write(
+            "dhcp.conf", "dhcp-range=10.0.0.1,10.0.0.9\ndhcp-host=1:2:3:4:5:6,a,1h\n"
+        )
+        content = HEAD.replace("state = memory", "state = memory\nhosts = old")
+        content += "[hosts:old]\nplugin = static\nfile = dhcp.conf\n[profile:x]\nkind = nbp\n"
+        content += "nbp = linux\n"
+        lines = self.advice(content)
+        self.assertEqual(len(lines), 2)
+        self.assertTrue(lines[0].startswith(f"{file}:1: dhcp-range is not taken over"), lines)
+        self.assertTrue(lines[1].startswith(f"{file}:2: the lease time of a single"), lines)
+        file.write_text("no such format\n")
+        self.assertEqual(self.advice(content), [])  # check says what is a mistake
+
+
+RULES = """
+[pxe]
+services = tftp
+policies = main
+hosts = known
+state = memory
+content = files, rendered
+[hosts:known]
+plugin = static
+file = hosts.csv
+[content:files]
+plugin = directory
+root = content
+[profile:base]
+kind = linux
+arguments = quiet
+[profile:x]
+extends = base
+kernel.x64 = linux
+[profile:y]
+kind = local
+[profile:z]
+kind = menu
+entries = y
+[policy:main]
+plugin = rules
+rules =
+    profile=* -> @profile
+    roon=b12 -> z
+    any -> x
+"""
+
+
+class AdviceOfPolicies(IniCase):
+    """What policies know to be wrong, together with what directories know."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        for name in ("linux", "loaders/snponly.efi"):
+            self.write(f"content/{name}", "")
+        self.write("hosts.csv", "name,mac,room,profile\nws1,525400123456,b12,y\n")
+
+    def advice(self, content: str) -> list[str]:
+        assembly = assemble(self.load(content), Clock())
+        lines = advice(assembly.configuration, assembly.built)
+        return [line.replace(f"{self.folder}/", "") for line in lines]
+
+    def test_labels_that_nobody_has(self) -> None:
+        line = RULES.strip().split("\n").index("    roon=b12 -> z") + 1
+        mistake = "[policy:main] rule 2: no machine has a label 'roon'; did you mean 'room'?"
+        self.assertEqual(self.advice(RULES), [f"pxe.ini:{line}: {mistake}"])
+        self.assertEqual(self.advice(RULES.replace("roon", "room")), [])
+
+    def test_directories_that_cannot_list(self) -> None:
+        """Nothing is said of labels and profiles that may well be there."""
+        self.write("plugins/mute_for_advice.py", MUTE)
+        content = RULES.replace("plugin = static\nfile = hosts.csv", "plugin = mute")
+        content = content.replace("hosts = known", "hosts = known\nsite-plugins = plugins")
+        self.assertEqual(self.advice(content.replace("-> z", "-> y")), [])
+
+    def test_profiles_that_nobody_gets(self) -> None:
+        content = RULES.replace("roon=b12 -> z", "room=b12 -> y")
+        self.assertEqual(self.advice(content), ["no policy gives the profile z"])
+        self.assertEqual(
+            self.advice(content.replace("@profile", "@room")), ["no policy gives the profile z"]
+        )
+        self.write("hosts.csv", "name,mac,room,profile\nws1,525400123456,b12,z\n")
+        self.assertEqual(self.advice(content), [])
+        fixed = content.partition("[policy:main]")[0] + "[policy:main]\nplugin = fixed\n"
+        self.assertEqual(self.advice(fixed + "profile = z\n"), ["no policy gives the profile x"])
+
+    def test_architectures_that_get_nothing(self) -> None:
+        """BIOS machines are there, for there is a loader; or a machine says what it is."""
+        content = RULES.replace("roon", "room")
+        says = "rule 3: profile 'x' has nothing for {}: such machines get no answer"
+        self.write("content/loaders/undionly.kpxe", "")
+        [line] = self.advice(content)
+        self.assertIn(says.format("bios"), line)
+        self.write("hosts.csv", "name,mac,room,profile,arch\nws1,525400123456,b12,y,arm64\n")
+        [line] = self.advice(content)
+        self.assertIn(says.format("arm64, bios"), line)
+        mended = content.replace("    any -> x", "    !arch=x64 -> y\n    any -> x")
+        self.assertEqual(self.advice(mended), [])
+        fixed = content.partition("[policy:main]")[0] + "[policy:main]\nplugin = fixed\n"
+        self.assertIn(
+            "[policy:main] profile 'x' has nothing for arm64, bios",
+            "\n".join(self.advice(fixed + "profile = x\n")),
+        )
+
+
+MUTE = """
+    import attrs
+    from twisted.plugin import IPlugin
+    from zope.interface import implementer
+    from pxetwist.interfaces import IHostDirectory, IPluginFactory
+
+    @attrs.frozen
+    class Settings:
+        pass
+
+    @implementer(IHostDirectory)
+    class Mute:
+        async def find_machine(self, identity):
+            return None
+
+    @implementer(IPlugin, IPluginFactory)
+    class Factory:
+        kind, name, summary = "hosts", "mute", "A directory that tells nothing."
+        def settings(self):
+            return Settings
+        def build(self, settings, site):
+            return Mute()
+
+    factory = Factory()
+"""
