@@ -28,6 +28,7 @@ class LeaseTable:
     def __init__(self, records: Iterable[Lease] = ()) -> None:
         self._records: dict[int, Lease] = {}
         self._clients: dict[tuple[str, str], int] = {}
+        self._left: dict[tuple[str, str], set[int]] = {}  # what moved clients still hold
         self._free: dict[str, FreeAddresses] = {}
         for record in sorted(records, key=lambda record: record.ends):
             self.put(record)
@@ -110,6 +111,7 @@ class LeaseTable:
             former = (before.network, before.key)
             if self._clients.get(former) == number:
                 del self._clients[former]
+            self._forget_left(former, number)
             if record.ends < before.ends:
                 for free in self._free.values():
                     free.hasten(number, record.ends)
@@ -118,7 +120,17 @@ class LeaseTable:
         if record.state in _HELD or (
             record.state is LeaseState.RELEASED and client not in self._clients
         ):
+            moved_from = self._clients.get(client, number)
+            if moved_from != number:
+                self._left.setdefault(client, set()).add(moved_from)
             self._clients[client] = number
+
+    def _forget_left(self, client: tuple[str, str], number: int) -> None:
+        left = self._left.get(client)
+        if left is not None:
+            left.discard(number)
+            if not left:
+                del self._left[client]
 
     def _from_pools(
         self,
@@ -130,7 +142,8 @@ class LeaseTable:
     ) -> int | None:
         free = self._free_in(network)
         former = self._clients.get((network.name, key))
-        for number in (former, None if wanted is None else int(wanted)):
+        left = self._left.get((network.name, key), ())
+        for number in (former, None if wanted is None else int(wanted), *left):
             if (
                 number is not None
                 and number in free

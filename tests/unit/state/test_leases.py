@@ -42,6 +42,25 @@ class StickyTests(SynchronousTestCase):
         self.assertGreater(len(same), 15)  # but for those who meet by chance
 
 
+class MovedTests(SynchronousTestCase):
+    """A client between its reservation and the pool."""
+
+    def test_what_it_left_is_still_its_own(self) -> None:
+        """In a full pool it gets back what it holds, not silence."""
+        lab, reserved = network(2), IPv4Address(FIRST + 9)
+        table = LeaseTable()
+
+        def offer(number: int, reserved: IPv4Address | None = None) -> IPv4Address | None:
+            lease = table.offer(client(number), lab, None, reserved, (), NOW)
+            return lease.address if lease else None
+
+        first = offer(0)
+        offer(1)
+        self.assertEqual(offer(0, reserved), reserved)
+        self.assertIsNone(offer(2))
+        self.assertEqual(offer(0), first)
+
+
 class PoolTests(SynchronousTestCase):
     """The shape of pools."""
 
