@@ -96,9 +96,9 @@ class Settings(CacheSettings):
         " label.role = results.0.role.slug. Fields are name, mac, uuid, address, groups, serial,"
         " asset, client-id and circuit-id.",
     )
-    machine: JsonPath = option(
+    machine: JsonPath | None = option(
         json_path,
-        default=JsonPath(),
+        default=None,
         doc="Where in the document the machine is; if that is a list, it must have no more than"
         " one. The fields' paths start there.",
     )
@@ -131,7 +131,7 @@ class Settings(CacheSettings):
                 raise ValueError(f"url: expected {wanted} parameters, got {template.text!r}")
         if self.api == "json" and self.fields is None:
             raise ValueError("fields is missing: where in the document the machine's name is")
-        if self.api == "pixiecore" and (self.fields is not None or self.machine.text):
+        if self.api == "pixiecore" and (self.fields or self.machine):
             raise ValueError(
                 "api = pixiecore says itself what an answer means: no fields, machine"
             )
@@ -193,10 +193,11 @@ class HttpDirectory(Service):
             return None
         if answer.status != 200:
             raise ValueError(f"the answer is {answer.status} {answer.phrase}".rstrip())
-        if self._settings.fields is None:
+        fields, machine = self._settings.fields, self._settings.machine
+        if fields is None:
             api = template.text.removesuffix("/v1/boot/{mac}")
             return pixiecore.facts_of(answer.document, api, mac)
-        found = self._settings.fields.machines(answer.document, self._settings.machine)
+        found = fields.machines(answer.document, machine or JsonPath())
         if len(found) > 1:
             names = " and ".join(repr(str(each["name"])) for each in found[:2])
             raise ValueError(f"the answer has two machines: {names}")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from twisted.application.service import IService
 from twisted.internet import reactor as real  # noqa: TID251  these tests turn it
@@ -12,6 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.ssl import DefaultOpenSSLContextFactory
 from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.utils import getProcessOutputAndValue
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 from twisted.web.http import Request
@@ -374,3 +378,68 @@ class MisbehavingTests(HttpCase):
             b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.2/\r\nContent-Length: 0\r\n\r\n"
         )
         self.assertRegex(await self.refusal(port), "redirects to http://127.0.0.2, which is not")
+
+
+class PixiecoreTests(HttpCase):
+    """A back end of pixiecore's, asked by the product."""
+
+    INI = """
+[pxe]
+services = proxydhcp, http
+hosts = api
+policies = pixiecore
+content = scripts
+state = memory
+
+[hosts:api]
+plugin = http
+api = pixiecore
+url = http://127.0.0.1:{port}/prefix
+
+[content:scripts]
+plugin = rendered
+"""
+
+    async def explain(self, document: object, mac: str = MAC) -> str:
+        class Api(Resource):
+            isLeaf = True
+
+            def render_GET(self, request: Request) -> bytes:
+                if unquote(request.path.decode()) != f"/prefix/v1/boot/{MAC}":
+                    request.setResponseCode(404)
+                return json.dumps(document).encode()
+
+        file = Path("pxe.ini").absolute()
+        file.write_text(self.INI.format(port=self.serve(Api())))
+        pxetwist = str(Path(sys.executable).parent / "pxetwist")
+        words = ("explain", str(file), "--mac", mac, "--server", "192.0.2.1")
+        out, err, code = await getProcessOutputAndValue(pxetwist, words)
+        self.assertEqual((code, err), (0, b""))
+        return bytes(out).decode()
+
+    async def test_a_kernel(self) -> None:
+        said = await self.explain(
+            {
+                "kernel": "/kernel",
+                "initrd": ["http://files.example/initrd.0"],
+                "cmdline": 'console=ttyS0 config={{ URL "/config" }} x={%y',
+                "message": "Installing",
+            }
+        )
+        base = re.escape(re.search(r"http://127\.0\.0\.1:\d+", said)[0])  # type: ignore[index]  # it is there
+        self.assertRegex(
+            said,
+            rf"kernel {base}/kernel initrd=initrd\.0 console=ttyS0"
+            rf" config={base}/config x={{%y",
+        )
+        self.assertIn("initrd --name initrd.0 http://files.example/initrd.0", said)
+        self.assertIn("policy pixiecore: profile pixiecore (api: Installing)", said)
+
+    async def test_a_script(self) -> None:
+        said = await self.explain({"ipxe-script": "#!ipxe\necho ${net0/mac} {{ 7 * 7 }}\n"})
+        self.assertIn("echo ${net0/mac} {{ 7 * 7 }}\n", said)
+
+    async def test_a_stranger(self) -> None:
+        said = await self.explain({}, "52:54:00:00:00:99")
+        self.assertIn("hosts api: no answer", said)
+        self.assertIn("policy pixiecore: no answer", said)

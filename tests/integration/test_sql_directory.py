@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from bootlab.postgres import Postgres
+from bootlab.processes import LabError, run
+from bootlab.server import command
 from pxetwist.config.fields import Line, OptionText
 from pxetwist.errors import ConfigError, DirectoryUnavailable, Location
 from pxetwist.hosts import sql
@@ -262,3 +265,58 @@ class ServerTests(PostgresCase, SynchronousTestCase):
         self.server.sql(f"update machines set uuid = '{uuid}'")
         found = self.result(self.build().find_machine(ClientIdentity(uuid=uuid)))
         self.assertEqual(found and found.uuid, uuid)
+
+
+class ProductTests(PostgresCase, SynchronousTestCase):
+    """The commands, with an INI."""
+
+    INI = """
+[pxe]
+services = proxydhcp
+hosts = cmdb
+policies = main
+content = scripts
+state = memory
+
+[hosts:cmdb]
+plugin = sql
+database = {url}
+password-file = password
+query =
+    select name, {column}, groups
+    from machines
+    where :mac = any (macs)
+
+[policy:main]
+plugin = fixed
+profile = local
+
+[content:scripts]
+plugin = rendered
+
+[profile:local]
+kind = local
+"""
+
+    def write(self, column: str = "room") -> Path:
+        secret = Path("password")
+        secret.touch(mode=0o600)
+        secret.write_text(self.server.password)
+        file = Path("pxe.ini").absolute()
+        file.write_text(self.INI.format(url=self.server.url, column=column))
+        return file
+
+    def test_explain(self) -> None:
+        self.fill()
+        pxetwist = str(Path(sys.executable).parent / "pxetwist")
+        said = run(pxetwist, "explain", str(self.write()), "--mac", MAC)
+        where = rf"postgresql://127\.0\.0\.1:{self.server.port}/inventory in \d+ ms"
+        self.assertRegex(said, rf"hosts cmdb: machine ws12 \({where}\)")
+        self.assertIn("room='b12'", said)
+        self.assertNotIn(self.server.password, said)
+
+    def test_a_mistake_ends_the_start(self) -> None:
+        file = self.write("rooom")
+        with self.assertRaises(LabError) as caught:
+            run(*command(file))
+        self.assertIn(f'{file}:14: query: column "rooom" does not exist', str(caught.exception))

@@ -24,7 +24,7 @@ from pxetwist.config.fields import Line, OptionText
 from pxetwist.errors import ConfigError, DirectoryUnavailable, Location
 from pxetwist.hosts import http
 from pxetwist.hosts.http_client import JsonClient
-from pxetwist.hosts.json_fields import JsonPath, json_fields, json_path
+from pxetwist.hosts.json_fields import json_fields, json_path
 from pxetwist.hosts.parameters import parameters_of
 from pxetwist.hosts.url_template import url_template, url_templates
 from pxetwist.interfaces import IHostDirectory
@@ -140,7 +140,7 @@ class AnswerTests(SynchronousTestCase):
         self, document: object, fields: str, machine: str = "", **more: Any
     ) -> Machine | None:
         server = Server({f"{CMDB}/525400000012": answer(document)})
-        where = json_path(machine) if machine else JsonPath()
+        where = json_path(machine) if machine else None
         asked = directory(server, f"{CMDB}/{{mac_bare}}", fields, machine=where, **more)
         return result_of(asked.find_machine(ClientIdentity(mac=MAC)))
 
