@@ -278,7 +278,12 @@ _IN_MACHINE: Mapping[str, Callable[[Machine], Iterable[object]]] = {
     "mac": lambda machine: machine.macs,
     "address": lambda machine: (machine.address,),
     "group": lambda machine: machine.groups,
-    "ou": lambda machine: [unit for label in _labels("ou", machine) for unit in units(label)],
+    "ou": lambda machine: [
+        unit
+        for key in ("ou", "ou-path")
+        for label in _labels(key, machine)
+        for unit in units(label)
+    ],
     "serial": lambda machine: (machine.serial,),
     "asset": lambda machine: (machine.asset,),
 }

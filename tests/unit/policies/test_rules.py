@@ -194,8 +194,9 @@ class ConditionTests(RulesTestCase):
             ("Rooms/Exam", "ou=rooms/exam", True),
             ("Rooms/Exam", "ou=am", False),
         ):
-            machine = attrs.evolve(WS12, labels={"OU": label})
-            self.assertEqual(self.matches(text, request(machine=machine)), expected, text)
+            for name in ("OU", "ou-path"):
+                machine = attrs.evolve(WS12, labels={name: label})
+                self.assertEqual(self.matches(text, request(machine=machine)), expected, text)
 
     def test_serial_and_asset_of_request_and_machine(self) -> None:
         asked = request(attrs.evolve(X64, serial="C7", asset="A1"))
