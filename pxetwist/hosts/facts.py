@@ -9,11 +9,17 @@ from ipaddress import IPv4Address, IPv4Interface
 from typing import Any, TypeVar
 from uuid import UUID
 
+from pxetwist.errors import DirectoryUnavailable
 from pxetwist.hosts.marks import octets, unpadded_mac
 from pxetwist.model.identity import machine_uuid
 from pxetwist.model.machine import Machine
 
 T = TypeVar("T")
+
+
+class AnswerUnusable(DirectoryUnavailable):
+    """A directory answers, but what it says of this one machine is of no use: it is not away."""
+
 
 #: What is a field of the machine; everything else is a label.
 FIELDS = (

@@ -18,7 +18,7 @@ from pxetwist.config.fields import Keyed, OptionText, choice, option, path, secr
 from pxetwist.errors import DirectoryUnavailable
 from pxetwist.hosts import pixiecore
 from pxetwist.hosts.cache import CacheSettings, cached
-from pxetwist.hosts.facts import machine_of
+from pxetwist.hosts.facts import AnswerUnusable, machine_of
 from pxetwist.hosts.http_client import Answer, JsonClient
 from pxetwist.hosts.json_fields import JsonFields, JsonPath, json_fields, json_path
 from pxetwist.hosts.parameters import parameters_of
@@ -29,6 +29,8 @@ from pxetwist.model.machine import Machine
 
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _HEADER = re.compile(r"[A-Za-z0-9-]+")
+#: What the server has against one question, not against all: a strange name, a long one.
+_OF_THIS_QUESTION = (400, 406, 409, 410, 414, 422, 431)
 #: Headers by which a client proves who it is.
 _SECRET = ("authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token")
 
@@ -181,7 +183,7 @@ class HttpDirectory(Service):
                     provenance = f"{template.origin} in {elapsed:.0f} ms"
                     return machine_of(facts, self._site.name, provenance)
             except ValueError as error:
-                raise DirectoryUnavailable(f"{template.origin}: {error}") from error
+                raise AnswerUnusable(f"{template.origin}: {error}") from error
         return None
 
     def _facts(
@@ -192,7 +194,10 @@ class HttpDirectory(Service):
         if self._unknown(answer):
             return None
         if answer.status != 200:
-            raise ValueError(f"the answer is {answer.status} {answer.phrase}".rstrip())
+            said = f"the answer is {answer.status} {answer.phrase}".rstrip()
+            if answer.status in _OF_THIS_QUESTION:
+                raise ValueError(said)
+            raise DirectoryUnavailable(f"{template.origin}: {said}")
         fields, machine = self._settings.fields, self._settings.machine
         if fields is None:
             api = template.text.removesuffix("/v1/boot/{mac}")

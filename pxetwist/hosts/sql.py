@@ -19,7 +19,7 @@ from zope.interface import implementer
 from pxetwist.config.fields import OptionText, option, path, secret_file
 from pxetwist.errors import ConfigError, DirectoryUnavailable
 from pxetwist.hosts.cache import CacheSettings, cached
-from pxetwist.hosts.facts import machine_of
+from pxetwist.hosts.facts import AnswerUnusable, machine_of
 from pxetwist.hosts.parameters import parameters_of
 from pxetwist.hosts.sql_query import Query, query
 from pxetwist.hosts.sql_sessions import (
@@ -208,12 +208,12 @@ class SqlDirectory(Service):
         title = self._database.title
         if len(rows) > 1:
             both = " and ".join(repr(str(row.get("name"))) for row in rows)
-            raise DirectoryUnavailable(f"{title}: the query matches two machines: {both}")
+            raise AnswerUnusable(f"{title}: the query matches two machines: {both}")
         provenance = f"{title} in {elapsed * 1000:.0f} ms"
         try:
             return machine_of(rows[0], self._site.name, provenance) if rows else None
         except ValueError as error:
-            raise DirectoryUnavailable(f"{title}: {error}") from error
+            raise AnswerUnusable(f"{title}: {error}") from error
 
     def _put(self, question: _Question) -> Rows:
         """Ask, in a thread; anew if the connection broke while it was idle."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 from pxetwist.errors import DirectoryUnavailable
+from pxetwist.hosts.facts import AnswerUnusable
 from pxetwist.hosts.sql_query import Query
 
 if TYPE_CHECKING:
@@ -211,6 +212,8 @@ class _PostgresSession:
             cursor = self._run(self._query.numbered(_ROWS), values)
             names = [column.name.lower() for column in cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        except self._errors.DataError as error:  # of a value that is no MAC, number, date…
+            raise AnswerUnusable(str(self._away(error))) from error
         except self._errors.Error as error:
             raise self._away(error) from error
 
