@@ -34,6 +34,8 @@ class Machine:
     firmware: Firmware = Firmware.BIOS
     disk: Disk | None = None
     memory: int = 1024  # MiB
+    serial: str = ""  # SMBIOS type 1
+    asset: str = ""  # SMBIOS type 3
 
     @property
     def uuid(self) -> str:
@@ -50,6 +52,10 @@ class Machine:
             *("-netdev", f"tap,id=net,ifname={lan.tap()},script=no,downscript=no"),
             *self._firmware_words(folder),
         ]
+        if self.serial:
+            command += ["-smbios", f"type=1,serial={self.serial}"]
+        if self.asset:
+            command += ["-smbios", f"type=3,asset={self.asset}"]
         if self.disk is not None:
             command += ["-drive", f"if=none,id=disk,{self.disk.drive}"]
             command += ["-device", "virtio-blk-pci,drive=disk,bootindex=2"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections import OrderedDict
 from ipaddress import IPv4Address
+from typing import Any
 
 import attrs
 
@@ -51,11 +52,18 @@ class Sighting:
         return True
 
     def recall(self, identity: ClientIdentity) -> ClientIdentity:
-        """Return an identity together with what was learnt in this boot."""
+        """Return an identity together with what others told of it in this boot: a system does
+        not tell the UUID that its firmware told.
+        """
         known = self.identity
-        if identity.serial or identity.asset or not (known.serial or known.asset):
+        if known is identity:
             return identity
-        return attrs.evolve(identity, serial=known.serial, asset=known.asset)
+        kept: dict[str, Any] = {
+            name: getattr(known, name)
+            for name in ("uuid", "serial", "asset")
+            if not getattr(identity, name) and getattr(known, name)
+        }
+        return attrs.evolve(identity, **kept) if kept else identity
 
 
 class Sightings:

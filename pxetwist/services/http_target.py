@@ -60,7 +60,8 @@ class Target:
         path, token = ContentPath.parse(unquote_to_bytes(raw)), ""
         if len(path.parts) > 2 and path.parts[0] == "boot" and _TOKEN.fullmatch(path.parts[1]):
             token, path = path.parts[1], ContentPath(path.parts[2:])
-        pairs = parse_qs(query.decode("latin-1"), max_num_fields=50)
+        plain = query.decode("latin-1").replace("+", "%2B")  # iPXE leaves it; it is no space
+        pairs = parse_qs(plain, max_num_fields=50)
         return cls(path, token, {name: values[0] for name, values in pairs.items()})
 
 

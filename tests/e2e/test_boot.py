@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bootlab.machines import Firmware
-from tests.e2e.case import BootCase
+from bootlab.machines import Firmware, Machine
+from tests.e2e.case import STRANGER, BootCase
 
 
 class LinuxTests(BootCase):
@@ -27,6 +27,15 @@ class LinuxTests(BootCase):
         self.assert_booted(self.boot("uefi-ipxe", Firmware.UEFI), "uefi-ipxe")
         self.assertEqual(set(self.asked("tftp")), {"loaders/snponly.efi"})
         self.assertEqual(self.asked("http")[1:], ["lab/vmlinuz", "lab/initrd.gz"])
+
+    def test_known_by_what_only_ipxe_tells(self) -> None:
+        """Strangers to DHCP; iPXE's first request names their serial and asset tag."""
+        self.serve()
+        serial = Machine("bios", STRANGER, Firmware.BIOS, serial="PF 4+711")
+        asset = Machine("uefi", "52:54:00:77:00:78", Firmware.UEFI, asset="Inv/0815")
+        running = [self.lab.boot(serial), self.lab.boot(asset)]
+        told = [self.booted(machine)["name"] for machine in running]
+        self.assertEqual(told, ["by-serial", "by-asset"])
 
     def test_uefi_grub(self) -> None:
         """OVMF, shim, signed GRUB, its configuration, kernel and initramfs: all by TFTP."""

@@ -285,7 +285,7 @@ class IdentityTests(ServiceCase):
 
     def test_marks_add_to_what_is_known(self) -> None:
         """Serial and asset tag, as iPXE writes them into its URL."""
-        self.assertEqual(self.marks("serial=PF%200X%2B%26&asset="), ("PF 0X+&", ""))
+        self.assertEqual(self.marks("serial=PF%200X+%26&asset="), ("PF 0X+&", ""))
         self.assertEqual(self.asked.identity.mac, self.identity.mac)
         self.get(f"/boot/{TOKEN}/boot/nbp.efi?serial=PF0&asset=4711")
         identity = self.asked.identity
@@ -306,7 +306,7 @@ class IdentityTests(ServiceCase):
     def test_marks_of_nobody(self) -> None:
         for serial in ("", "%20", "Default%20string", "To Be Filled By O.E.M.", "a%0Ab", "0"):
             quoted = serial.replace(" ", "%20")
-            self.assertEqual(self.marks(f"serial={quoted}&asset=No+Asset+Tag"), ("", ""))
+            self.assertEqual(self.marks(f"serial={quoted}&asset=No%20Asset%20Tag"), ("", ""))
 
     def test_the_user_agent_tells_the_firmware(self) -> None:
         for agent, firmware in [
