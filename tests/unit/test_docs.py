@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import textwrap
 from collections.abc import Iterator
 from configparser import RawConfigParser
@@ -22,6 +23,7 @@ from pxetwist.hosts import hostfile
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+SAMPLES = ROOT / "tests" / "unit" / "hosts" / "samples"
 PAGES = (*sorted(DOCS.glob("*.rst")), *sorted(DOCS.glob("plugins/*.rst")))
 
 _FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -86,11 +88,14 @@ class IniTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = Path(self.mktemp())
         (self.folder / "tftpboot").mkdir(parents=True)
+        (self.folder / "old").mkdir()
         (self.folder / "wipe.ipxe").write_text("#!ipxe\n")
         for name in ("bind-password", "database-password", "netbox-token"):
             secret = self.folder / name
             secret.touch(mode=0o600)
             secret.write_text("secret\n")
+        for name in ("dnsmasq.conf", "ethers", "hosts"):
+            shutil.copy(SAMPLES / name, self.folder / "old" / name)
         (self.folder / "hosts.csv").write_text("name,mac,profile\nws12,525400123456,debian12\n")
 
     def load(self, text: str, place: str) -> Assembly:
@@ -122,11 +127,12 @@ class IniTests(SynchronousTestCase):
         self.assertEqual(configuration.loaders[0].file, "ipxe.efi")
 
     def test_files_of_machines(self) -> None:
-        inis = [each for each in ALL if each.role == "hosts"]
+        others = [each for each in ALL if each.role == "hosts"]
         csvs = [each for each in ALL if each.text.startswith("name,mac,")]
-        self.assertTrue(inis)
+        self.assertLessEqual({"ini", "json", "yaml"}, {each.language for each in others})
         self.assertTrue(csvs)
-        for block, ending in (*((i, "ini") for i in inis), *((c, "csv") for c in csvs)):
+        named = [*((each, each.language) for each in others), *((each, "csv") for each in csvs)]
+        for block, ending in named:
             file = self.folder / f"machines.{ending}"
             file.write_text(block.text)
             self.assertTrue(hostfile.read([file], "test").machines, block.place)

@@ -7,7 +7,10 @@ from pxetwist.plugins import PluginFactory
 pxe = ServiceMaker("pxetwist", "pxetwist.tap", "A network boot server.", "pxe")
 
 static = PluginFactory(
-    "hosts", "static", "pxetwist.hosts.static", "Machines from a CSV or INI file."
+    "hosts",
+    "static",
+    "pxetwist.hosts.static",
+    "Machines from files: CSV, INI, JSON, YAML, dnsmasq, ISC dhcpd, ethers.",
 )
 ldap = PluginFactory(
     "hosts", "ldap", "pxetwist.hosts.ldap.plugin", "Machines from LDAP or Active Directory."

@@ -81,7 +81,7 @@ class Commands(IniCase):
     def test_list_of_plugins(self) -> None:
         code, out, _ = self.run_main("plugins")
         self.assertEqual(code, 0)
-        self.assertIn("hosts:static           Machines from a CSV or INI file.\n", out)
+        self.assertIn("hosts:static           Machines from files: CSV, INI, ", out)
 
     def test_one_plugin(self) -> None:
         code, out, _ = self.run_main("plugins", "service:tftp")

@@ -79,7 +79,9 @@ class Greeting(IniCase):
         content += "  any -> a\n[hosts:rack]\nplugin = static\nfile = hosts.csv\n"
         lines = self.greeting(content)
         self.assertTrue(lines[1].startswith("known machines: 2 in [hosts:rack]; "), lines)
-        self.assertIn(f"to name machines: a line each into {self.folder}/hosts.csv, which", lines[4])
+        self.assertIn(
+            f"to name machines: a line each into {self.folder}/hosts.csv, which", lines[4]
+        )
 
     def test_without_dhcp(self) -> None:
         lines = self.greeting(HEAD + "  any -> a")
