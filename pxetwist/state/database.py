@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import sqlite3
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -97,7 +98,11 @@ class SqliteDatabase:
         try:
             _make_file(self.path)
             session = SqliteSession(self.path, self.durability)
-            session.upgrade(schema)
+            try:
+                session.upgrade(schema)
+            except BaseException:
+                session.close()
+                raise
         except (sqlite3.Error, OSError) as error:
             raise StateUnavailable(f"{self.path}: {error}") from error
         return session
@@ -126,8 +131,24 @@ class SqliteSession:
         self._connection = sqlite3.connect(
             path, timeout=BUSY, isolation_level=None, check_same_thread=False
         )
-        self._connection.execute("pragma journal_mode = wal")
-        self._connection.execute(f"pragma synchronous = {durability}")
+        try:
+            self._use_wal()
+            self._connection.execute(f"pragma synchronous = {durability}")
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _use_wal(self) -> None:
+        """Switch to a write-ahead log. SQLite does not wait for others who do so as well."""
+        until = time.monotonic() + BUSY
+        while True:
+            try:
+                self._connection.execute("pragma journal_mode = wal")
+                return
+            except sqlite3.OperationalError:
+                if time.monotonic() > until:
+                    raise
+            time.sleep(0.01)
 
     def upgrade(self, schema: Schema) -> None:
         """Bring the tables to their present version."""
@@ -187,7 +208,11 @@ class PostgresDatabase:
     def connect(self, schema: Schema, *, change: bool) -> Session | None:
         """Connect and log in; tables are made even if nothing is to be changed."""
         session = PostgresSession(self)
-        session.upgrade(schema)
+        try:
+            session.upgrade(schema)
+        except BaseException:
+            session.close()
+            raise
         return session
 
 
