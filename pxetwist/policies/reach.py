@@ -31,6 +31,8 @@ class Literal:
     def implies(self, other: Literal) -> bool:
         """Whether surely the other one holds where this one does."""
         mine, theirs = self.condition, other.condition
+        if mine.key != theirs.key and "known" not in (mine.key, theirs.key):
+            return False
         match self.wanted, other.wanted:
             case True, True:
                 return mine.implies(theirs)
@@ -87,10 +89,16 @@ def contradiction(way: Way) -> tuple[Literal, Literal] | None:
 
 def catches(earlier: Sequence[Way] | None, way: Way) -> bool:
     """Whether whatever matches this way matches one of the earlier ones."""
-    return any(
-        all(any(literal.implies(wanted) for literal in way) for wanted in each)
-        for each in earlier or ()
-    )
+    for each in earlier or ():
+        for wanted in each:
+            for literal in way:
+                if literal.implies(wanted):
+                    break
+            else:
+                break
+        else:
+            return True
+    return False
 
 
 def is_over(way: Way, now: float) -> bool:
