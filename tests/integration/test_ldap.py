@@ -23,6 +23,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from benchmarks import ldap
+from benchmarks.report import ratios
 from bootlab import slapd
 from bootlab.certificates import Authority
 from bootlab.slapd import ACCOUNT, BASE, PASSWORD, Slapd
@@ -430,6 +432,19 @@ class FailureTests(LdapTestCase):
         began = time.monotonic()
         self.stop(directory)
         self.assertLess(time.monotonic() - began, 5)
+
+
+class BenchmarkTests(SynchronousTestCase):
+    def test_both_find_every_machine(self) -> None:
+        """What does not find one raises LabError."""
+        size = ldap.Size(machines=200, lookups=100, repeats=1)
+        with TemporaryDirectory() as folder:
+            ours, theirs = ldap.measure(ldap.SERVERS, [2], Path(folder), size)
+        self.assertEqual([ours.server, theirs.server], ["pxetwist", "ldapsearch"])
+        for result in (ours, theirs):
+            self.assertGreater(result.value, 0)
+            self.assertGreater(result.cost, 0)
+        self.assertIn("ldapsearch", ratios(ours, [ours, theirs]))
 
 
 #: What a hostile machine says of itself: pieces of filters, NULs, broken UTF-8, anything.

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import attrs
 
 from pxetwist.errors import DirectoryUnavailable
+from pxetwist.hosts.ldap.faults import BindRefused
 from pxetwist.hosts.ldap.filters import any_of, equal
 from pxetwist.hosts.ldap.groups import groups_of
-from pxetwist.hosts.ldap.session import BindRefused, Session
+from pxetwist.hosts.ldap.session import Session
 from pxetwist.hosts.ldap.settings import Settings, Uri
 from pxetwist.model.boot import Login
 

@@ -177,7 +177,10 @@ class LdapDirectory(Service):
             self._addresses = await self._in_thread(self._listed)
             wait = _LISTING
         except DirectoryUnavailable as error:
-            self._site.log.warn("the promised addresses are unknown: {error}", error=str(error))
+            if self._threads is not None:
+                self._site.log.warn(
+                    "the promised addresses are unknown: {error}", error=str(error)
+                )
         finally:
             if self._threads is not None:
                 self._listing = self._site.reactor.callLater(wait, self._list)

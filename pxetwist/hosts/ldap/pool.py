@@ -10,7 +10,8 @@ import attrs
 from twisted.logger import Logger
 
 from pxetwist.errors import DirectoryUnavailable
-from pxetwist.hosts.ldap.session import BindRefused, ServerFault, Session
+from pxetwist.hosts.ldap.faults import BindRefused, ServerFault
+from pxetwist.hosts.ldap.session import Session
 from pxetwist.hosts.ldap.settings import Uri
 
 T = TypeVar("T")

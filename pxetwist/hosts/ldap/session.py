@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Literal, Self
 
@@ -13,6 +12,7 @@ import attrs
 from ldap3 import (
     ANONYMOUS,
     BASE,
+    DEREF_NEVER,
     EXTERNAL,
     KERBEROS,
     NONE,
@@ -27,47 +27,16 @@ from ldap3 import (
 from ldap3.core.exceptions import LDAPExceptionError
 
 from pxetwist.errors import DirectoryUnavailable
+from pxetwist.hosts.ldap.faults import FAULTS, BindRefused, ServerFault, bind_refusal, fault, said
+from pxetwist.hosts.ldap.request import search_request
 from pxetwist.hosts.ldap.schema import Entry
 from pxetwist.hosts.ldap.settings import Settings, Uri
 
 _ACTIVE_DIRECTORY = "1.2.840.113556.1.4.800"  # among supportedCapabilities (MS-ADTS 3.1.1.3.4.3)
 _PAGE = 500
+# Result codes (RFC 4511 appendix A) with which there may be entries.
+_ENTRIES = frozenset({0, 4, 10})  # success, size limit, referral
 _PAGED_RESULTS = "1.2.840.113556.1.4.319"
-
-# Result codes (RFC 4511 appendix A).
-_SUCCESS = 0
-_SIZE_LIMIT = 4
-_STRONGER_AUTH = 8
-_REFERRAL = 10
-_INAPPROPRIATE_AUTH = 48
-_INVALID_CREDENTIALS = 49
-#: The server is at fault, another one may do better: time limit, busy, unavailable, other.
-_FAULTS = frozenset({3, 51, 52, 80})
-
-#: What Active Directory says behind "data" when it refuses a bind (MS-ERREF, in hexadecimal).
-_AD_REFUSALS = {
-    "525": "there is no such account",
-    "52e": "the password is wrong",
-    "530": "not at this time",
-    "531": "not from this machine",
-    "532": "the password has expired",
-    "533": "the account is disabled",
-    "701": "the account has expired",
-    "773": "the password must be changed",
-    "775": "the account is locked",
-}
-
-
-class ServerFault(DirectoryUnavailable):
-    """This server cannot be used now; another one may be. `silent` if it said nothing in time."""
-
-    def __init__(self, message: str, silent: bool = False) -> None:
-        super().__init__(message)
-        self.silent = silent
-
-
-class BindRefused(DirectoryUnavailable):
-    """Name or password are wrong: for all servers, and each further try may lock the account."""
 
 
 class _VerifyingTls(Tls):
@@ -127,7 +96,18 @@ class Session:
         :raises ServerFault: if the connection breaks or the server cannot answer.
         :raises DirectoryUnavailable: if it does not want to.
         """
-        return list(self._entries(self._search(base, filter_, attributes)))
+
+        def exchange() -> tuple[Any, Any]:
+            connection = self._connection
+            strategy: Any = connection.strategy
+            number = connection.server.next_message_id()
+            message = search_request(number, base, filter_, attributes, self._seconds)
+            strategy._outstanding[number] = {}  # else it expects no answer
+            connection.socket.sendall(message)
+            response, result = strategy.get_response(number)
+            return response, result
+
+        return list(_entries(self._answer(exchange, base)))
 
     def pages(self, base: str, filter_: str, attributes: Iterable[str]) -> Iterator[Entry]:
         """Yield all entries below `base`, asked for page by page (RFC 2696).
@@ -137,7 +117,7 @@ class Session:
         cookie: bytes | None = None
         while True:
             found = self._search(base, filter_, attributes, paged_size=_PAGE, paged_cookie=cookie)
-            yield from self._entries(found)
+            yield from _entries(found)
             controls = (self._connection.result or {}).get("controls", {})
             cookie = controls.get(_PAGED_RESULTS, {}).get("value", {}).get("cookie")
             if not cookie:
@@ -156,17 +136,17 @@ class Session:
                 connection.start_tls(read_server_info=False)
             bound = connection.bind(read_server_info=False)
         except (LDAPExceptionError, OSError) as error:
-            raise _fault(self.uri, error, self._timeout) from None
+            raise fault(self.uri, error, self._timeout) from None
         except Exception as error:  # errors of the gssapi library, which may not be there
             raise BindRefused(f"{self.uri} cannot be logged in to: {error}") from None
         if not bound:
-            raise _refusal(self.uri, settings, connection.result or {})
+            raise bind_refusal(self.uri, settings, connection.result or {})
 
     def _learn(self, base: str) -> None:
         """Read what the server says of itself (RFC 4512 5.1); that is told to everybody."""
         names = ["supportedCapabilities", "defaultNamingContext", "namingContexts"]
         found = self._search("", "(objectClass=*)", names, scope=BASE)
-        for root in self._entries(found):
+        for root in _entries(found):
             self.active_directory = _ACTIVE_DIRECTORY in root.texts("supportedCapabilities")
             contexts = root.texts("defaultNamingContext") or root.texts("namingContexts")
             self.base = base or (contexts[0] if contexts else "")
@@ -179,36 +159,53 @@ class Session:
         scope: Literal["BASE", "SUBTREE"] = SUBTREE,
         **more: Any,
     ) -> list[Any]:
-        connection = self._connection
-        try:
-            connection.search(
+        """Search by ldap3's own means, for what the quick way does not know."""
+
+        def exchange() -> tuple[Any, Any]:
+            self._connection.search(
                 base,
                 filter_,
                 search_scope=scope,
+                dereference_aliases=DEREF_NEVER,
                 attributes=list(attributes),
-                # Samba counts whole seconds of the clock: 1 may be over at once
-                time_limit=math.ceil(self._timeout) + 1,
+                time_limit=self._seconds,
                 **more,
             )
-        except (LDAPExceptionError, OSError) as error:
-            raise _fault(self.uri, error, self._timeout) from None
-        result = connection.result or {}
-        code = result.get("result", _SUCCESS)
-        if code in _FAULTS:
-            raise ServerFault(f"{self.uri} cannot answer now: {_said(result)}")
-        if code not in (_SUCCESS, _SIZE_LIMIT, _REFERRAL):
-            where = f" below {base}" if base else ""
-            raise DirectoryUnavailable(f"{self.uri} refuses the search{where}: {_said(result)}")
-        return list(connection.response or ())
+            return self._connection.response, self._connection.result
 
-    def _entries(self, response: Iterable[Any]) -> Iterator[Entry]:
-        for each in response:
-            if each["type"] == "searchResEntry":
-                values = {
-                    name.lower(): tuple(map(bytes, found))
-                    for name, found in each["raw_attributes"].items()
-                }
-                yield Entry(each["dn"], values)
+        return self._answer(exchange, base)
+
+    def _answer(self, exchange: Callable[[], tuple[Any, Any]], base: str) -> list[Any]:
+        """Return what a search brings; its result code is judged here."""
+        try:
+            response, result = exchange()
+        except (LDAPExceptionError, OSError) as error:
+            raise fault(self.uri, error, self._timeout) from None
+        except Exception as error:
+            if not self._connection.closed:
+                raise
+            # another thread has closed it, and ldap3 is not made for that
+            raise ServerFault(f"the connection to {self.uri} was closed") from error
+        if result is None:
+            raise ServerFault(f"the connection to {self.uri} was closed")
+        code = result["result"]
+        if code in FAULTS:
+            raise ServerFault(f"{self.uri} cannot answer now: {said(result)}")
+        if code not in _ENTRIES:
+            where = f" below {base}" if base else ""
+            raise DirectoryUnavailable(f"{self.uri} refuses the search{where}: {said(result)}")
+        return list(response or ())
+
+    @property
+    def _seconds(self) -> int:
+        return math.ceil(self._timeout)
+
+
+def _entries(response: Iterable[Any]) -> Iterator[Entry]:
+    for each in response:
+        if each["type"] == "searchResEntry":
+            found = each["raw_attributes"].items()
+            yield Entry(each["dn"], {name.lower(): tuple(values) for name, values in found})
 
 
 def _connection(uri: Uri, settings: Settings) -> Connection:
@@ -242,46 +239,10 @@ def _connection(uri: Uri, settings: Settings) -> Connection:
         client_strategy=SYNC,
         read_only=True,
         auto_referrals=False,
+        auto_range=False,
         check_names=False,
         auto_escape=False,  # filters are whole already
         auto_encode=False,
         return_empty_attributes=False,
         **login,
     )
-
-
-def _fault(uri: Uri, error: Exception, timeout: float) -> ServerFault:
-    """Say in a sentence what went wrong with a connection; ldap3 has it in the text alone."""
-    said = str(error)
-    certificate = re.search(r"certificate verify failed: ([^(\[]*[^(\[ ])", said)
-    if certificate:
-        why = certificate[1].rstrip(". ")
-        return ServerFault(f"the certificate of {uri} is not to be trusted: {why}")
-    if "timed out" in said:
-        return ServerFault(f"no answer from {uri} within {timeout:g} s", silent=True)
-    if "refused" in said:
-        return ServerFault(f"{uri} is not there: connection refused")
-    if "invalid server address" in said or "getaddrinfo" in said:
-        return ServerFault(f"there is no address for {uri.host}")
-    last = re.sub(r"^.*: \[Errno -?\d+\] |^\[Errno -?\d+\] ", "", said) or type(error).__name__
-    return ServerFault(f"the connection to {uri} broke: {last}")
-
-
-def _refusal(uri: Uri, settings: Settings, result: dict[str, Any]) -> DirectoryUnavailable:
-    """Say who was refused, and why as far as the server tells."""
-    who = settings.bind_dn or {"external": "the client certificate"}.get(settings.bind, "anybody")
-    code = result.get("result")
-    if code == _STRONGER_AUTH:
-        return ServerFault(f"{uri} wants TLS before anybody logs in: use ldaps:// or start-tls")
-    if code in _FAULTS:
-        return ServerFault(f"{uri} cannot log anybody in now: {_said(result)}")
-    found = re.search(r"data ([0-9a-f]{3}),", str(result.get("message", "")))
-    why = _AD_REFUSALS.get(found[1], "") if found else ""
-    if not why and code in (_INVALID_CREDENTIALS, _INAPPROPRIATE_AUTH):
-        why = "name or password is wrong" if settings.bind == "simple" else "unknown there"
-    return BindRefused(f"{uri} refuses {who}: {why or _said(result)}")
-
-
-def _said(result: dict[str, Any]) -> str:
-    words = [str(result.get("description", "")), str(result.get("message") or "").strip("\0 ")]
-    return ", ".join(word for word in words if word) or "no reason given"

@@ -11,8 +11,9 @@ from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.errors import DirectoryUnavailable
+from pxetwist.hosts.ldap.faults import BindRefused, ServerFault
 from pxetwist.hosts.ldap.pool import SessionPool
-from pxetwist.hosts.ldap.session import BindRefused, ServerFault, Session
+from pxetwist.hosts.ldap.session import Session
 from pxetwist.hosts.ldap.settings import Uri
 
 ONE, TWO = Uri("ldaps", "one", 636), Uri("ldaps", "two", 636)
