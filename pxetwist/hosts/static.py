@@ -99,7 +99,7 @@ class StaticDirectory(Service):
         self._glimpse = self._stamps  # of two seconds ago
         self._call: IDelayedCall | None = None
         self._reading: object = None  # the thread that reads, if one does
-        self._index = _Index.of(self._read())
+        self._index = self._read()
         self._health = Health(HealthState.UP, site.reactor.seconds())
 
     def startService(self) -> None:
@@ -146,13 +146,13 @@ class StaticDirectory(Service):
         """Read the files again; on mistakes log all of them and keep what was read before."""
         self._stamps, self._reading = stamps(self._files), None
         try:
-            outcome: Reading | ConfigErrors = self._read()
+            outcome: _Index | ConfigErrors = self._read()
         except ConfigErrors as mistakes:
             outcome = mistakes
         self._take(outcome)
 
-    def _read(self) -> Reading:
-        return read(self._files, self._site.name, self._format)
+    def _read(self) -> _Index:
+        return _Index.of(read(self._files, self._site.name, self._format))
 
     def _look(self) -> None:
         """Read again what has changed, and is not being changed any more."""
@@ -167,7 +167,7 @@ class StaticDirectory(Service):
 
     def _read_aside(self) -> None:
         """Run in a thread: thousands of machines take longer than clients should wait."""
-        outcome: Reading | ConfigErrors | Failure
+        outcome: _Index | ConfigErrors | Failure
         try:
             outcome = self._read()
         except ConfigErrors as mistakes:
@@ -176,20 +176,20 @@ class StaticDirectory(Service):
             outcome = Failure()  # type: ignore[no-untyped-call]  # ditto
         self._site.reactor.callFromThread(self._take_aside, current_thread(), outcome)
 
-    def _take_aside(self, thread: Thread, outcome: Reading | ConfigErrors | Failure) -> None:
+    def _take_aside(self, thread: Thread, outcome: _Index | ConfigErrors | Failure) -> None:
         if thread is self._reading:  # else the files were read in the meantime, or it is the end
             self._reading = None
             self._take(outcome)
 
-    def _take(self, outcome: Reading | ConfigErrors | Failure) -> None:
+    def _take(self, outcome: _Index | ConfigErrors | Failure) -> None:
         names = ", ".join(map(str, self._files))
-        if isinstance(outcome, Reading):
+        if isinstance(outcome, _Index):
             known = self._index.reading.warnings
-            self._index = _Index.of(outcome)
-            for line in outcome.warnings:
+            self._index = outcome
+            for line in outcome.reading.warnings:
                 if line not in known:
                     self._log.warn("{line}", line=line)
-            count = len(outcome.machines)
+            count = len(outcome.reading.machines)
             self._log.info("{file} read again: {count} machines", file=names, count=count)
             self._note(HealthState.UP)
         elif isinstance(outcome, ConfigErrors):

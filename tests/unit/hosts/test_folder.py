@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from uuid import UUID
 
+from pxetwist.hosts import static
 from pxetwist.hosts.formats.detection import format_of
 from pxetwist.hosts.marks import inventory_mark, octets, unpadded_mac
 from pxetwist.interfaces import IHealth, IReloads
@@ -270,6 +271,18 @@ class WatchTests(FilesCase):
         self.clock.run_until(lambda: bool(taken))
         self.look(3)
         self.assertEqual(self.levels(), ["info"])
+
+    def test_a_bug_of_ours_changes_nothing(self) -> None:
+        def read(*arguments: object) -> None:
+            raise KeyError("bug")
+
+        self.patch(static, "read", read)
+        self.write("a.csv", "name,mac\nnewer,525400000001\n")
+        self.look(2)
+        self.until_read()
+        self.assertEqual(self.levels(), ["critical"])
+        self.assertEqual(self.found(self.watched, WS1), "old")
+        self.assertEqual(self.watched.health().state, HealthState.DEGRADED)
 
     def test_stopped(self) -> None:
         self.watched.stopService()
