@@ -17,6 +17,7 @@ from zope.interface import alsoProvides, implementer
 
 from pxetwist.config.fields import Converter, integer, option, seconds
 from pxetwist.errors import DirectoryUnavailable
+from pxetwist.hosts.facts import AnswerUnusable
 from pxetwist.hosts.questions import Outcome, Question, Questions
 from pxetwist.interfaces import (
     IAuthenticator,
@@ -169,6 +170,12 @@ class CachedDirectory(MultiService):
     def _ended(self, question: Question, outcome: Outcome) -> None:
         """Account for what came of a question, and remember an answer."""
         now = self._clock.seconds()
+        if isinstance(outcome, AnswerUnusable):  # it is there: others are asked for as before
+            self._answered = now
+            self._counters["unusable"] += 1
+            self._breaker.succeeded(now)
+            self._log.warn("directory {name}: {error}", name=self._title, error=outcome)
+            return
         if isinstance(outcome, Exception):
             bug = not isinstance(outcome, DirectoryUnavailable)
             if bug and self._breaker.state is HealthState.UP:  # once, however often it happens

@@ -142,7 +142,7 @@ class LeaseTable:
     ) -> int | None:
         free = self._free_in(network)
         former = self._clients.get((network.name, key))
-        left = self._left.get((network.name, key), ())
+        left = self._left.get((network.name, key), set())
         for number in (former, None if wanted is None else int(wanted), *left):
             if (
                 number is not None

@@ -18,6 +18,7 @@ from zope.interface.verify import verifyObject
 
 from pxetwist.errors import DirectoryUnavailable
 from pxetwist.hosts.cache import CachedDirectory, CacheSettings, cached
+from pxetwist.hosts.facts import AnswerUnusable
 from pxetwist.interfaces import IHealth, IHostDirectory, IReloads, IReservations
 from pxetwist.model.health import HealthState
 from pxetwist.model.identity import ClientIdentity, Relay
@@ -265,6 +266,17 @@ class Away(SynchronousTestCase):
                 world.answer()
         self.assertEqual(world.log[0], (LogLevel.critical, "asking ldap"))
         self.assertEqual(len(world.log), 2)
+
+    def test_one_bad_record_shuts_out_nobody(self) -> None:
+        """A directory that answers nonsense about one machine is not away for the others."""
+        world = World()
+        world.slow.failure = AnswerUnusable("no 'name'")
+        for number in range(5):
+            with self.assertRaises(AnswerUnusable):
+                world.answer(ClientIdentity(mac=f"52:54:00:00:01:{number:02x}"))
+        world.slow.failure = None
+        self.assertEqual(world.answer(), WS1)
+        self.assertIs(world.state, HealthState.UP)
 
     def test_breaker(self) -> None:
         """Three failures, then one trial after a time that doubles up to a minute."""
