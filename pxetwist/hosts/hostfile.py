@@ -15,8 +15,8 @@ from pxetwist.errors import ConfigErrors, Location
 from pxetwist.hosts.formats.detection import AUTO, FORMATS, format_of
 from pxetwist.hosts.formats.rows import KNOWN, NamedAddress, Report, Row
 from pxetwist.hosts.joining import Addresses, Placed, joined
-from pxetwist.hosts.marks import inventory_mark, octets
-from pxetwist.model.identity import machine_uuid, parse_mac, swapped
+from pxetwist.hosts.marks import octets
+from pxetwist.model.identity import inventory_mark, machine_uuid, parse_mac, swapped
 from pxetwist.model.machine import Machine
 
 T = TypeVar("T")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pxetwist.hosts.marks import inventory_mark, octets
-from pxetwist.model.identity import ClientIdentity, swapped
+from pxetwist.hosts.marks import octets
+from pxetwist.model.identity import ClientIdentity, inventory_mark, swapped
 
 #: The names, in the order of the documentation, and what they are.
 PARAMETERS: Mapping[str, str] = {

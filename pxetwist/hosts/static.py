@@ -22,7 +22,6 @@ from pxetwist.config.fields import OptionText, choice, option, path
 from pxetwist.errors import ConfigErrors
 from pxetwist.hosts.formats.detection import AUTO, FORMATS
 from pxetwist.hosts.hostfile import Reading, Stamps, read, stamps
-from pxetwist.hosts.marks import inventory_mark
 from pxetwist.interfaces import (
     IHealth,
     IHostDirectory,
@@ -32,7 +31,7 @@ from pxetwist.interfaces import (
     Site,
 )
 from pxetwist.model.health import Health, HealthState
-from pxetwist.model.identity import ClientIdentity, machine_uuid, swapped
+from pxetwist.model.identity import ClientIdentity, inventory_mark, machine_uuid, swapped
 from pxetwist.model.machine import Machine
 
 _LOOK_EVERY = 2.0  # seconds

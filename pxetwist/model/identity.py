@@ -26,6 +26,19 @@ _SHARED_UUIDS = frozenset(
     }
 )
 
+#: What makers leave in SMBIOS where a serial number or an asset tag belongs.
+_SHARED_MARKS = frozenset(
+    each.strip()
+    for each in """
+    none|null|n/a|na|unknown|empty|oem|o.e.m.|invalid|default string|default|not available
+    not specified|not applicable|not settable|to be filled by o.e.m.|to be filled by oem
+    system serial number|chassis serial number|base board serial number|serial number
+    asset tag|no asset tag|no asset information|asset-1234567890|123456789|1234567890|0123456789
+    system serial|sys-1234567890|chassis asset tag|system asset tag|standard|type1sku0|tbd
+    """.replace("\n", "|").split("|")
+)
+_FILLERS = " .-_*?0x"
+
 
 class Firmware(enum.Enum):
     """Who is speaking now; selects the NBP, as the architecture selects the system."""
@@ -67,6 +80,15 @@ def machine_uuid(raw: bytes) -> UUID | None:
 def swapped(uuid: UUID) -> UUID:
     """Return the same UUID as firmware of SMBIOS < 2.6 and PXELINUX spell it."""
     return UUID(bytes=uuid.bytes_le)
+
+
+def inventory_mark(text: str) -> str:
+    """Return a serial number or asset tag as it is compared: without case and outer blanks.
+
+    Empty if it is one of those that many machines share: they identify nobody.
+    """
+    mark = text.strip(" \t\r\n\0").casefold()
+    return "" if mark in _SHARED_MARKS or not mark.strip(_FILLERS) else mark
 
 
 @attrs.frozen

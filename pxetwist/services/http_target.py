@@ -12,24 +12,13 @@ import attrs
 
 from pxetwist.interfaces import Site
 from pxetwist.model.content import ContentPath
-from pxetwist.model.identity import ClientIdentity, Firmware, parse_mac
+from pxetwist.model.identity import ClientIdentity, Firmware, inventory_mark, parse_mac
 from pxetwist.wire.iana import Architecture
 
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})|%00")
 _ABSOLUTE = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{32,}")
 _AGENTS = (("iPXE/", Firmware.IPXE), ("UefiHttpBoot/", Firmware.UEFI_HTTP))
-
-#: What boards say that were never given a serial or an asset tag (SMBIOS types 1 and 3).
-_NO_MARKS = frozenset(
-    {
-        *("", "0", "none", "n/a", "not applicable", "not specified", "not available", "unknown"),
-        *("default string", "to be filled by o.e.m.", "to be filled by o.e.m", "o.e.m.", "oem"),
-        *("system serial number", "chassis serial number", "serial number", "invalid"),
-        *("asset tag", "no asset tag", "no asset information", "asset-1234567890"),
-        *("0123456789", "123456789", "1234567890", "00000000", "xxxxxxxxxx", "empty"),
-    }
-)
 
 
 class BadTarget(ValueError):
@@ -125,5 +114,4 @@ def _said(query: dict[str, str]) -> ClientIdentity:
 
 def _mark(value: str) -> str:
     """Return what a board says of itself, if it says anything."""
-    value = value.strip()
-    return value if value.isprintable() and value.lower() not in _NO_MARKS else ""
+    return value.strip() if value.isprintable() and inventory_mark(value) else ""

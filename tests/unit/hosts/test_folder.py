@@ -8,10 +8,10 @@ from uuid import UUID
 
 from pxetwist.hosts import static
 from pxetwist.hosts.formats.detection import format_of
-from pxetwist.hosts.marks import inventory_mark, octets, unpadded_mac
+from pxetwist.hosts.marks import octets, unpadded_mac
 from pxetwist.interfaces import IHealth, IReloads
 from pxetwist.model.health import HealthState
-from pxetwist.model.identity import ClientIdentity, Relay
+from pxetwist.model.identity import ClientIdentity, Relay, inventory_mark
 from tests.unit.hosts.files import FilesCase
 
 WS1 = ClientIdentity(mac="52:54:00:00:00:01")
