@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import attrs
 
-from benchmarks import dhcp, ldap, servers, tftp
+from benchmarks import dhcp, ldap, resolve, servers, tftp
 from benchmarks.namespaces import Link, linked
 from benchmarks.report import Result, json_line, table
 from benchmarks.servers import Server
@@ -69,10 +69,26 @@ def _ldap(
     return ldap.measure(chosen, _cases(options.cases, int, (1, 8)), folder, size)
 
 
+def _resolve(
+    link: Link, chosen: Sequence[Server], options: argparse.Namespace, folder: Path
+) -> list[Result]:
+    size = resolve.Size()
+    if options.quick:
+        size = resolve.Size(machines=1000, decisions=5000, storm=200, repeats=1)
+    if options.repeats:
+        size = attrs.evolve(size, repeats=options.repeats)
+    return resolve.measure(_cases(options.cases, resolve.case, resolve.CASES), folder, size)
+
+
 BENCHMARKS = {
     "dhcp": Benchmark("highest rate of DHCP exchanges; a case is CLIENTS", servers.DHCP, _dhcp),
     "ldap": Benchmark(
         "look-ups of machines per second; a case is CONNECTIONS", ldap.SERVERS, _ldap
+    ),
+    "resolve": Benchmark(
+        "decisions per second; a case is static, cached, slow or storm",
+        resolve.SERVERS,
+        _resolve,
     ),
     "tftp": Benchmark(
         "megabytes per second; a case is CLIENTS:BLOCKSIZE:WINDOW, window 0 for lockstep",
