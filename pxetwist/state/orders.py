@@ -212,7 +212,10 @@ class Orders:
 
     async def take(self, order: Order, taker: Taker, terms: Terms, now: float) -> Order | None:
         """Hand an order to a boot."""
-        return await self._changing(partial(take, order, taker, terms, now))
+        taken = await self._changing(partial(take, order, taker, terms, now))
+        if taken is None:  # another server, or a command, was quicker
+            self._copy.expire()
+        return taken
 
     async def report(self, taker: Taker, word: str, text: str, now: float) -> Order | None:
         """Note what a boot says."""

@@ -196,6 +196,10 @@ class Refreshed:
         if not self._loaded:
             raise StateUnavailable(self._error)
 
+    def expire(self) -> None:
+        """Let the next one who asks wait for a new copy: this one is known to be old."""
+        self._read = self._tried = -math.inf
+
     async def _attempt(self, began: float) -> None:
         """Load; it goes on if who asked first has left, since others may wait."""
         before, self._error = self._error, ""
