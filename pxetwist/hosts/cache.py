@@ -126,7 +126,8 @@ class CachedDirectory(MultiService):
             self._counters["refused"] += 1
             return self._stale(key, identity, DirectoryUnavailable(self._breaker.error))
         try:
-            return await self._questions.answer(key, identity)
+            found = await self._questions.answer(key, identity)
+            return None if found is None else _evolved(found, "fresh")
         except DirectoryUnavailable as error:
             return self._stale(key, identity, error)
 
@@ -238,7 +239,7 @@ def _key(identity: ClientIdentity) -> Hashable:
 def _aged(entry: _Entry, now: float) -> Machine | None:
     if entry.machine is None:
         return None
-    return _evolved(entry.machine, f"{_spelled(now - entry.given)} old")
+    return _evolved(entry.machine, f"fresh, {_spelled(now - entry.given)} old")
 
 
 def _evolved(machine: Machine, age: str) -> Machine:

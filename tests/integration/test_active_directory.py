@@ -116,7 +116,7 @@ class ActiveDirectoryTests(SynchronousTestCase):
         """Who answered and how quickly, the groups, and every rule that was tried."""
         told = self.explain("--mac", MAC)
         self.assertRegex(
-            told, r"hosts domain: machine ad-room \(.*ldaps://10\.77\.0\.3.* in \d+ ms"
+            told, r"hosts domain: machine ad-room \(.*ldaps://10\.77\.0\.3.* in \d+ ms, fresh"
         )
         self.assertRegex(told, r"groups .*Room-B12-PCs")
         self.assertRegex(told, r"groups .*Exam-PCs")

@@ -232,7 +232,7 @@ class NetBoxTests(HttpCase):
             machine.labels,
             {"role": "exam-pc", "site": "lab", "status": "active", "profile": "debian12"},
         )
-        self.assertRegex(machine.provenance, r"^http://127\.0\.0\.1:\d+ in \d+ ms$")
+        self.assertRegex(machine.provenance, r"^http://127\.0\.0\.1:\d+ in \d+ ms, fresh$")
 
     async def test_a_stranger(self) -> None:
         directory = self.netbox(self.serve(NetBox()))
@@ -315,7 +315,7 @@ class MisbehavingTests(HttpCase):
             await self.find(directory)
         await deferLater(reactor, 0.4)
         machine = await self.find(directory)
-        self.assertRegex(str(machine and machine.provenance), " 0 s old$")
+        self.assertRegex(str(machine and machine.provenance), ", fresh, 0 s old$")
 
     async def test_hangs(self) -> None:
         said = await self.refusal(self.serve(Never()), deadline=0.2)

@@ -325,7 +325,7 @@ class FindTests(LdapTestCase):
         command = [str(PXETWIST), "explain", str(ini), "--mac", WS12.mac]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertRegex(done.stdout, rf"machine ws12 \({self.first.uri} in \d+ ms")
+        self.assertRegex(done.stdout, rf"machine ws12 \({self.first.uri} in \d+ ms, fresh")
         self.assertIn("groups B12-PCs, Campus, Exam-PCs", done.stdout)
 
 

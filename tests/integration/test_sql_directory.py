@@ -127,7 +127,7 @@ class ServerTests(PostgresCase, SynchronousTestCase):
         )
         self.assertEqual(machine.groups, ("Exam-PCs", "Room B12"))
         self.assertEqual(machine.labels, {"room": "b12"})
-        self.assertRegex(machine.provenance, r"^postgresql://there/inventory in \d+ ms$")
+        self.assertRegex(machine.provenance, r"^postgresql://there/inventory in \d+ ms, fresh$")
 
     def test_two_machines(self) -> None:
         self.fill()
@@ -310,7 +310,7 @@ kind = local
         self.fill()
         pxetwist = str(Path(sys.executable).parent / "pxetwist")
         said = run(pxetwist, "explain", str(self.write()), "--mac", MAC)
-        where = rf"postgresql://127\.0\.0\.1:{self.server.port}/inventory in \d+ ms"
+        where = rf"postgresql://127\.0\.0\.1:{self.server.port}/inventory in \d+ ms, fresh"
         self.assertRegex(said, rf"hosts cmdb: machine ws12 \({where}\)")
         self.assertIn("room='b12'", said)
         self.assertNotIn(self.server.password, said)

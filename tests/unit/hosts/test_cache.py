@@ -133,12 +133,12 @@ class Fresh(SynchronousTestCase):
 
     def test_from_memory(self) -> None:
         world = World()
-        self.assertEqual(world.said(), "ldap://dc in 12 ms")
+        self.assertEqual(world.said(), "ldap://dc in 12 ms, fresh")
         world.clock.advance(29)
-        self.assertEqual(world.said(), "ldap://dc in 12 ms, 29 s old")
+        self.assertEqual(world.said(), "ldap://dc in 12 ms, fresh, 29 s old")
         self.assertEqual(len(world.slow.asked), 1)
         world.clock.advance(2)
-        self.assertEqual(world.said(), "ldap://dc in 12 ms")
+        self.assertEqual(world.said(), "ldap://dc in 12 ms, fresh")
         self.assertEqual(len(world.slow.asked), 2)
 
     def test_everything_that_finds_is_a_question_of_its_own(self) -> None:
@@ -272,7 +272,7 @@ class Away(SynchronousTestCase):
         world = World()
         world.slow.failure = AnswerUnusable("no 'name'")
         for number in range(5):
-            with self.assertRaises(AnswerUnusable):
+            with self.assertRaisesRegex(DirectoryUnavailable, "no .name."):
                 world.answer(ClientIdentity(mac=f"52:54:00:00:01:{number:02x}"))
         world.slow.failure = None
         self.assertEqual(world.answer(), WS1)
@@ -348,7 +348,7 @@ class Hanging(SynchronousTestCase):
             found = world.ask()
             world.clock.advance(0.1)
             self.assertEqual(found, [WS1])
-            self.assertEqual(found[0].provenance, WS1.provenance)
+            self.assertEqual(found[0].provenance, f"{WS1.provenance}, fresh")
             self.assertIs(world.state, HealthState.UP)
 
     def test_a_late_answer_is_kept(self) -> None:

@@ -117,7 +117,7 @@ class FileTests(SqlCase, SynchronousTestCase):
         self.make_one()
         machine = self.find(self.build(), mac="52:54:00:00:00:12")
         assert machine is not None
-        self.assertRegex(machine.provenance, rf"^sqlite:{self.file.name} in \d+ ms$")
+        self.assertRegex(machine.provenance, rf"^sqlite:{self.file.name} in \d+ ms, fresh$")
         self.assertEqual(machine.directory, "cmdb")
         self.assertEqual(machine.labels, {"room": "b12"})
 
