@@ -12,7 +12,7 @@ from unittest import TestCase
 
 import attrs
 
-from benchmarks import dhcp, tftp
+from benchmarks import dhcp, resolve, tftp
 from benchmarks.dhcp import Search, highest
 from benchmarks.namespaces import SERVER, linked
 from benchmarks.report import ratios
@@ -63,6 +63,14 @@ class Benchmarks(TestCase):
         self.assertEqual(
             [each["note"] for each in windows], ["got 1468, window 16", "got 1468, window 1"]
         )
+
+    def test_resolve(self) -> None:
+        size = resolve.Size(machines=100, decisions=200, storm=20, repeats=1)
+        results = {each.case: each for each in resolve.measure(resolve.CASES, self.folder, size)}
+        self.assertEqual(set(results), {"static", "cached", "slow", "storm"})
+        self.assertLess(results["slow"].value, 20 / resolve.SLOWNESS)
+        self.assertLess(results["slow"].value, results["static"].value)
+        self.assertIn("20 machines, lost 0", results["storm"].note)
 
     def test_other_bytes_are_a_failure(self) -> None:
         served, expected = self.folder / "served", self.folder / "expected"
