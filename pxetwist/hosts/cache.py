@@ -7,7 +7,7 @@ cannot; its settings inherit :class:`CacheSettings`, and its `build` returns :fu
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 
 import attrs
 from twisted.application.service import IService, MultiService
@@ -160,7 +160,8 @@ class CachedDirectory(MultiService):
             unknown is never taken from an old answer.
         """
         now = self._clock.seconds()
-        for known in (key, _key(ClientIdentity(mac=identity.mac))):
+        marks = (ClientIdentity(mac=identity.mac), ClientIdentity(uuid=identity.uuid))
+        for known in (key, *map(_key, marks)):
             entry = self._memory.get(known)
             if entry and entry.machine and now - entry.given <= self._settings.stale:
                 self._counters["stale"] += 1
@@ -195,10 +196,10 @@ class CachedDirectory(MultiService):
         keep = self._settings.fresh if machine else self._settings.negative
         entry = _Entry(machine, now, now + keep)
         self._put(question.key, entry)
-        mac = question.identity.mac
-        if machine is not None and mac and mac in machine.macs:
-            # Whatever else is asked together with this MAC, in an emergency it is this machine.
-            self._put(_key(ClientIdentity(mac=mac)), entry)
+        if machine is not None:
+            # Whatever else is asked together with them, in an emergency it is this machine.
+            for mark in _sure_marks(question.identity, machine):
+                self._put(mark, entry)
 
     def _put(self, key: Hashable, entry: _Entry) -> None:
         self._memory[key] = entry
@@ -234,6 +235,14 @@ def _key(identity: ClientIdentity) -> Hashable:
         identity.relay.circuit_id if identity.relay else b"",
         identity.hostname,
     )
+
+
+def _sure_marks(identity: ClientIdentity, machine: Machine) -> Iterator[Hashable]:
+    """Yield the keys of what alone names the machine, as the directory has it too."""
+    if identity.mac and identity.mac in machine.macs:
+        yield _key(ClientIdentity(mac=identity.mac))
+    if identity.uuid and machine.uuid in identity.uuids:
+        yield _key(ClientIdentity(uuid=identity.uuid))
 
 
 def _aged(entry: _Entry, now: float) -> Machine | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
+from uuid import UUID
 
 import attrs
 from twisted.application.service import IService, Service
@@ -243,6 +244,15 @@ class Away(SynchronousTestCase):
         world.answer(attrs.evolve(WHO, client_id=b"rom"))
         world.go_away()
         self.assertEqual(world.answer(attrs.evolve(WHO, client_id=b"linux")), WS1)
+
+    def test_other_facts_beside_a_known_uuid(self) -> None:
+        """A machine that is known by its UUID alone, whatever MAC it boots from."""
+        world, uuid = World(), UUID("00112233-4455-6677-8899-aabbccddeeff")
+        world.slow.machines = {"": Machine("ws2", uuid=uuid)}
+        world.answer(ClientIdentity(uuid=uuid, client_id=b"rom"))
+        world.go_away()
+        found = world.answer(ClientIdentity(uuid=uuid, hostname="ws2"))
+        self.assertEqual(found and found.name, "ws2")
 
     def test_log_tells_changes_only(self) -> None:
         world = World()
