@@ -22,6 +22,7 @@ class Firmware(enum.Enum):
 
     BIOS = "SeaBIOS with the iPXE ROM of the network card"
     UEFI = "OVMF with its own PXE"
+    UEFI_HTTP = "OVMF with its own HTTP Boot, PXE switched off"
     SECURE_BOOT = "OVMF with its own PXE and Secure Boot enforced"
 
 
@@ -70,12 +71,17 @@ class Machine:
         code, variables = _ovmf(secure)
         own = folder / f"{self.name}.vars.fd"
         shutil.copyfile(variables, own)
-        boot_network_once(own, self.mac)
+        http = self.firmware is Firmware.UEFI_HTTP
+        if not http:
+            boot_network_once(own, self.mac)
         flash = "if=pflash,format=raw,unit="
         words = ["-machine", "q35,smm=on" if secure else "q35"]
         if secure:
             words += ["-global", "driver=cfi.pflash01,property=secure,value=on"]
             words += ["-global", "ICH9-LPC.disable_s3=1"]
+        if http:
+            for version in ("IPv4", "IPv6"):
+                words += ["-fw_cfg", f"name=opt/org.tianocore/{version}PXESupport,string=n"]
         words += ["-drive", f"{flash}0,readonly=on,file={code}", "-drive", f"{flash}1,file={own}"]
         return [*words, "-device", f"{card},addr={CARD_SLOT:#x},romfile="]  # no iPXE ROM
 

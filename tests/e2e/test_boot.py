@@ -28,6 +28,13 @@ class LinuxTests(BootCase):
         self.assertEqual(set(self.asked("tftp")), {"loaders/snponly.efi"})
         self.assertEqual(self.asked("http")[1:], ["lab/vmlinuz", "lab/initrd.gz"])
 
+    def test_uefi_http(self) -> None:
+        """OVMF's HTTP Boot: not a byte by TFTP."""
+        self.serve()
+        self.assert_booted(self.boot("uefi-ipxe", Firmware.UEFI_HTTP), "uefi-ipxe")
+        self.assertEqual(self.asked("tftp"), [])
+        self.assertIn("loaders/snponly.efi", self.asked("http"))
+
     def test_known_by_what_only_ipxe_tells(self) -> None:
         """Strangers to DHCP; iPXE's first request names their serial and asset tag."""
         self.serve()
