@@ -18,10 +18,12 @@ from pxetwist.errors import PxeError
 
 #: Every command and what it does.
 COMMANDS = {
+    "approve": "Name a machine that reported itself, so that it boots; or reject it.",
     "check": "Look for mistakes in an INI, and for what will not boot.",
     "explain": "Say what a machine would get, step by step, and why.",
     "loaders": "Show the boot loaders, and put them where they are served from.",
     "order": "Let a machine boot a profile once; list or cancel such orders.",
+    "pending": "List the unknown machines that reported themselves.",
     "plugins": "List the plugins, or the options of one.",
 }
 

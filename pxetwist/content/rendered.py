@@ -34,7 +34,13 @@ from pxetwist.model.boot import (
 from pxetwist.model.content import ContentInfo, ContentPath
 from pxetwist.model.identity import parse_mac
 
-TEMPLATES = ("boot.ipxe.j2", "stopped.ipxe.j2", "grub.cfg.j2", "pxelinux.cfg.j2")
+TEMPLATES = (
+    "boot.ipxe.j2",
+    "stopped.ipxe.j2",
+    "discover.ipxe.j2",
+    "grub.cfg.j2",
+    "pxelinux.cfg.j2",
+)
 _KINDS: dict[type, str] = {
     Files: "files",
     Nbp: "nbp",

@@ -15,6 +15,8 @@ ROOT = Path(pxetwist.__file__).parent
 
 #: What a plugin sees of pxetwist, besides its own package.
 _FOR_PLUGINS = ("model", "interfaces", "errors", "config.fields", "wire.iana")
+#: What a feature stores: used by its policy, its directory and its commands.
+_STORES = ("state.orders", "state.discovered", "state.database", "state.pooled")
 
 #: What each part may import of pxetwist, besides itself. Parts that are missing may all.
 ALLOWED: dict[str, tuple[str, ...]] = {
@@ -24,9 +26,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "exchange": ("wire", "model", "errors"),
     "interfaces": ("model", "errors"),
     "config.fields": ("model", "errors", "wire.iana"),
-    "hosts": _FOR_PLUGINS,
-    # what a feature stores is used by its policy, its directory and its commands
-    "policies": (*_FOR_PLUGINS, "state.orders", "state.database"),
+    "hosts": (*_FOR_PLUGINS, *_STORES),
+    "policies": (*_FOR_PLUGINS, *_STORES),
     "state": _FOR_PLUGINS,
     "content": _FOR_PLUGINS,
     "observers": _FOR_PLUGINS,

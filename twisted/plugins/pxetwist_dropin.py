@@ -21,6 +21,9 @@ sql = PluginFactory(
 web = PluginFactory(
     "hosts", "http", "pxetwist.hosts.http", "Machines from a web service that answers with JSON."
 )
+approved = PluginFactory(
+    "hosts", "approved", "pxetwist.hosts.approved", "Machines that reported and were approved."
+)
 rules = PluginFactory(
     "policy", "rules", "pxetwist.policies.rules", "The first rule that matches decides."
 )
@@ -38,6 +41,9 @@ pixiecore = PluginFactory(
     "pixiecore",
     "pxetwist.policies.pixiecore",
     "What a back end of pixiecore's answered, as hosts:http has asked it.",
+)
+discover = PluginFactory(
+    "policy", "discover", "pxetwist.policies.discover", "Unknown machines report, and wait."
 )
 memory = PluginFactory(
     "state", "memory", "pxetwist.state.memory", "Leases that are forgotten at the end."
