@@ -62,8 +62,8 @@ async def identify(
     ``serial=`` and ``asset=`` add to that. Of a machine that is known by nothing but the
     ``mac=`` beside them they are hearsay, which must not decide what that machine boots.
 
-    Return the identity and the id of its boot; `None` if the token is not ours, or the peer is
-    known to be another machine than it says.
+    Return the identity and the id of its boot; `None` if the token is not ours. What a peer says
+    is passed over if it is known to be another machine.
     """
     now = site.reactor.seconds()
     said = _said(target.query)
@@ -75,7 +75,7 @@ async def identify(
     else:
         identity, boot_id = await site.boot.identify(peer, now)
         if said.mac and identity.mac and said.mac != identity.mac:
-            return None  # nobody is given the answer of another machine
+            said = ClientIdentity()  # nobody is given the answer of another machine
         if not identity.key:  # known by nothing else, as a client behind a router
             said = attrs.evolve(said, serial="", asset="") if said.mac else said
             identity, boot_id = said, ""

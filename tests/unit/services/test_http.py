@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 from uuid import UUID
 
+import attrs
 from twisted.internet.address import IPv4Address as TcpAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError, ConnectionDone
@@ -265,8 +266,10 @@ class IdentityTests(ServiceCase):
         self.assertEqual(self.asked.boot_id, "")
 
     def test_nobody_is_given_the_answer_of_another_machine(self) -> None:
-        self.assertEqual(self.status("/boot/nbp.efi?mac=52:54:00:00:00:03"), 404)
-        self.assertEqual(self.store.asked, [])
+        self.get("/boot/nbp.efi?mac=52:54:00:00:00:03&arch=x64&serial=S1")
+        self.assertEqual(
+            self.asked.identity, attrs.evolve(self.identity, address=IPv4Address(CLIENT))
+        )
 
     def test_a_query_that_agrees_keeps_the_boot(self) -> None:
         self.get("/boot/nbp.efi?mac=52:54:00:00:00:01&arch=0")
