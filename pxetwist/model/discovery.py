@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from contextlib import suppress
 
 import attrs
 
@@ -54,10 +55,16 @@ class Discovery:
 
 
 def tidy_facts(said: Mapping[str, str]) -> dict[str, str]:
-    """Return the facts that we know how to show, each one short line of printable text."""
+    """Return the facts that we know how to show, each one short line of printable text.
+
+    A fact may be spelled ``serial=…``, or ``serial.hex=…`` in hexadecimal.
+    """
     found = {}
     for name in FACTS:
-        words = " ".join(said.get(name, "").split())[:LENGTH]
+        text = said.get(name, "")
+        with suppress(ValueError):
+            text = text or bytes.fromhex(said.get(f"{name}.hex", "")).decode("utf-8", "replace")
+        words = " ".join(text.split())[:LENGTH]
         if words:
             found[name] = "".join(c if c.isprintable() else "\ufffd" for c in words)
     return found

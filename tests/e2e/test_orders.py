@@ -1,4 +1,4 @@
-"""A machine installs once, by an order, and then starts its disk."""
+"""Machines that install once and then start their disk; unknown ones that wait for approval."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from bootlab import disks
 from bootlab.machines import Firmware, Machine
 from bootlab.processes import run
-from tests.e2e.case import PATIENCE, BootCase
+from tests.e2e.case import PATIENCE, STRANGER, BootCase
 
 _PXETWIST = Path(sys.executable).parent / "pxetwist"
 
@@ -35,4 +35,20 @@ class OrderTests(OrdersCase):
         again.wait_for(disks.MARKER, PATIENCE)
         self.assertNotIn("Linux", again.text)
         self.assertEqual(self.asked("http").count("lab/vmlinuz"), 1)
+        self.assertNotIn("Traceback", self.server.text)
+
+
+class DiscoveryTests(OrdersCase):
+    def test_an_unknown_machine(self) -> None:
+        """It reports itself, is approved by its code, and boots Linux without a reset."""
+        self.serve("orders.ini")
+        serial = "a&b=c %41+#?;/x"
+        machine = self.lab.boot(Machine("stranger", STRANGER, Firmware.BIOS, serial=serial))
+        code = machine.wait_for(r"Waiting for approval: code (\w{4})", PATIENCE)[1]
+        listed = self.command("pending")
+        self.assertRegex(listed, rf"{code} +{STRANGER} +waiting .*QEMU")
+        self.assertIn(serial, listed)
+        said = self.command("approve", code, "newcomer", "profile=lab-linux")
+        self.assertEqual(said, f"{STRANGER} ({code}) is newcomer profile=lab-linux\n")
+        self.assertEqual(self.booted(machine)["name"], "newcomer")
         self.assertNotIn("Traceback", self.server.text)
