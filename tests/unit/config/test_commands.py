@@ -19,7 +19,7 @@ class Commands(IniCase):
 
     def test_called_wrongly(self) -> None:
         for arguments, problem in {
-            (): "a command is missing: check, ",
+            (): "a command is missing: approve, check, ",
             ("chekc",): "Unknown command: chekc",
             ("check",): "check takes one FILE",
             ("plugins", "a", "b"): "Wrong number of arguments.",
