@@ -37,6 +37,16 @@ class OrderTests(OrdersCase):
         self.assertEqual(self.asked("http").count("lab/vmlinuz"), 1)
         self.assertNotIn("Traceback", self.server.text)
 
+    def test_uefi_grub(self) -> None:
+        """GRUB tries several names for its configuration: that is one boot."""
+        self.serve("orders.ini")
+        self.command("order", "uefi-grub", "install")
+        installer = self.boot("uefi-grub", Firmware.UEFI)
+        installer.wait_for("PXETWIST-CALLED-BACK answer=Noted ", PATIENCE)
+        self.assertRegex(
+            self.command("order", "--list"), r"uefi-grub +install +done .* 1 [0-9a-f]"
+        )
+
 
 class DiscoveryTests(OrdersCase):
     def test_an_unknown_machine(self) -> None:
