@@ -12,7 +12,7 @@ import re
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -313,8 +313,3 @@ def counted(session: Session, table: str) -> int:
     session.rows(f"update {table} set number = number + 1")
     [(number,)] = session.rows(f"select number from {table}")
     return int(number)
-
-
-def values_of(columns: Sequence[str], row: Sequence[Any]) -> Mapping[str, Any]:
-    """Name the values of a row."""
-    return dict(zip(columns, row, strict=True))
