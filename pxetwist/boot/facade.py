@@ -53,7 +53,7 @@ from pxetwist.model.report import MachineReport
 #: The name under which a loader finds its script; iPXE itself asks for autoexec.ipxe.
 SCRIPT_NAME = "boot.ipxe"
 #: iPXE puts its settings into the names that it is given; these two no DHCP message has.
-_MARKS = "?serial=${serial:uristring}&asset=${asset:uristring}"
+_MARKS = "?serial.hex=${serial:hexraw}&asset.hex=${asset:hexraw}"
 #: What is asked after DHCP has announced a plan.
 _LATER = (Protocol.TFTP, Protocol.HTTP)
 

@@ -107,11 +107,17 @@ def _said(query: dict[str, str]) -> ClientIdentity:
         mac=mac,
         uuid=uuid,
         architecture=architecture,
-        serial=_mark(query.get("serial", "")),
-        asset=_mark(query.get("asset", "")),
+        serial=_mark(query, "serial"),
+        asset=_mark(query, "asset"),
     )
 
 
-def _mark(value: str) -> str:
-    """Return what a board says of itself, if it says anything."""
+def _mark(query: dict[str, str], name: str) -> str:
+    """Return what a board says of itself, if it says anything.
+
+    ``NAME.hex`` is the same in hexadecimal: Debian's iPXE of 2019 sends an encoded ``&`` bare.
+    """
+    value = query.get(name, "")
+    with suppress(ValueError):
+        value = value or bytes.fromhex(query.get(f"{name}.hex", "")).decode()
     return value.strip() if value.isprintable() and inventory_mark(value) else ""

@@ -38,7 +38,7 @@ class LinuxTests(BootCase):
     def test_known_by_what_only_ipxe_tells(self) -> None:
         """Strangers to DHCP; iPXE's first request names their serial and asset tag."""
         self.serve()
-        serial = Machine("bios", STRANGER, Firmware.BIOS, serial="PF 4+711")
+        serial = Machine("bios", STRANGER, Firmware.BIOS, serial="PF 4+7&11")
         asset = Machine("uefi", "52:54:00:77:00:78", Firmware.UEFI, asset="Inv/0815")
         running = [self.lab.boot(serial), self.lab.boot(asset)]
         told = [self.booted(machine)["name"] for machine in running]

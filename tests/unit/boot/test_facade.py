@@ -340,7 +340,7 @@ class TokenTests(SynchronousTestCase):
 
     def token(self, world: World) -> str:
         url = world.file(IPXE).name
-        self.assertRegex(url, r"^http://10\.0\.0\.1/boot/[\w-]+/boot\.ipxe\?serial=")
+        self.assertRegex(url, r"^http://10\.0\.0\.1/boot/[\w-]+/boot\.ipxe\?serial\.hex=")
         self.assertLess(len(url), 127)
         return url.split("/")[4]
 

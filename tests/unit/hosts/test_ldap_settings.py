@@ -104,6 +104,10 @@ class SettingsTests(IniCase):
         else:
             self.assertEqual(self.settings(text).bind, "kerberos")
 
+    def test_keytab(self) -> None:
+        self.assertIn("No such file", self.mistake(f"{_URI}bind = kerberos\nkeytab = none\n"))
+        self.assertIn("keytab is not for", self.mistake(f"{_URI}{_BIND}keytab = secret\n"))
+
     def test_other_mistakes(self) -> None:
         for text, message in (
             (f"uri =\n{_BIND}", "uri is empty"),

@@ -289,6 +289,8 @@ class IdentityTests(ServiceCase):
     def test_marks_add_to_what_is_known(self) -> None:
         """Serial and asset tag, as iPXE writes them into its URL."""
         self.assertEqual(self.marks("serial=PF%200X+%26&asset="), ("PF 0X+&", ""))
+        self.assertEqual(self.marks("serial.hex=50462026&asset.hex="), ("PF &", ""))
+        self.assertEqual(self.marks("serial.hex=xx&asset.hex=ff"), ("", ""))
         self.assertEqual(self.asked.identity.mac, self.identity.mac)
         self.get(f"/boot/{TOKEN}/boot/nbp.efi?serial=PF0&asset=4711")
         identity = self.asked.identity
