@@ -86,6 +86,10 @@ class LoginNeeded(ContentError):
     """The content exists, and a person's password opens it: none was given, or a wrong one."""
 
 
+class OrderConflict(PxeError):
+    """The machine has an order already, or there is no such order."""
+
+
 class TftpError(PxeError):
     """A TFTP transfer cannot go on; `code` is the error code of RFC 1350 §5."""
 

@@ -189,6 +189,12 @@ class IOrderStore(Interface):
         their labels, as they were at most one second ago.
         """
 
+    async def add(order: Order) -> Order:
+        """Store a new order and return it with its number.
+
+        :raises OrderConflict: if its machine has one that is not at its end.
+        """
+
     async def take(order: Order, taker: Taker, terms: Terms, now: float) -> Order | None:
         """Hand an order to a boot; one without a number is stored first, unless its label has
         been. `None`: this boot may not have it, for instance because another one was quicker.

@@ -63,8 +63,8 @@ class Policies:
         for _, policy in self.policies:
             if answer is None and IHears.providedBy(policy):
                 answer = await IHears(policy).hear(report)
-        if report.topic != "callback":
-            return answer
+        if report.topic != "callback" or (report.word == "order" and answer is None):
+            return answer  # an order that nobody took down is not acknowledged
         sighting = self.sightings.get(report.identity.key, report.time)
         machine = sighting.machine if sighting else None
         tell(

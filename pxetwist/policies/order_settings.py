@@ -7,7 +7,16 @@ from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
-from pxetwist.config.fields import Line, choice, integer, option, seconds, secret_file, text
+from pxetwist.config.fields import (
+    Line,
+    choice,
+    integer,
+    list_of,
+    option,
+    seconds,
+    secret_file,
+    text,
+)
 from pxetwist.interfaces import Site
 from pxetwist.model.order import Terms
 from pxetwist.policies.fixed import profile_name
@@ -69,6 +78,11 @@ class Settings:
         default="order",
         doc="The label of machines that holds an order, as PROFILE or PROFILE#WORD; it is done"
         " once for each value.",
+    )
+    self_service: tuple[str, ...] = option(
+        list_of(text),
+        default=(),
+        doc="Profiles that a machine may order for itself, by POST to {{ callback }}/order.",
     )
     database: str = option(
         postgres_url,

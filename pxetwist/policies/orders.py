@@ -1,6 +1,7 @@
 """Orders: a machine boots a profile once, and then what it boots otherwise.
 
-An order comes from ``pxetwist order``, or from a label of the machine that its directory knows:
+An order comes from ``pxetwist order``, from the machine itself (``POST {{ callback }}/order``, if
+the INI allows that), or from a label of the machine that its directory knows:
 ``order = install-debian12#42`` is done once for each value. It is *taken* when the loader is given
 the text for it, and *done* when the installer calls back (``POST {{ callback }}/done``).
 
@@ -21,7 +22,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from zope.interface import implementer
 
-from pxetwist.errors import ConfigError, PolicyError, StateUnavailable
+from pxetwist.errors import ConfigError, Location, OrderConflict, PolicyError, StateUnavailable
 from pxetwist.interfaces import IBegins, IBootPolicy, IHears, Site
 from pxetwist.model.boot import BootPlan, BootRequest, BootStage
 from pxetwist.model.event import BootEvent, EventKind
@@ -113,11 +114,27 @@ class OrdersPolicy(Service):
         """Note what the machine says of its order."""
         if report.topic != "callback":
             return None
+        if report.word == "order":
+            return await self._ordered(report)
         taker = Taker(report.identity.mac, report.boot_id)
         order = await self.store.report(taker, report.word, report.text, report.time)
         if order is not None and report.word != "progress":
             self._tell(order)
         return None
+
+    async def _ordered(self, report: MachineReport) -> str | None:
+        """Let a machine order a profile for itself; `None`: it may not, or has an order."""
+        profile, mac = report.text.strip(), report.identity.mac
+        if profile not in self.settings.self_service or not mac:
+            return None
+        lasts = self.settings.expires
+        expires = report.time + lasts if lasts else 0.0
+        try:
+            order = await self.store.add(Order(mac, profile, created=report.time, expires=expires))
+        except OrderConflict:
+            return None
+        self._tell(order, "given by the machine itself")
+        return str(order)
 
     async def _choice(self, request: BootRequest) -> Choice | None:
         """Find out what an order says for this boot."""
@@ -214,4 +231,10 @@ def build(settings: Settings, site: Site) -> OrdersPolicy:
         raise ConfigError(
             settings.then.location, f"then: unknown profile {settings.then.text!r}{hint}"
         )
+    for name in settings.self_service:
+        if name not in site.profiles:
+            hint = suggestion(name, site.profiles)
+            raise ConfigError(
+                Location(str(site.folder)), f"self-service: unknown profile {name!r}{hint}"
+            )
     return OrdersPolicy(settings, site, Orders(settings.database_of(site), site))

@@ -1,7 +1,7 @@
 """What machines and installers report over HTTP, at URLs that were made for them.
 
-``POST /callback/TOKEN/done`` (or ``failed``, ``progress``), with a short text as its body, and
-``GET /discover/TOKEN?…``. A wrong token is answered as any path that is not there.
+``POST /callback/TOKEN/done`` (``failed``, ``progress``, ``order``), with a short text as its body,
+and ``GET /discover/TOKEN?…``. A wrong token is answered as any path that is not there.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NOT_ALLOWED = text_answer(405, "Only POST", ("Allow", "POST"))
 _LATER = text_answer(503, "Try again", ("Retry-After", "5"))
 #: The topics: the method of each, and the words that its paths end with.
 _TOPICS = {
-    "callback": (b"POST", ("done", "failed", "progress")),
+    "callback": (b"POST", ("done", "failed", "progress", "order")),
     "discover": (b"GET", ("",)),
 }
 

@@ -9,7 +9,7 @@ import attrs
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from pxetwist.errors import PxeError
+from pxetwist.errors import OrderConflict
 from pxetwist.interfaces import IOrderStore, Site
 from pxetwist.model.order import Order, OrderState, Taker, Terms
 from pxetwist.state.database import Database, Rows, Schema, Session, counted
@@ -56,10 +56,6 @@ _INSERT = (
 )
 _ASSIGNED = ", ".join(f'"{name}" = :{name}' for name in _FIELDS)
 _UPDATE = f"update pxetwist_order set change = :change, {_ASSIGNED} where number = :number"
-
-
-class OrderConflict(PxeError):
-    """The machine has an order already, or there is no such order."""
 
 
 # Work, to be done in a session
@@ -209,6 +205,12 @@ class Orders:
         await self._copy.fresh()
         last = self._last
         return [order for name in machines if name in last for order in last[name].values()]
+
+    async def add(self, order: Order) -> Order:
+        """Store a new order."""
+        added = await self.pool.change(partial(add, order))
+        self._remember(added)
+        return added
 
     async def take(self, order: Order, taker: Taker, terms: Terms, now: float) -> Order | None:
         """Hand an order to a boot."""

@@ -9,11 +9,12 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from pxetwist.errors import OrderConflict
 from pxetwist.interfaces import IOrderStore
 from pxetwist.model.order import Order, OrderState, Taker, Terms
 from pxetwist.state import orders
 from pxetwist.state.database import Database, Session
-from pxetwist.state.orders import OrderConflict, Orders
+from pxetwist.state.orders import Orders
 from pxetwist.testing import make_site
 from pxetwist.testing.contracts import Contract, ThreadClock
 

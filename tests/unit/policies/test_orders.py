@@ -339,6 +339,36 @@ class LifeTests(OrdersCase):
         self.assertIn("profile everyday", two.fetch(second))
 
 
+class SelfServiceTests(OrdersCase):
+    """A machine that orders for itself, by a call-back."""
+
+    def test_at_its_next_boot(self) -> None:
+        node = self.node(self_service=("install",))
+        script = node.boot()
+        self.assertNotIn("install", script)
+        said = node.call_back(self.callback(node), "order", " install\n")
+        self.assertRegex(str(said), "order 1")
+        self.assertEqual(self.state(node).machine, MAC)
+        self.assertIn("install", node.boot())
+        self.assertNotIn("install", node.boot())
+
+    def test_only_what_the_ini_allows(self) -> None:
+        """Other profiles, and a second order, are not acknowledged."""
+        node = self.node(self_service=("install",))
+        url = self.callback(node)
+        self.assertIsNone(node.call_back(url, "order", "wipe"))
+        self.assertIsNone(node.call_back(url, "order", ""))
+        self.assertIsNotNone(node.call_back(url, "order", "install"))
+        self.assertIsNone(node.call_back(url, "order", "install"))
+        self.assertIsNone(self.node().call_back(self.callback(self.node()), "order", "install"))
+
+    def callback(self, node: Node) -> str:
+        """Return the URL that a script of this machine's boot would have."""
+        node.dhcp(BootStage.FIRMWARE, MAC)
+        request = node.dhcp(BootStage.LOADER, MAC)
+        return str(node.facade.report_url(request, "callback", self.now))
+
+
 class LabelTests(OrdersCase):
     def test_once_for_each_value(self) -> None:
         node = self.node(then=Line("local", Location("pxe.ini", 3)))
