@@ -19,6 +19,7 @@ HOST = "dc1.lab.example"
 URI = f"ldaps://{ADDRESS}"
 #: The account that only reads; the other one changes things, as a site's people do.
 ACCOUNT, PASSWORD = "pxetwist@lab.example", "Passw0rd.reads"
+PRINCIPAL = "pxetwist@LAB.EXAMPLE"
 _ADMINISTRATOR, _ADMINISTRATOR_PASSWORD = "administrator@lab.example", "Passw0rd.writes"
 
 _PROVISION = (
@@ -26,13 +27,37 @@ _PROVISION = (
     *("--domain=LAB", "--host-name=dc1", f"--host-ip={ADDRESS}", "--use-rfc2307"),
     *("--dns-backend=SAMBA_INTERNAL", f"--adminpass={_ADMINISTRATOR_PASSWORD}"),
 )
-_ADD_ACCOUNT = ("samba-tool", "user", "create", ACCOUNT.partition("@")[0], PASSWORD)
+_ADDITIONS = (
+    ("samba-tool", "user", "create", ACCOUNT.partition("@")[0], PASSWORD),
+    # samba does so by itself, with the service dnsupdate
+    ("samba-tool", "spn", "add", f"ldap/{HOST}", "dc1$"),
+)
+
+#: Takes Kerberos over TLS as well, as domain controllers of Windows do; Samba's default is not to.
+SASL_OVER_TLS = "ldap server require strong auth=allow_sasl_over_tls"
+#: How clients find its KDC, without a name server. Tickets are short, to see them end; of less
+#: than two minutes Samba makes no use (CVE-2022-2031).
+KRB5_CONF = f"""\
+[libdefaults]
+default_realm = LAB.EXAMPLE
+dns_lookup_kdc = false
+dns_lookup_realm = false
+dns_canonicalize_hostname = false
+rdns = false
+ticket_lifetime = 150s
+[realms]
+LAB.EXAMPLE = {{
+    kdc = {ADDRESS}
+}}
+[domain_realm]
+.lab.example = LAB.EXAMPLE
+"""
 
 # All paths are below its own folder, so that several can run, beside the system's own.
 _CONFIGURATION = """\
 [global]
 server role = active directory domain controller
-server services = ldap
+server services = ldap, kdc
 workgroup = LAB
 realm = LAB.EXAMPLE
 netbios name = DC1
@@ -83,14 +108,14 @@ class DomainController:
         self._file.write_text(text)
         self._process: Process | None = None
 
-    def start(self) -> None:
-        """Start it and wait until it speaks LDAP over TLS.
+    def start(self, *options: str) -> None:
+        """Start it, with lines of ``smb.conf``, and wait until it speaks LDAP over TLS.
 
         :raises LabError: with its last words, if it does not.
         """
-        process = self._host.start(
-            ["samba", "-i", "-M", "single", "-s", str(self._file), "--debug-stdout"], self._log
-        )
+        command = ["samba", "-i", "-M", "single", "-s", str(self._file), "--debug-stdout"]
+        more = [f"--option={line}" for line in options]
+        process = self._host.start([*command, *more], self._log)
         self._process = process
         listening = ("ss", "-Hltn", "sport", "=", ":636")
         wait_until(
@@ -108,6 +133,11 @@ class DomainController:
         """Stop it and remove its database."""
         self.stop()
         self._temporary.cleanup()
+
+    def keytab(self, file: Path) -> None:
+        """Write the keys of the account that reads into a new file."""
+        export = ("samba-tool", "domain", "exportkeytab", str(file))
+        run(*export, f"--principal={PRINCIPAL}", "-s", str(self._file))
 
     def change(self, *records: str) -> None:
         """Apply changes, made by the functions below or written in LDIF, over the network."""
@@ -161,14 +191,15 @@ def _common_name(path: str) -> str:
 def _provisioned(cache: Path) -> Path:
     """Return the folder of a new domain, made the first time (10 s, 42 MB); copy it to use it."""
     version = run("samba", "--version")
-    recipe = hashlib.sha256(repr((_PROVISION, _ADD_ACCOUNT, version)).encode()).hexdigest()[:12]
+    recipe = hashlib.sha256(repr((_PROVISION, _ADDITIONS, version)).encode()).hexdigest()[:12]
     folder = cache / f"domain-{recipe}"
     if not folder.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as name:
             made = Path(name, "made")
             run(*_PROVISION, f"--targetdir={made}")
-            run(*_ADD_ACCOUNT, "-s", str(made / "etc" / "smb.conf"))
+            for command in _ADDITIONS:
+                run(*command, "-s", str(made / "etc" / "smb.conf"))
             try:
                 made.rename(folder)
             except OSError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from bootlab.processes import LabError, Process, run
 
 #: Every namespace of a lab is named with this and the process id of its owner.
 TAG = "bootlab"
+#: Files that ``ip netns exec`` puts in the place of those of ``/etc``, by namespace.
+_FILES = Path("/etc/netns")
 
 
 class Namespace:
@@ -38,6 +41,12 @@ class Namespace:
         """Run a short command inside to its end."""
         return run(*self.inside, *command)
 
+    def name_hosts(self, lines: str) -> None:
+        """Let programs inside find these lines in ``/etc/hosts``, in place of the system's."""
+        file = _FILES / self.name / "hosts"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(lines)
+
     def close(self) -> None:
         """Kill what is left inside, and remove it."""
         remove(self.name)
@@ -49,6 +58,7 @@ def remove(name: str) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(pid), signal.SIGKILL)
     run("ip", "netns", "delete", name)
+    shutil.rmtree(_FILES / name, ignore_errors=True)
 
 
 def remove_stale() -> None:

@@ -26,6 +26,7 @@ _AD_REFUSALS = {
     "701": "the account has expired",
     "773": "the password must be changed",
     "775": "the account is locked",
+    "80090346": "the TLS connection ends at somebody else's",  # SEC_E_BAD_BINDINGS
 }
 
 
@@ -60,13 +61,19 @@ def fault(uri: Uri, error: Exception, timeout: float) -> ServerFault:
 
 def bind_refusal(uri: Uri, settings: Settings, result: dict[str, Any]) -> DirectoryUnavailable:
     """Say who was refused, and why as far as the server tells."""
-    who = settings.bind_dn or {"external": "the client certificate"}.get(settings.bind, "anybody")
+    ours = {"external": "the client certificate", "kerberos": "the Kerberos ticket"}
+    who = settings.bind_dn or ours.get(settings.bind, "anybody")
     code = result.get("result")
+    if code == _STRONGER_AUTH and settings.bind == "kerberos":
+        return ServerFault(
+            f"{uri} takes no Kerberos over TLS: use ldap:// without start-tls, which Kerberos"
+            " encrypts"
+        )
     if code == _STRONGER_AUTH:
         return ServerFault(f"{uri} wants TLS before anybody logs in: use ldaps:// or start-tls")
     if code in FAULTS:
         return ServerFault(f"{uri} cannot log anybody in now: {said(result)}")
-    found = re.search(r"data ([0-9a-f]{3}),", str(result.get("message", "")))
+    found = re.search(r"data ([0-9a-f]+),", str(result.get("message", "")))
     why = _AD_REFUSALS.get(found[1], "") if found else ""
     if not why and code in (_INVALID_CREDENTIALS, _INAPPROPRIATE_AUTH):
         why = "name or password is wrong" if settings.bind == "simple" else "unknown there"

@@ -36,7 +36,11 @@ def check_login(
         return None
     try:
         person = attrs.evolve(
-            settings, bind="simple", bind_dn=found[0].dn, bind_password_file=login.password
+            settings,
+            bind="simple",
+            bind_dn=found[0].dn,
+            bind_password_file=login.password,
+            keytab=None,
         )
     except ValueError as error:  # without TLS
         raise DirectoryUnavailable(str(error)) from None

@@ -27,13 +27,14 @@ from ldap3 import (
 from ldap3.core.exceptions import LDAPExceptionError
 
 from pxetwist.errors import DirectoryUnavailable
-from pxetwist.hosts.ldap.faults import FAULTS, BindRefused, ServerFault, bind_refusal, fault, said
+from pxetwist.hosts.ldap.faults import FAULTS, ServerFault, bind_refusal, fault, said
 from pxetwist.hosts.ldap.request import search_request
 from pxetwist.hosts.ldap.schema import Entry
 from pxetwist.hosts.ldap.settings import Settings, Uri
 
 _ACTIVE_DIRECTORY = "1.2.840.113556.1.4.800"  # among supportedCapabilities (MS-ADTS 3.1.1.3.4.3)
 _PAGE = 500
+_SUCCESS = 0
 # Result codes (RFC 4511 appendix A) with which there may be entries.
 _ENTRIES = frozenset({0, 4, 10})  # success, size limit, referral
 _PAGED_RESULTS = "1.2.840.113556.1.4.319"
@@ -134,13 +135,17 @@ class Session:
             connection.open(read_server_info=False)
             if settings.start_tls:
                 connection.start_tls(read_server_info=False)
-            bound = connection.bind(read_server_info=False)
+            if settings.bind == "kerberos":
+                from pxetwist.hosts.ldap import kerberos  # noqa: PLC0415 # gssapi may be missing
+
+                result = kerberos.bind(connection, self.uri, settings)
+            else:
+                connection.bind(read_server_info=False)
+                result = connection.result or {}
         except (LDAPExceptionError, OSError) as error:
             raise fault(self.uri, error, self._timeout) from None
-        except Exception as error:  # errors of the gssapi library, which may not be there
-            raise BindRefused(f"{self.uri} cannot be logged in to: {error}") from None
-        if not bound:
-            raise bind_refusal(self.uri, settings, connection.result or {})
+        if result.get("result") != _SUCCESS:
+            raise bind_refusal(self.uri, settings, result)
 
     def _learn(self, base: str) -> None:
         """Read what the server says of itself (RFC 4512 5.1); that is told to everybody."""
@@ -229,9 +234,7 @@ def _connection(uri: Uri, settings: Settings) -> Connection:
         case "external":
             login = {"authentication": SASL, "sasl_mechanism": EXTERNAL, "sasl_credentials": b""}
         case "kerberos":
-            keys = {"client_keytab": str(settings.keytab)} if settings.keytab else None
-            login = {"authentication": SASL, "sasl_mechanism": KERBEROS, "cred_store": keys}
-            login |= {"user": settings.bind_dn or None}
+            login = {"authentication": SASL, "sasl_mechanism": KERBEROS}
         case _:
             login = {"authentication": ANONYMOUS}
     return Connection(

@@ -6,6 +6,7 @@ import re
 import ssl
 from importlib.util import find_spec
 from pathlib import Path
+from stat import S_IROTH
 from urllib.parse import urlsplit
 
 import attrs
@@ -106,6 +107,17 @@ def certificate_file(value: str) -> Path:
     return file
 
 
+def keytab_file(value: str) -> Path:
+    """Expect the path of a file of keys, not readable by everyone."""
+    file = path(value)
+    try:
+        if file.stat().st_mode & S_IROTH:
+            raise ValueError(f"{file} can be read by everyone; mend: chmod o-rwx {file}")
+    except OSError as error:
+        raise ValueError(f"cannot read {file}: {error.strerror}") from None
+    return file
+
+
 @attrs.frozen
 class Settings(CacheSettings):
     """Which servers, how to bind, what to look for."""
@@ -150,7 +162,10 @@ class Settings(CacheSettings):
         path, default=None, doc="The key of the client certificate, if it is a file of its own."
     )
     keytab: Path | None = option(
-        path, default=None, doc="Keys for kerberos; the ticket of the environment if not given."
+        keytab_file,
+        default=None,
+        doc="Keys for kerberos, from which tickets are made and renewed; the ticket of the"
+        " environment if not given.",
     )
     timeout: float = option(
         seconds,
@@ -255,6 +270,8 @@ class Settings(CacheSettings):
             raise ValueError(f"bind-password-file is not for bind = {self.bind}")
         if self.bind == "external" and not self.certificate:
             raise ValueError("bind = external needs a certificate")
+        if self.keytab and self.bind != "kerberos":
+            raise ValueError(f"keytab is not for bind = {self.bind}")
         if self.bind == "kerberos" and find_spec("gssapi") is None:
             raise ValueError(
                 "bind = kerberos needs the Python package gssapi: pip install 'pxetwist[gssapi]'"
