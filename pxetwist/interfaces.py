@@ -250,6 +250,13 @@ class IBootService(IService):
         """Return what it listens on, once started."""
 
 
+class ICounts(Interface):
+    """May be provided by a service: what it has counted since the start."""
+
+    def counts() -> Mapping[str, int]:
+        """Return how often each thing happened, by its name."""
+
+
 class IBoot(Interface):
     """The one answer behind all protocols; every plugin can ask it through its site."""
 

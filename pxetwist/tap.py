@@ -19,6 +19,7 @@ from pxetwist.config.advice import advice
 from pxetwist.config.assemble import Assembly, assemble
 from pxetwist.config.greeting import greet
 from pxetwist.config.load import load
+from pxetwist.config.status import status
 from pxetwist.errors import ConfigErrors, StartError
 
 T = TypeVar("T")
@@ -78,6 +79,7 @@ def makeService(options: Options) -> MultiService:
     for line in lines:
         _log.warn("{line}", line=line)
     assembly.root.greet = partial(greet, assembly)
+    assembly.root.status = partial(status, assembly)
     sys.excepthook = _except_hook
     return assembly.root
 

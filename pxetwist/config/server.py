@@ -31,7 +31,7 @@ class Server(MultiService):
     """Holds the instances that can be started.
 
     `reloads` are called, one after the other, when the process gets SIGHUP; `greet` when
-    everything was started.
+    everything was started; the lines of `status` are logged at SIGUSR2.
     """
 
     def __init__(self, reactor: Any) -> None:
@@ -39,9 +39,10 @@ class Server(MultiService):
         self._reactor = reactor
         self._titles: dict[IService, str] = {}
         self._places: dict[IService, Location] = {}
-        self._former: Any = None
+        self._former: dict[int, Any] = {}
         self.reloads: Sequence[tuple[str, Callable[[], None]]] = ()
         self.greet: Callable[[], None] = lambda: None
+        self.status: Callable[[], Sequence[str]] = list
 
     def add(self, child: IService, title: str, location: Location) -> None:
         """Add an instance, with the section that it comes from."""
@@ -64,7 +65,10 @@ class Server(MultiService):
         Service.startService(self)  # type: ignore[no-untyped-call]  # Twisted has types in part
         for child in self:
             self._attempt(child, child.startService)
-        self._former = signal.signal(signal.SIGHUP, self._hang_up)
+        self._former = {
+            number: signal.signal(number, self._signalled)
+            for number in (signal.SIGHUP, signal.SIGUSR2)
+        }
         for child in self:
             if IBootService.providedBy(child):
                 where = ", ".join(map(spelled, child.listening())) or "nothing"
@@ -82,9 +86,9 @@ class Server(MultiService):
     def stopService(self) -> Deferred[None]:
         """Stop everything, in reverse; each waits for the one before."""
         Service.stopService(self)  # type: ignore[no-untyped-call]  # Twisted has types in part
-        if self._former is not None:
-            signal.signal(signal.SIGHUP, self._former)
-            self._former = None
+        for number, former in self._former.items():
+            signal.signal(number, former)
+        self._former = {}
         return Deferred.fromCoroutine(self._stop_children())
 
     async def _stop_children(self) -> None:
@@ -94,8 +98,13 @@ class Server(MultiService):
             except Exception:
                 _log.failure("stopping {name}", name=self._titles[child])
 
-    def _hang_up(self, number: int, frame: FrameType | None) -> None:
-        self._reactor.callFromThread(self.reload)
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        work = self.reload if number == signal.SIGHUP else self._log_status
+        self._reactor.callFromThread(work)
+
+    def _log_status(self) -> None:
+        for line in self.status():
+            _log.info("{line}", line=line)
 
     def reload(self) -> None:
         """Let every instance that can read its data again."""

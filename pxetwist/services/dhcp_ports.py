@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -15,7 +15,7 @@ from pxetwist.errors import StartError, StateUnavailable, WireError
 from pxetwist.exchange import dhcp4
 from pxetwist.exchange.dhcp4 import Silence
 from pxetwist.exchange.dhcp4_replies import encode_reply
-from pxetwist.interfaces import IBootService, Site
+from pxetwist.interfaces import IBootService, ICounts, Site
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.services.addressing import Answer, Incoming
 from pxetwist.services.interfaces import NetworkInterface, network_interfaces
@@ -204,7 +204,7 @@ def summary_of(answer: Answer) -> str:
     return ", ".join(words)
 
 
-@implementer(IBootService)
+@implementer(IBootService, ICounts)
 class DhcpPortsService(Service):
     """Ports on a set of interfaces, opened together. Subclasses say which and who answers."""
 
@@ -278,6 +278,10 @@ class DhcpPortsService(Service):
         for port in self._open:
             port.stop()
         self._open.clear()
+
+    def counts(self) -> Mapping[str, int]:
+        """Return what its ports have counted."""
+        return sum((port.counters for port in self._open), Counter())
 
     def listening(self) -> Sequence[IAddress]:
         """Return the bound ports."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -24,7 +24,7 @@ from zope.interface import implementer
 
 from pxetwist.config import fields
 from pxetwist.config.fields import option
-from pxetwist.interfaces import IBootService, Site
+from pxetwist.interfaces import IBootService, ICounts, Site
 from pxetwist.services.http_exchange import ContentExchange
 from pxetwist.services.ports import start_error
 
@@ -119,7 +119,7 @@ class ContentFactory(http.HTTPFactory):
             transport.abortConnection()
 
 
-@implementer(IBootService)
+@implementer(IBootService, ICounts)
 class HttpService(Service):
     """Serves contents over HTTP/1.1 (RFC 9110, 9112): GET and HEAD, ranges, no redirects."""
 
@@ -128,6 +128,10 @@ class HttpService(Service):
         self.factory = ContentFactory(site, settings.idle_timeout)
         self._site = site
         self._ports: list[IListeningPort] = []
+
+    def counts(self) -> Mapping[str, int]:
+        """Return the answers by their status."""
+        return dict(self.factory.counters)
 
     def listening(self) -> Sequence[IAddress]:
         """Return the addresses of its ports."""

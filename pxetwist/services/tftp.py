@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address
 
 import attrs
@@ -16,7 +16,7 @@ from zope.interface import implementer
 from pxetwist.config import fields
 from pxetwist.config.fields import option
 from pxetwist.errors import ContentError, PolicyError, WireError
-from pxetwist.interfaces import IBootService, IContent, Site
+from pxetwist.interfaces import IBootService, IContent, ICounts, Site
 from pxetwist.model.boot import BootRequest, Protocol
 from pxetwist.model.content import ContentPath
 from pxetwist.services import requests
@@ -94,7 +94,7 @@ class _Listener:
         """Nothing is grouped."""
 
 
-@implementer(IBootService)
+@implementer(IBootService, ICounts)
 class TftpService(Service):
     """Serves contents over TFTP, read only (RFC 1350, 2347-2349, 7440).
 
@@ -122,6 +122,10 @@ class TftpService(Service):
             window=settings.max_window,
             left=self._left,
         )
+
+    def counts(self) -> Mapping[str, int]:
+        """Return how transfers ended, and what was dropped and why."""
+        return self._running.counters + self.counters
 
     # IBootService
 

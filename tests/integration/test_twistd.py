@@ -123,8 +123,12 @@ class Twistd(TestCase):
                 if "[service:tftp] listens on udp 127.0.0.1:" in line:
                     process.send_signal(signal.SIGHUP)
                 elif "reading data again" in line:
+                    process.send_signal(signal.SIGUSR2)
+                elif "service tftp: " in line:
                     process.send_signal(signal.SIGTERM)
         log = "".join(seen)
         self.assertIn("reading data again", log)
+        self.assertRegex(log, r"policy \w+ is up since [-0-9: ]+ \(nothing yet\)")
+        self.assertIn("service tftp: nothing yet", log)
         self.assertIn("Server Shut Down.", log)
         self.assertNotIn("Traceback", log)

@@ -98,7 +98,7 @@ class Assembling(IniCase):
         root = self.assemble(INI).root
         root.privilegedStartService()
         root.startService()
-        self.assertEqual(signal.getsignal(signal.SIGHUP), root._hang_up)
+        self.assertEqual(signal.getsignal(signal.SIGHUP), root._signalled)
         signal.raise_signal(signal.SIGHUP)
         self.successResultOf(root.stopService())
         self.assertEqual(

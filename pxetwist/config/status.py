@@ -1,0 +1,33 @@
+"""How the running server is: its directories and policies, and what its services have counted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+
+from pxetwist.config.assemble import Assembly
+from pxetwist.interfaces import ICounts
+from pxetwist.model.health import HealthState
+
+
+def status(assembly: Assembly) -> list[str]:
+    """Return one line for each directory, policy and service."""
+    return [*_asked(assembly), *_services(assembly)]
+
+
+def _asked(assembly: Assembly) -> Iterator[str]:
+    for who, health in assembly.boot.resolver.health().items():
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(health.since))
+        error = f": {health.error}" if health.state is not HealthState.UP else ""
+        yield f"{who} is {health.state.value} since {since}{error} ({_spelled(health.counters)})"
+
+
+def _services(assembly: Assembly) -> Iterator[str]:
+    for instance, thing in assembly.built:
+        if ICounts.providedBy(thing):
+            yield f"{instance.kind} {instance.name}: {_spelled(ICounts(thing).counts())}"
+
+
+def _spelled(counters: Mapping[str, int]) -> str:
+    counted = ", ".join(f"{name} {count}" for name, count in sorted(counters.items()))
+    return counted or "nothing yet"
