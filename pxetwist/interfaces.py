@@ -260,6 +260,7 @@ class ICounts(Interface):
 class IBoot(Interface):
     """The one answer behind all protocols; every plugin can ask it through its site."""
 
+    rehearsal: bool = Attribute("whether nothing takes effect, as in `pxetwist explain`")
     leases: ILeaseStore = Attribute("the state's leases; there from the start of the services on")
 
     async def resolve(request: BootRequest) -> Resolution:

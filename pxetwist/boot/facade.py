@@ -123,6 +123,11 @@ class BootFacade:
         """Decide every machine anew: directories were read again."""
         self.sightings.forget_plans()
 
+    @property
+    def rehearsal(self) -> bool:
+        """Whether nothing takes effect."""
+        return self.policies.rehearsal
+
     def now(self) -> float:
         """Return the time by which it judges, in seconds since the epoch."""
         return self._reactor.seconds()

@@ -137,7 +137,8 @@ class Explanation:
         identity = dhcp4.identify(incoming.message)
         request = BootRequest(identity, dhcp4.stage_of(identity), Protocol.DHCP)
         resolution = await self.boot.resolve(request)
-        if resolution.verdict is not Verdict.PLANNED and silence.reason == resolution.reason:
+        undecided = resolution.verdict is not Verdict.PLANNED
+        if silence.in_vain or (undecided and silence.reason == resolution.reason):
             self._explain_steps(resolution)
         self.say(f"{name} stays silent: {silence.reason}", 1)
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Hashable, Iterator
+from threading import Thread
 
 import attrs
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
 from pxetwist.config.fields import Converter, integer, option, seconds
 from pxetwist.errors import DirectoryUnavailable
+from pxetwist.hosts import answers
 from pxetwist.hosts.facts import AnswerUnusable
 from pxetwist.hosts.questions import Outcome, Question, Questions
 from pxetwist.interfaces import (
@@ -29,12 +32,14 @@ from pxetwist.interfaces import (
     Site,
 )
 from pxetwist.model.health import Breaker, Health, HealthState
-from pxetwist.model.identity import ClientIdentity
+from pxetwist.model.identity import ClientIdentity, swapped
 from pxetwist.model.machine import Machine
 
 #: So many answers are kept; a machine takes up to four in one boot, for it is asked for with
 #: other client identifiers by ROM, loader and system.
 _LIMIT = 100_000
+#: So often (seconds) new answers are written to the state folder.
+_SAVED_EVERY = 60.0
 
 
 def _deadline(value: str) -> float:
@@ -91,6 +96,11 @@ class CachedDirectory(MultiService):
         self._log = site.log
         self._title = site.name
         self._memory: OrderedDict[Hashable, _Entry] = OrderedDict()
+        self._site = site
+        self._file = site.state_folder / f"answers-{site.name}.json"
+        self._unsaved = False
+        self._saving = LoopingCall(self._save_beside)
+        self._saving.clock = site.reactor
         self._breaker = Breaker(since=site.reactor.seconds())
         self._answered = float("-inf")
         self._counters: Counter[str] = Counter()
@@ -146,10 +156,50 @@ class CachedDirectory(MultiService):
         if IReloads.providedBy(self._directory):
             self._directory.reload()
 
+    def startService(self) -> None:
+        """Remember what was known before, for the case that nobody answers; then start."""
+        try:
+            known = answers.load(self._file)
+        except (OSError, ValueError) as error:
+            self._log.warn("earlier answers are lost: {error}", error=error)
+            known = []
+        for machine, given in known:
+            for mark in _marks_of(machine):
+                self._put(mark, _Entry(machine, given, given))
+        super().startService()  # type: ignore[no-untyped-call]  # ditto
+        self._saving.start(_SAVED_EVERY, now=False)
+
     def stopService(self) -> Deferred[None]:
-        """Give up what is asked, then stop the directory."""
+        """Give up what is asked, keep what is known, then stop the directory."""
         self._questions.stop()
+        if self._saving.running:
+            self._saving.stop()
+        self._save(self._known())
         return maybeDeferred(super().stopService)
+
+    def _known(self) -> list[answers.Given]:
+        """Return what was learnt since it was written last; empty if that is nothing."""
+        if not self._unsaved or self._site.boot.rehearsal:
+            return []
+        self._unsaved = False
+        oldest = self._clock.seconds() - self._settings.stale
+        latest: dict[str, answers.Given] = {}
+        for entry in sorted(self._memory.values(), key=lambda entry: entry.given):
+            if entry.machine is not None and entry.given >= oldest:
+                latest[entry.machine.name] = (entry.machine, entry.given)
+        return list(latest.values())
+
+    def _save_beside(self) -> None:
+        known = self._known()
+        if known:
+            Thread(target=self._save, args=(known,), name=f"saves {self._file.name}").start()
+
+    def _save(self, known: list[answers.Given]) -> None:
+        try:
+            if known:
+                answers.save(self._file, known)
+        except OSError as error:
+            self._log.warn("answers are not kept: {error}", error=error)
 
     def _stale(
         self, key: Hashable, identity: ClientIdentity, error: DirectoryUnavailable
@@ -197,6 +247,7 @@ class CachedDirectory(MultiService):
         entry = _Entry(machine, now, now + keep)
         self._put(question.key, entry)
         if machine is not None:
+            self._unsaved = True
             # Whatever else is asked together with them, in an emergency it is this machine.
             for mark in _sure_marks(question.identity, machine):
                 self._put(mark, entry)
@@ -235,6 +286,15 @@ def _key(identity: ClientIdentity) -> Hashable:
         identity.relay.circuit_id if identity.relay else b"",
         identity.hostname,
     )
+
+
+def _marks_of(machine: Machine) -> Iterator[Hashable]:
+    """Yield the keys of all that alone names a machine."""
+    for mac in machine.macs:
+        yield _key(ClientIdentity(mac=mac))
+    if machine.uuid:
+        for uuid in (machine.uuid, swapped(machine.uuid)):
+            yield _key(ClientIdentity(uuid=uuid))
 
 
 def _sure_marks(identity: ClientIdentity, machine: Machine) -> Iterator[Hashable]:

@@ -180,6 +180,7 @@ class FakeBoot:
     persons: dict[tuple[str, str], Collection[str]] = attrs.field(factory=dict)
     reserved: Collection[IPv4Address] = ()
     leases: Any = None
+    rehearsal: bool = False
     loops: bool = False
     answer: str | Exception | None = None
     reports: list[MachineReport] = attrs.field(factory=list)

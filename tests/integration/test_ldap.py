@@ -30,6 +30,7 @@ from bootlab.certificates import Authority
 from bootlab.slapd import ACCOUNT, BASE, PASSWORD, Slapd
 from pxetwist.config.fields import OptionText
 from pxetwist.errors import DirectoryUnavailable
+from pxetwist.hosts import answers
 from pxetwist.hosts.ldap.filters import equal
 from pxetwist.hosts.ldap.plugin import LdapDirectory
 from pxetwist.hosts.ldap.plugin import Settings as LdapSettings
@@ -327,6 +328,12 @@ class FindTests(LdapTestCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertRegex(done.stdout, rf"machine ws12 \({self.first.uri} in \d+ ms, fresh")
         self.assertIn("groups B12-PCs, Campus, Exam-PCs", done.stdout)
+        # What the server of this INI was told before, if nobody answers now:
+        kept = [(Machine("ws12", (WS12.mac,)), time.time() - 3 * 3600)]
+        answers.save(self.folder / "var" / "answers-lab.json", kept)
+        ini.write_text(ini.read_text().replace(str(self.first.uri), "ldaps://localhost:9"))
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        self.assertRegex(done.stdout, r"machine ws12 \(stale, 3 h old: directory away \(.*refused")
 
 
 class ManyTests(LdapTestCase):

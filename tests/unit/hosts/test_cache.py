@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
+from ipaddress import IPv4Address
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -18,13 +21,14 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from pxetwist.errors import DirectoryUnavailable
+from pxetwist.hosts import answers
 from pxetwist.hosts.cache import CachedDirectory, CacheSettings, cached
 from pxetwist.hosts.facts import AnswerUnusable
 from pxetwist.interfaces import IHealth, IHostDirectory, IReloads, IReservations
 from pxetwist.model.health import HealthState
 from pxetwist.model.identity import ClientIdentity, Relay
 from pxetwist.model.machine import Machine
-from pxetwist.testing import make_site
+from pxetwist.testing import FakeBoot, make_site
 
 MAC = "52:54:00:00:00:01"
 WHO = ClientIdentity(mac=MAC)
@@ -92,7 +96,8 @@ class World:
         self.clock = Clock()
         self.slow = Slow(self.clock)
         self.log = Log()
-        site = make_site(reactor=self.clock, name="ldap")
+        self.boot = FakeBoot()
+        site = make_site(self.boot, reactor=self.clock, name="ldap")
         site = attrs.evolve(site, log=Logger("test", observer=self.log))
         self.directory: CachedDirectory = cached(self.slow, CacheSettings(**settings), site)
 
@@ -314,6 +319,75 @@ class Away(SynchronousTestCase):
         self.assertIs(health.state, HealthState.UP)
         self.assertEqual(health.since, world.clock.seconds())
         self.assertEqual(health.error, "refused")
+
+
+class Restarted(SynchronousTestCase):
+    """What was known is known after a restart, if the directory is away by then."""
+
+    def restarted(self, before: World) -> World:
+        self.successResultOf(before.directory.stopService())
+        world = World()
+        world.clock.advance(before.clock.seconds() + 100)
+        world.slow.failure = DirectoryUnavailable("refused")
+        world.directory.startService()
+        return world
+
+    def world(self, machine: Machine = WS1) -> World:
+        world = World()
+        world.slow.machines = {MAC: machine}
+        world.directory.startService()
+        world.answer()
+        return world
+
+    def test_stale_answer(self) -> None:
+        uuid = UUID("00112233-4455-6677-8899-aabbccddeeff")
+        known = attrs.evolve(
+            WS1,
+            uuid=uuid,
+            address=IPv4Address("10.0.0.9"),
+            labels={"room": "b12"},
+            groups=("a b", "c"),
+            client_id=b"\xff\0",
+            serial="PF0",
+        )
+        world = self.restarted(self.world(known))
+        self.assertEqual(world.answer(), known)
+        self.assertEqual(world.answer(ClientIdentity(uuid=uuid)), known)
+        self.assertIn("stale, 100 s old: directory away (refused)", world.said())
+
+    def test_kept_every_minute(self) -> None:
+        """A server that is killed has lost a minute at the most; nobody else can read it."""
+        world = self.world()
+        world.clock.advance(61)
+        for thread in threading.enumerate():
+            if thread.name.startswith("saves "):
+                thread.join()
+        (file,) = Path.cwd().glob("answers-*.json")
+        self.assertEqual(file.stat().st_mode & 0o777, 0o600)
+        self.assertEqual([machine.name for machine, _ in answers.load(file)], ["ws1"])
+
+    def test_too_old(self) -> None:
+        before = self.world()
+        before.clock.advance(90000)
+        self.assertRaises(DirectoryUnavailable, self.restarted(before).answer)
+
+    def test_damaged(self) -> None:
+        """A file that is no file of answers costs the answers, not the start."""
+        for text in ("", "{", "[1]", '[{"given": 1}]', '{"a": 1}', "null"):
+            Path("answers-ldap.json").write_text(text)
+            world = World()
+            world.directory.startService()
+            self.assertEqual(world.answer(), WS1)
+            self.assertIn("earlier answers are lost", str(world.log))
+
+    def test_rehearsal(self) -> None:
+        """`pxetwist explain` leaves no trace."""
+        world = World()
+        world.boot.rehearsal = True
+        world.directory.startService()
+        world.answer()
+        self.successResultOf(world.directory.stopService())
+        self.assertEqual(list(Path.cwd().glob("answers-*")), [])
 
 
 class Hanging(SynchronousTestCase):
