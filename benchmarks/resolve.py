@@ -96,8 +96,8 @@ class Bench:
     """A boot facade with one directory and a policy of rules, and requests of all machines."""
 
     def __init__(self, folder: Path, size: Size) -> None:
-        # A reactor of its own for each run, for none starts twice; Twisted has no types here.
-        self.reactor: Any = EPollReactor()  # type: ignore[no-untyped-call]
+        # A reactor of its own for each run, for none starts twice.
+        self.reactor: Any = EPollReactor()  # type: ignore[no-untyped-call]  # Twisted has no types
         self.size = size
         self._folder = folder
         self._boot = BootFacade(self.reactor, networks={}, state_folder=folder)

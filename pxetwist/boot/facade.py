@@ -17,7 +17,7 @@ from pxetwist.boot.loaders import Loader, Loaders
 from pxetwist.boot.neighbours import neighbour_mac
 from pxetwist.boot.policies import Policies
 from pxetwist.boot.resolver import IDENTIFICATION, BootResolver, Identification
-from pxetwist.boot.sightings import LOOP_LIMIT, Sighting, Sightings
+from pxetwist.boot.sightings import LOOP_LIMIT, Sightings
 from pxetwist.boot.tokens import Tokens
 from pxetwist.errors import ContentDenied, ContentNotFound, DirectoryUnavailable
 from pxetwist.interfaces import (
@@ -48,6 +48,7 @@ from pxetwist.model.content import ContentPath
 from pxetwist.model.event import BootEvent
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.lease import Network
+from pxetwist.model.machine import Machine
 from pxetwist.model.report import MachineReport
 
 #: The name under which a loader finds its script; iPXE itself asks for autoexec.ipxe.
@@ -202,17 +203,12 @@ class BootFacade:
             if recalled is not request.identity:
                 request = attrs.evolve(request, identity=recalled)
             if sighting.plan and request.protocol in _LATER and not news:
-                return self._as_announced(request, sighting)
+                return _as_announced(request, sighting.machine, sighting.plan)
         resolution = await self.resolver.resolve(request)
         if sighting is not None:
             sighting.machine = resolution.machine
-            sighting.plan, sighting.planned = resolution.plan, now
+            sighting.plan = resolution.plan
         return resolution
-
-    def _as_announced(self, request: BootRequest, sighting: Sighting) -> Resolution:
-        request = attrs.evolve(request, machine=sighting.machine, plan=sighting.plan)
-        step = Step("this boot", f"profile {request.plan.profile}, as announced by DHCP")  # type: ignore[union-attr]
-        return Resolution(request, Verdict.PLANNED, (step,))
 
     def script_base(self, request: BootRequest, now: float) -> str:
         """Return the URL below which this machine's scripts are."""
@@ -290,3 +286,9 @@ class BootFacade:
                 observer.notice(event)
             except Exception:
                 self.log.failure("observer {name}", name=name)
+
+
+def _as_announced(request: BootRequest, machine: Machine | None, plan: BootPlan) -> Resolution:
+    step = Step("this boot", f"profile {plan.profile}, as announced by DHCP")
+    request = attrs.evolve(request, machine=machine, plan=plan)
+    return Resolution(request, Verdict.PLANNED, (step,))

@@ -52,7 +52,7 @@ class Policies:
         sighting = self.sightings.get(request.identity.key, now)
         if sighting is not None:
             sighting.machine = resolution.machine
-            sighting.plan, sighting.planned = resolution.plan, now
+            sighting.plan = resolution.plan
         return resolution.request
 
     async def hear(self, report: MachineReport, tell: Callable[[BootEvent], None]) -> str | None:

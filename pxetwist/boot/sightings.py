@@ -38,7 +38,6 @@ class Sighting:
     last: float
     machine: Machine | None = None
     plan: BootPlan | None = None
-    planned: float = 0.0
     handed: int = 0  # boot programs given to iPXE in this boot
     begun: bool = False  # the plan took effect: a loader that asks by DHCP again was restarted
 
