@@ -80,8 +80,15 @@ def makeService(options: Options) -> MultiService:
         _log.warn("{line}", line=line)
     assembly.root.greet = partial(greet, assembly)
     assembly.root.status = partial(status, assembly)
+    # In the foreground both would stand on the same terminal.
+    assembly.root.logs_failure = not _logs_to_terminal(options)
     sys.excepthook = _except_hook
     return assembly.root
+
+
+def _logs_to_terminal(options: Options) -> bool:
+    server = options.parent
+    return server is not None and bool(server["nodaemon"]) and not server["logfile"]
 
 
 def _except_hook(

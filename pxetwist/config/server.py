@@ -31,7 +31,8 @@ class Server(MultiService):
     """Holds the instances that can be started.
 
     `reloads` are called, one after the other, when the process gets SIGHUP; `greet` when
-    everything was started; the lines of `status` are logged at SIGUSR2.
+    everything was started; the lines of `status` are logged at SIGUSR2. `logs_failure`: a start
+    that fails is logged, beside the line on stderr that it ends with.
     """
 
     def __init__(self, reactor: Any) -> None:
@@ -43,6 +44,7 @@ class Server(MultiService):
         self.reloads: Sequence[tuple[str, Callable[[], None]]] = ()
         self.greet: Callable[[], None] = lambda: None
         self.status: Callable[[], Sequence[str]] = list
+        self.logs_failure = True
 
     def add(self, child: IService, title: str, location: Location) -> None:
         """Add an instance, with the section that it comes from."""
@@ -80,7 +82,8 @@ class Server(MultiService):
             start()
         except (PxeError, CannotListenError, OSError) as error:
             message = f"{self._places[child]}: {self._titles[child]} {error}"
-            _log.critical("{message}", message=message)
+            if self.logs_failure:
+                _log.critical("{message}", message=message)
             raise StartError(message) from error
 
     def stopService(self) -> Deferred[None]:
