@@ -194,7 +194,7 @@ def search(server: Slapd, connections: int, size: Size) -> Rate:
 
 def _reactor() -> Any:
     """Return a reactor of its own for each run, for none starts twice."""
-    return EPollReactor()  # type: ignore[no-untyped-call]  # Twisted has no types here
+    return EPollReactor()
 
 
 def _all(size: Size) -> range:

@@ -97,7 +97,7 @@ class Bench:
 
     def __init__(self, folder: Path, size: Size) -> None:
         # A reactor of its own for each run, for none starts twice.
-        self.reactor: Any = EPollReactor()  # type: ignore[no-untyped-call]  # Twisted has no types
+        self.reactor: Any = EPollReactor()
         self.size = size
         self._folder = folder
         self._boot = BootFacade(self.reactor, networks={}, state_folder=folder)

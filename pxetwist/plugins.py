@@ -103,7 +103,7 @@ def discover(
 
 
 def _dropins(errors: list[ConfigError], location: Location) -> Iterator[Provided]:
-    cache: Mapping[str, Any] = getCache(twisted.plugins)  # type: ignore[no-untyped-call]  # Twisted has types in part
+    cache: Mapping[str, Any] = getCache(twisted.plugins)
     for dropin in cache.values():
         for plugin in dropin.plugins:
             try:

@@ -32,8 +32,8 @@ class Options(usage.Options):
 
     synopsis = "[options]"
     longdesc = "A network boot server: DHCP, ProxyDHCP, TFTP and HTTP from one configuration."
-    optParameters = [["config", "c", None, "The INI that says what to do."]]  # noqa: RUF012  Twisted's way
-    optFlags = [["check", None, "Look for mistakes in the INI, then leave."]]  # noqa: RUF012  ditto
+    optParameters = [["config", "c", None, "The INI that says what to do."]]
+    optFlags = [["check", None, "Look for mistakes in the INI, then leave."]]
 
     def postOptions(self) -> None:
         """Insist on the INI."""

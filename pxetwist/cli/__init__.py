@@ -54,9 +54,9 @@ class Options(usage.Options):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command: 0 if all is well, 1 if something is wrong, 2 if it was called wrongly."""
-    options = Options()  # type: ignore[no-untyped-call]  # Twisted has types in part
+    options = Options()
     try:
-        options.parseOptions(arguments)  # type: ignore[no-untyped-call]  # Twisted has types in part
+        options.parseOptions(arguments)
         command = options.subCommand
         if command is None:
             raise usage.UsageError(f"a command is missing: {', '.join(COMMANDS)}")

@@ -30,7 +30,7 @@ class Options(FileOptions):
         " waits, without a reset. The labels uuid, address, serial and asset are what they are"
         " called, all others are labels for rules, like profile=debian12."
     )
-    optFlags = [["reject", "r", "Let it not wait any more; one that was approved is removed."]]  # noqa: RUF012  Twisted's way
+    optFlags = [["reject", "r", "Let it not wait any more; one that was approved is removed."]]
 
     def parseArgs(self, *args: str) -> None:
         """Take the INI, the machine, its name and labels."""

@@ -42,7 +42,7 @@ class Options(FileOptions):
         "Asks the directories and policies of the INI as a running server would, and prints each"
         " step of the boot: who answered, which rule matched, the reply, the loader, its script."
     )
-    optParameters = [  # noqa: RUF012  Twisted's way
+    optParameters = [
         ["mac", "m", None, "The machine's MAC address."],
         ["uuid", "u", None, "Its UUID, as Linux prints it."],
         ["arch", "a", "x64", f"Its architecture: {', '.join(ARCHITECTURE_NAMES)}."],

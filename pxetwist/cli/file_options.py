@@ -14,7 +14,7 @@ class FileOptions(usage.Options):
         """Move what stands before the first option behind the last one: getopt stops there."""
         words = list(options or ())
         first = next((i for i, word in enumerate(words) if word.startswith("-")), len(words))
-        super().parseOptions(words[first:] + words[:first])  # type: ignore[no-untyped-call]  # Twisted has types in part
+        super().parseOptions(words[first:] + words[:first])
 
     def parseArgs(self, *args: str) -> None:
         """Take the INI."""

@@ -94,13 +94,11 @@ class Options(FileOptions):
         " else this machine has that others can boot. Exits with 1 if a package with loaders of"
         " this machine's architecture is missing."
     )
-    optFlags = [  # noqa: RUF012  Twisted's way
+    optFlags = [
         ["install", "i", "Copy the files into the first directory of content."],
         ["quiet", "q", "Tell only what was installed, and what else there is for menus."],
     ]
-    optParameters = [  # noqa: RUF012  ditto
-        ["from", None, "/", "Where the packages are unpacked, if not in the system."]
-    ]
+    optParameters = [["from", None, "/", "Where the packages are unpacked, if not in the system."]]
 
 
 def run(options: Options) -> int:

@@ -39,13 +39,13 @@ class Options(FileOptions):
         " network boot, by one boot only, and is done when the installer calls back. FILE must"
         " have a policy of the plugin orders. A running server sees it within a second."
     )
-    optParameters = [  # noqa: RUF012  Twisted's way
+    optParameters = [
         ["then", "t", "", "The profile that the machine boots when the order is done or failed."],
         ["expires", "e", None, "Void if not taken within 2h, 7d, …, or by 2031-12-24 18:00."],
         ["cancel", "c", None, "Take an order back, and what comes after it."],
         ["policy", "p", None, "The policy, if the INI has several of this kind."],
     ]
-    optFlags = [["list", "l", "List all orders."]]  # noqa: RUF012  ditto
+    optFlags = [["list", "l", "List all orders."]]
 
     def parseArgs(self, *args: str) -> None:
         """Take the INI, and what to order."""

@@ -27,8 +27,8 @@ class Options(FileOptions):
 
     synopsis = "FILE [options]"
     longdesc = "What machines say of themselves is shown as it came: it proves nothing."
-    optParameters = [["export", "x", None, "Write all reports to a CSV file; - is the terminal."]]  # noqa: RUF012  Twisted's way
-    optFlags = [["all", "a", "Also those that were approved or rejected."]]  # noqa: RUF012  ditto
+    optParameters = [["export", "x", None, "Write all reports to a CSV file; - is the terminal."]]
+    optFlags = [["all", "a", "Also those that were approved or rejected."]]
 
 
 def run(options: Options) -> int:

@@ -21,7 +21,7 @@ class Options(usage.Options):
 
     synopsis = "[options] [NAME]"
     longdesc = "NAME may be a kind and a name, like service:tftp."
-    optParameters = [["site-plugins", None, None, "A folder of plugins of your own."]]  # noqa: RUF012  Twisted's way
+    optParameters = [["site-plugins", None, None, "A folder of plugins of your own."]]
 
     def parseArgs(self, name: str = "") -> None:
         """Take the name of a plugin."""

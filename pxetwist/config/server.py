@@ -36,7 +36,7 @@ class Server(MultiService):
     """
 
     def __init__(self, reactor: Any) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # Twisted has types in part
+        super().__init__()
         self._reactor = reactor
         self._titles: dict[IService, str] = {}
         self._places: dict[IService, Location] = {}
@@ -49,7 +49,7 @@ class Server(MultiService):
     def add(self, child: IService, title: str, location: Location) -> None:
         """Add an instance, with the section that it comes from."""
         self._titles[child], self._places[child] = f"[{title}]", location
-        child.setServiceParent(self)  # type: ignore[no-untyped-call]  # Twisted has types in part
+        child.setServiceParent(self)
 
     def privilegedStartService(self) -> None:
         """Bind the ports.
@@ -64,7 +64,7 @@ class Server(MultiService):
 
         :raises StartError: in one line, naming the section, if something cannot be started.
         """
-        Service.startService(self)  # type: ignore[no-untyped-call]  # Twisted has types in part
+        Service.startService(self)
         for child in self:
             self._attempt(child, child.startService)
         self._former = {
@@ -88,7 +88,7 @@ class Server(MultiService):
 
     def stopService(self) -> Deferred[None]:
         """Stop everything, in reverse; each waits for the one before."""
-        Service.stopService(self)  # type: ignore[no-untyped-call]  # Twisted has types in part
+        Service.stopService(self)
         for number, former in self._former.items():
             signal.signal(number, former)
         self._former = {}

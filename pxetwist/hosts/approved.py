@@ -41,7 +41,7 @@ class ApprovedDirectory(Service):
 
     def startService(self) -> None:
         """Read the machines: their addresses are promised from now on."""
-        super().startService()  # type: ignore[no-untyped-call]  # Twisted has types in part
+        super().startService()
         Deferred.fromCoroutine(self._first())
 
     async def _first(self) -> None:
@@ -52,7 +52,7 @@ class ApprovedDirectory(Service):
 
     def stopService(self) -> Deferred[None] | None:
         """Fire when nothing is read any more."""
-        super().stopService()  # type: ignore[no-untyped-call]  # ditto
+        super().stopService()
         return self._pool.stop()
 
     async def find_machine(self, identity: ClientIdentity) -> Machine | None:

@@ -89,7 +89,7 @@ class CachedDirectory(MultiService):
     """Answers from memory while that is fresh, or while the directory is away."""
 
     def __init__(self, directory: IHostDirectory, settings: CacheSettings, site: Site) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # Twisted has types in part
+        super().__init__()
         self._directory = directory
         self._settings = settings
         self._clock = site.reactor
@@ -114,7 +114,7 @@ class CachedDirectory(MultiService):
             ended=self._ended,
         )
         if IService.providedBy(directory):
-            IService(directory).setServiceParent(self)  # type: ignore[no-untyped-call]  # ditto
+            IService(directory).setServiceParent(self)
         for extra in (IAuthenticator, IReservations, IListsMachines):
             if extra.providedBy(directory):
                 alsoProvides(self, extra)
@@ -166,7 +166,7 @@ class CachedDirectory(MultiService):
         for machine, given in known:
             for mark in _marks_of(machine):
                 self._put(mark, _Entry(machine, given, given))
-        super().startService()  # type: ignore[no-untyped-call]  # ditto
+        super().startService()
         self._saving.start(_SAVED_EVERY, now=False)
 
     def stopService(self) -> Deferred[None]:
@@ -231,7 +231,7 @@ class CachedDirectory(MultiService):
         if isinstance(outcome, Exception):
             bug = not isinstance(outcome, DirectoryUnavailable)
             if bug and self._breaker.state is HealthState.UP:  # once, however often it happens
-                failure = Failure(outcome)  # type: ignore[no-untyped-call]  # ditto
+                failure = Failure(outcome)
                 self._log.failure("asking {name}", failure, name=self._title)
             if not question.slow:
                 self._failed(str(outcome) or type(outcome).__name__)

@@ -161,7 +161,7 @@ class HttpDirectory(Service):
 
     def stopService(self) -> Deferred[object]:
         """Fire when the connections are closed."""
-        super().stopService()  # type: ignore[no-untyped-call]  # Twisted has types in part
+        super().stopService()
         return self._close()
 
     async def find_machine(self, identity: ClientIdentity) -> Machine | None:
@@ -220,12 +220,12 @@ class HttpDirectory(Service):
 
 def build(settings: Settings, site: Site) -> IHostDirectory:
     """Make the directory; nobody is asked before a machine wants to know."""
-    pool: Any = HTTPConnectionPool(site.reactor)  # type: ignore[no-untyped-call]  # Twisted has types in part
+    pool: Any = HTTPConnectionPool(site.reactor)
     pool.maxPersistentPerHost = settings.pool
-    trusted = trustRootFromCertificates(settings.ca) if settings.ca else None  # type: ignore[no-untyped-call]  # ditto
-    agent = Agent(  # type: ignore[no-untyped-call]  # ditto
+    trusted = trustRootFromCertificates(settings.ca) if settings.ca else None
+    agent = Agent(
         site.reactor,
-        BrowserLikePolicyForHTTPS(trusted),  # type: ignore[no-untyped-call]  # ditto
+        BrowserLikePolicyForHTTPS(trusted),
         connectTimeout=settings.deadline,
         pool=pool,
     )

@@ -109,7 +109,7 @@ class JsonClient:
 
     async def _body(self, response: IResponse) -> bytes:
         body = _Body(self._limit)
-        response.deliverBody(body)  # type: ignore[no-untyped-call]  # Twisted has types in part
+        response.deliverBody(body)
         try:
             return await body.whole
         except DirectoryUnavailable:

@@ -149,7 +149,7 @@ class SqlDirectory(Service):
 
         :raises ConfigError: at the line of a mistake; not if the database is away.
         """
-        super().startService()  # type: ignore[no-untyped-call]  # Twisted has types in part
+        super().startService()
         outcome: list[Exception | None] = []
 
         def check() -> None:
@@ -171,7 +171,7 @@ class SqlDirectory(Service):
 
     def stopService(self) -> Deferred[None] | None:
         """Fire when no thread asks any more."""
-        super().stopService()  # type: ignore[no-untyped-call]  # ditto
+        super().stopService()
         if not self._threads.started:
             self._close()
             return None

@@ -103,12 +103,12 @@ class StaticDirectory(Service):
 
     def startService(self) -> None:
         """Begin to look at the files."""
-        super().startService()  # type: ignore[no-untyped-call]  # Twisted has no types here
+        super().startService()
         self._call = self._site.reactor.callLater(_LOOK_EVERY, self._look)
 
     def stopService(self) -> None:
         """Look no more."""
-        super().stopService()  # type: ignore[no-untyped-call]  # ditto
+        super().stopService()
         self._reading = None
         if self._call is not None:
             self._call.cancel()
@@ -172,7 +172,7 @@ class StaticDirectory(Service):
         except ConfigErrors as mistakes:
             outcome = mistakes
         except Exception:
-            outcome = Failure()  # type: ignore[no-untyped-call]  # ditto
+            outcome = Failure()
         self._site.reactor.callFromThread(self._take_aside, current_thread(), outcome)
 
     def _take_aside(self, thread: Thread, outcome: _Index | ConfigErrors | Failure) -> None:

@@ -88,7 +88,7 @@ class DiscoverPolicy(Service):
 
     def stopService(self) -> Deferred[None] | None:
         """Fire when nothing is stored any more."""
-        super().stopService()  # type: ignore[no-untyped-call]  # Twisted has types in part
+        super().stopService()
         return self._pool.stop()
 
     async def plan_boot(self, request: BootRequest) -> BootPlan | None:

@@ -72,12 +72,12 @@ class OrdersPolicy(Service):
 
     def startService(self) -> None:
         """Begin to look for orders whose time is over."""
-        super().startService()  # type: ignore[no-untyped-call]  # Twisted has types in part
+        super().startService()
         self._sweeping.start(SWEEP, now=False)
 
     def stopService(self) -> Deferred[None] | None:
         """Let what is being stored be stored."""
-        super().stopService()  # type: ignore[no-untyped-call]  # ditto
+        super().stopService()
         if self._sweeping.running:
             self._sweeping.stop()
         return self.store.stop()

@@ -1,8 +1,5 @@
 """The HTTP service: the same contents as over TFTP, for firmware, loaders and installers."""
 
-# mypy: disallow-untyped-calls=False
-# (twisted.web's methods have no annotations)
-
 from __future__ import annotations
 
 import socket

@@ -1,8 +1,5 @@
 """One HTTP request and its answer."""
 
-# mypy: disallow-untyped-calls=False
-# (twisted.web's methods have no annotations)
-
 from __future__ import annotations
 
 import secrets

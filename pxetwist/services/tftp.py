@@ -138,7 +138,7 @@ class TftpService(Service):
 
         :raises StartError: if one cannot be taken.
         """
-        super().privilegedStartService()  # type: ignore[no-untyped-call]  # Twisted's is untyped
+        super().privilegedStartService()
         for interface in self.settings.interfaces or ("",):
             for address in self.settings.addresses or ("",):
                 listener = _Listener(self)
@@ -154,7 +154,7 @@ class TftpService(Service):
 
     def startService(self) -> None:
         """Begin to answer."""
-        super().startService()  # type: ignore[no-untyped-call]  # Twisted's is untyped
+        super().startService()
         if not self._listeners:
             self.privilegedStartService()
         self._running.start()
@@ -163,7 +163,7 @@ class TftpService(Service):
 
     def stopService(self) -> Deferred[None]:
         """Take no more requests; let running transfers end, for a few seconds."""
-        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's is untyped
+        super().stopService()
         for listener in self._listeners:
             listener.socket.stop()
         self._listeners.clear()

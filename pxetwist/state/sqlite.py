@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable
 from ipaddress import IPv4Address
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -12,15 +11,15 @@ from threading import Thread
 import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
 from pxetwist.config.fields import choice, option, text
 from pxetwist.errors import StartError, StateUnavailable
-from pxetwist.interfaces import ILeaseStore, Site
+from pxetwist.interfaces import Site
 from pxetwist.model.identity import ClientIdentity
-from pxetwist.model.lease import Lease, LeaseState, Network
+from pxetwist.model.lease import Lease, LeaseState
 from pxetwist.state.leasefile import LeaseFile
 from pxetwist.state.leases import LeaseTable
+from pxetwist.state.memory import MemoryLeases
 
 
 @attrs.frozen
@@ -48,15 +47,14 @@ class _Change:
     stored: Deferred[None]
 
 
-@implementer(ILeaseStore)
-class SqliteLeases(Service):
-    """A lease store whose one writer thread stores in one transaction all that waits for it."""
+class SqliteLeases(MemoryLeases, Service):
+    """Answers from memory; its one writer thread stores in one transaction all that waits."""
 
     def __init__(self, path: Path, durability: str, site: Site) -> None:
+        super().__init__()
         self.path = path
         self._durability = durability
         self._site = site
-        self._table = LeaseTable()
         self._queue: SimpleQueue[_Change | None]
         self._thread: Thread | None = None
         self._stopped: Deferred[None]
@@ -76,27 +74,15 @@ class SqliteLeases(Service):
         self._queue, self._stopped = SimpleQueue(), Deferred()
         self._thread = Thread(target=self._write, args=(file,), name="leases", daemon=True)
         self._thread.start()
-        super().startService()  # type: ignore[no-untyped-call]  # Twisted has no types here
+        super().startService()
 
     def stopService(self) -> Deferred[None] | None:
         """Store what waits and close the file; fires when the thread has ended."""
-        super().stopService()  # type: ignore[no-untyped-call]  # ditto
+        super().stopService()
         if self._thread is None:
             return None
         self._queue.put(None)
         return self._stopped
-
-    async def offer(  # noqa: PLR0917  # as in the interface
-        self,
-        identity: ClientIdentity,
-        network: Network,
-        wanted: IPv4Address | None,
-        reserved: IPv4Address | None,
-        avoid: Collection[IPv4Address],
-        now: float,
-    ) -> Lease | None:
-        """Hold an address in memory; see :meth:`LeaseTable.offer`."""
-        return self._table.offer(identity, network, wanted, reserved, avoid, now)
 
     async def commit(self, lease: Lease, now: float) -> Lease:
         """Store a lease."""
@@ -120,18 +106,6 @@ class SqliteLeases(Service):
             return False
         await self._store(record, before)
         return True
-
-    async def held(self, identity: ClientIdentity, network: Network, now: float) -> Lease | None:
-        """Return what this client holds in this network."""
-        return self._table.held(identity.key, network, now)
-
-    async def holder(self, address: IPv4Address, now: float) -> Lease | None:
-        """Return who holds this address."""
-        return self._table.holder(address, now)
-
-    def leases(self) -> Iterable[Lease]:
-        """Return every record, in the order of addresses."""
-        return self._table.leases()
 
     async def _store(self, record: Lease, before: Lease | None) -> Lease:
         change = _Change(record, before, Deferred())

@@ -60,7 +60,7 @@ class LdapDirectory(Service):
 
     def startService(self) -> None:
         """Start the threads, and list the promised addresses; servers may be away."""
-        super().startService()  # type: ignore[no-untyped-call]  # Twisted has no types here
+        super().startService()
         settings = self._settings
         if not settings.verify:
             self._site.log.warn(
@@ -82,7 +82,7 @@ class LdapDirectory(Service):
 
     def stopService(self) -> Deferred[None] | None:
         """End all sessions; fires when the threads have ended."""
-        super().stopService()  # type: ignore[no-untyped-call]  # ditto
+        super().stopService()
         threads, self._threads = self._threads, None
         if threads is None:
             return None

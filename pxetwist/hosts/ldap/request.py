@@ -43,7 +43,7 @@ def search_request(
 
     :raises LDAPInvalidFilterError: if the filter is none.
     """
-    root: Any = parse_filter(filter_, None, False, False, None, False)  # type: ignore[no-untyped-call]  # not in the stubs
+    root: Any = parse_filter(filter_, None, False, False, None, False)
     request = (
         _octets(base),
         _tlv(_ENUMERATED, bytes([_SUBTREE])),

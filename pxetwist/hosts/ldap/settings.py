@@ -91,7 +91,7 @@ def _template(line: Line) -> Template:
     template = Template.parse(line.text)
     filled = template.text.replace("{", "").replace("}", "")
     try:
-        parse_filter(filled, None, False, False, None, False)  # type: ignore[no-untyped-call]  # not in the stubs
+        parse_filter(filled, None, False, False, None, False)
     except LDAPExceptionError as error:
         raise ValueError(f"{line.text!r} is no filter (RFC 4515): {error}") from None
     return template
