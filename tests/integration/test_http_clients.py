@@ -7,11 +7,9 @@ import os
 import signal
 from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
-
 from bootlab.network import Lan
 from bootlab.processes import wait_until
-from bootlab.server import command
+from tests.integration.case import FilesCase
 
 INI = """
 [pxe]
@@ -31,26 +29,12 @@ root = files
 URL = f"http://{Lan.address}"
 
 
-class HttpClientTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.folder = Path(self.mktemp()).absolute()
-        self.files = self.folder / "files"
-        self.files.mkdir(parents=True)
-        (self.folder / "pxe.ini").write_text(INI)
-        self.lan = Lan()
-        self.addCleanup(self.lan.close)
-        self.host = self.lan.host("c", "10.77.0.20/24")
-        self.server = self.lan.server.start(
-            command(self.folder / "pxe.ini"), self.folder / "server.log"
-        )
-        self.addCleanup(self.server.stop)
-        self.server.wait_for(r"\[service:http\] listens on", 30)
+class HttpClientTests(FilesCase):
+    ini = INI
+    service = "http"
 
     def file(self, name: str, size: int) -> bytes:
-        path = self.files / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(os.urandom(size))
-        return path.read_bytes()
+        return self.put(name, size).read_bytes()
 
     def curl(self, *words: str) -> bytes:
         into = self.folder / "curl"

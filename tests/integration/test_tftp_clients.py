@@ -15,11 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
-
 from bootlab.network import Lan, Namespace
 from bootlab.processes import LabError, wait_until
-from bootlab.server import command
 from pxetwist.wire.tftp import (
     Ack,
     Data,
@@ -32,6 +29,7 @@ from pxetwist.wire.tftp import (
     decode,
     encode,
 )
+from tests.integration.case import FilesCase
 
 INI = """
 [pxe]
@@ -121,26 +119,9 @@ class BadWire(threading.Thread):
             os.close(descriptor)
 
 
-class TftpCase(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.folder = Path(self.mktemp()).absolute()
-        self.files = self.folder / "files"
-        self.files.mkdir(parents=True)
-        (self.folder / "pxe.ini").write_text(INI)
-        self.lan = Lan()
-        self.addCleanup(self.lan.close)
-        self.host = self.lan.host("c", "10.77.0.20/24")
-        self.server = self.lan.server.start(
-            command(self.folder / "pxe.ini"), self.folder / "server.log"
-        )
-        self.addCleanup(self.server.stop)
-        self.server.wait_for(r"\[service:tftp\] listens on", 30)
-
-    def file(self, name: str, size: int) -> Path:
-        path = self.files / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(os.urandom(size))
-        return path
+class TftpCase(FilesCase):
+    ini = INI
+    service = "tftp"
 
     def hpa(self, name: str, *, mode: str = "binary") -> bytes:
         into = self.folder / "hpa"
@@ -170,7 +151,7 @@ class ClientTests(TftpCase):
     def test_sizes(self) -> None:
         """Every client takes every length, also those that end with an empty block."""
         for size in (0, 1, 511, 512, 513, 1024, 1408 * 3, 1468 * 4, 100_000):
-            expected = self.file("file", size).read_bytes()
+            expected = self.put("file", size).read_bytes()
             self.assertEqual(self.hpa("file"), expected, size)
             self.assertEqual(self.atftp("file"), expected, size)
             self.assertEqual(self.busybox("file"), expected, size)
@@ -178,7 +159,7 @@ class ClientTests(TftpCase):
                 self.assertEqual(self.curl("file"), expected, size)
 
     def test_options(self) -> None:
-        expected = self.file("boot/nbp", 300_000).read_bytes()
+        expected = self.put("boot/nbp", 300_000).read_bytes()
         for option in ("blksize 8", "blksize 1468", "blksize 65464", "timeout 3", "tsize 0"):
             if option != "blksize 8":
                 self.assertEqual(self.atftp("boot/nbp", option), expected, option)
@@ -197,12 +178,12 @@ class ClientTests(TftpCase):
 
     def test_more_blocks_than_numbers(self) -> None:
         """Block 65535 is followed by block 0, in steps and in windows."""
-        expected = self.file("large", 65536 * 512 + 5000).read_bytes()
+        expected = self.put("large", 65536 * 512 + 5000).read_bytes()
         self.assertEqual(self.busybox("large"), expected)
         self.assertEqual(self.atftp("large", "windowsize 16"), expected)
 
     def test_many_at_once(self) -> None:
-        expected = self.file("nbp", 1_000_000).read_bytes()
+        expected = self.put("nbp", 1_000_000).read_bytes()
         clients = []
         for number in range(40):
             into = self.folder / f"many{number}"
@@ -215,7 +196,7 @@ class ClientTests(TftpCase):
             self.assertEqual((self.folder / f"many{number}").read_bytes(), expected)
 
     def test_what_the_log_says(self) -> None:
-        self.file("loaders/nbp", 2048)
+        self.put("loaders/nbp", 2048)
         self.atftp("loaders/nbp", "windowsize 4")
         self.server.wait_for(r"sent loaders/nbp, 2\.0 KiB in 0\.\d\d s, window 4", 10)
 
@@ -259,21 +240,21 @@ class BadWireTests(TftpCase):
         return int(values[names.index("OutDatagrams")])
 
     def test_lost_datagrams(self) -> None:
-        expected = self.file("nbp", 60_000).read_bytes()
+        expected = self.put("nbp", 60_000).read_bytes()
         self.spoil(lose=0.05)
         self.assertEqual(self.busybox("nbp", "-b", "1432"), expected)
         self.assertEqual(self.atftp("nbp", "blksize 1432", "windowsize 8"), expected)
 
     def test_doubled_datagrams(self) -> None:
         """Doubled ACKs are not answered: the number of blocks sent does not grow."""
-        expected = self.file("nbp", 400_000).read_bytes()
+        expected = self.put("nbp", 400_000).read_bytes()
         self.spoil(double=0.6)
         before = self.sent()
         self.assertEqual(self.busybox("nbp", "-b", "1000"), expected)
         self.assertLess(self.sent() - before, 450)
 
     def test_reordered_datagrams(self) -> None:
-        expected = self.file("nbp", 400_000).read_bytes()
+        expected = self.put("nbp", 400_000).read_bytes()
         self.spoil(hold=0.1)
         self.assertEqual(self.atftp("nbp", "blksize 1432", "windowsize 4"), expected)
 
@@ -339,7 +320,7 @@ class RawTests(TftpCase):
 
     def test_a_size_probe_leaves_nothing_behind(self) -> None:
         """OVMF asks for the size, says ERROR 8, and asks again."""
-        self.file("nbp", 5000)
+        self.put("nbp", 5000)
         packet, source = self.ask(b"nbp", (("tsize", "0"), ("blksize", "1468")))
         self.assertEqual(packet, OptionAck((("tsize", "5000"), ("blksize", "1468"))))
         refused = Error(ErrorCode.OPTIONS_REFUSED, "User aborted the transfer")
@@ -360,7 +341,7 @@ class RawTests(TftpCase):
 
     def test_a_client_that_is_gone(self) -> None:
         """Its closed port is noticed at once, without waiting for the timer."""
-        self.file("nbp", 5000)
+        self.put("nbp", 5000)
         self.ask(b"nbp")
         self.assertEqual(self.open_files(), 1)
         self.socket.close()
@@ -369,28 +350,28 @@ class RawTests(TftpCase):
 
     def test_a_replaced_file(self) -> None:
         """A transfer goes on with the file that it began with."""
-        before = self.file("nbp", 5000).read_bytes()
+        before = self.put("nbp", 5000).read_bytes()
         packet, source = self.ask(b"nbp")
-        after = self.file("new", 7000).read_bytes()
+        after = self.put("new", 7000).read_bytes()
         (self.files / "new").replace(self.files / "nbp")
         self.assertEqual(self.rest(packet, source), before)
         self.assertEqual(self.rest(*self.ask(b"nbp")), after)
 
     def test_a_file_that_is_cut_short(self) -> None:
         """The client is told, and the server lives."""
-        self.file("nbp", 500_000)
+        self.put("nbp", 500_000)
         packet, source = self.ask(b"nbp")
         os.truncate(self.files / "nbp", 0)
         while isinstance(packet, Data):
             self.socket.sendto(encode(Ack(packet.block)), source)
             packet, source = self.take()
         self.assertEqual(packet, Error(ErrorCode.UNDEFINED, "The server cannot read the file"))
-        self.file("nbp", 700)
+        self.put("nbp", 700)
         self.assertEqual(len(self.rest(*self.ask(b"nbp"))), 700)
 
     def test_answers_come_from_the_address_that_was_asked(self) -> None:
         self.lan.server.ip(f"addr add 10.77.0.2/24 dev {Lan.bridge}")
-        self.file("nbp", 100)
+        self.put("nbp", 100)
         for address in ("10.77.0.2", SERVER):
             self.socket.sendto(encode(ReadRequest(b"nbp")), (address, 69))
             _, source = self.take()
@@ -400,7 +381,7 @@ class RawTests(TftpCase):
             self.assertEqual(self.take()[1], (address, 69))
 
     def test_a_broadcast_is_not_answered(self) -> None:
-        self.file("nbp", 100)
+        self.put("nbp", 100)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         self.socket.sendto(encode(ReadRequest(b"nbp")), ("10.77.0.255", 69))
         packet, _ = self.ask(b"none")
