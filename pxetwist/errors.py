@@ -90,14 +90,5 @@ class OrderConflict(PxeError):
     """The machine has an order already, or there is no such order."""
 
 
-class TftpError(PxeError):
-    """A TFTP transfer cannot go on; `code` is the error code of RFC 1350 §5."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-
 class StartError(PxeError):
     """The server cannot start here: a port in use, rights missing, no interface; one line."""

@@ -13,10 +13,8 @@ class EventKind(enum.Enum):
 
     ANSWERED = "answered"  # a DHCP, ProxyDHCP or 4011 reply left
     SILENT = "silent"  # nothing was sent, on purpose or for a fault
-    STARTED = "started"  # a transfer began
     ENDED = "ended"  # a transfer ended whole
     FAILED = "failed"  # a transfer ended before its end
-    SCRIPT = "script"  # a loader got its script or configuration
     CALLBACK = "callback"  # a machine said how far it is
     ORDER = "order"  # an order was taken, or came to its end
     DISCOVERED = "discovered"  # an unknown machine said what it is

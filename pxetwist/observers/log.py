@@ -28,8 +28,8 @@ class Settings:
     debug: bool = option(
         boolean,
         default=False,
-        doc="Also log where transfers begin, the silence towards systems that are no network boot"
-        " clients, what loaders look for and may well not find, and every detail.",
+        doc="Also log the silence towards systems that are no network boot clients, what loaders"
+        " look for and may well not find, and every detail.",
     )
 
 
@@ -97,7 +97,7 @@ def _is_detail(event: BootEvent) -> bool:
     """
     if event.kind is EventKind.SILENT:
         return not event.details.get("in_vain")
-    return event.kind is EventKind.STARTED or bool(event.details.get("debug"))
+    return bool(event.details.get("debug"))
 
 
 def _printable(text: str) -> str:
