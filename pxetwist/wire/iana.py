@@ -47,6 +47,86 @@ class Dhcp4Type(OpenIntEnum):
     INFORM = 8
 
 
+class Dhcp6Type(OpenIntEnum):
+    """DHCPv6 message types (RFC 8415 §7.3)."""
+
+    SOLICIT = 1
+    ADVERTISE = 2
+    REQUEST = 3
+    CONFIRM = 4
+    RENEW = 5
+    REBIND = 6
+    REPLY = 7
+    RELEASE = 8
+    DECLINE = 9
+    RECONFIGURE = 10
+    INFORMATION_REQUEST = 11
+    RELAY_FORW = 12
+    RELAY_REPL = 13
+
+
+class Dhcp6Option(OpenIntEnum):
+    """DHCPv6 options (RFC 8415 §21; boot: RFC 5970)."""
+
+    CLIENT_ID = 1
+    SERVER_ID = 2
+    IA_NA = 3
+    IA_TA = 4
+    IA_ADDRESS = 5
+    OPTION_REQUEST = 6
+    PREFERENCE = 7
+    ELAPSED_TIME = 8
+    RELAY_MESSAGE = 9
+    AUTHENTICATION = 11
+    SERVER_UNICAST = 12
+    STATUS_CODE = 13
+    RAPID_COMMIT = 14
+    USER_CLASS = 15
+    VENDOR_CLASS = 16
+    VENDOR_OPTIONS = 17
+    INTERFACE_ID = 18
+    RECONFIGURE_ACCEPT = 20
+    NAME_SERVERS = 23
+    DOMAIN_SEARCH = 24
+    IA_PD = 25
+    IA_PREFIX = 26
+    SNTP_SERVERS = 31
+    INFORMATION_REFRESH = 32
+    REMOTE_ID = 37
+    SUBSCRIBER_ID = 38
+    CLIENT_FQDN = 39
+    NTP_SERVER = 56
+    BOOT_FILE_URL = 59
+    BOOT_FILE_PARAMETERS = 60
+    CLIENT_ARCHITECTURE = 61
+    NETWORK_INTERFACE = 62
+    CLIENT_LINK_LAYER = 79
+    SOLICIT_MAX_RT = 82
+    INFORMATION_MAX_RT = 83
+    RELAY_SOURCE_PORT = 135
+
+
+class Dhcp6Status(OpenIntEnum):
+    """DHCPv6 status codes (RFC 8415 §21.13)."""
+
+    SUCCESS = 0
+    UNSPEC_FAIL = 1
+    NO_ADDRS_AVAIL = 2
+    NO_BINDING = 3
+    NOT_ON_LINK = 4
+    USE_MULTICAST = 5
+    NO_PREFIX_AVAIL = 6
+
+
+class DuidType(OpenIntEnum):
+    """Kinds of DHCP unique identifiers (RFC 8415 §11, RFC 6355)."""
+
+    LINK_LAYER_TIME = 1
+    ENTERPRISE = 2
+    LINK_LAYER = 3
+    UUID = 4
+
+
 class Architecture(OpenIntEnum):
     """Processor Architecture Types, option 93 (RFC 4578 with erratum 4624, RFC 5970)."""
 
