@@ -17,7 +17,7 @@ from pxetwist.errors import PolicyError
 from pxetwist.interfaces import IListsMachines
 from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Endpoints, Menu, Protocol
 from pxetwist.model.identity import ClientIdentity, Firmware
-from pxetwist.services.dhcp_ports import DhcpPortsService
+from pxetwist.services.dhcp_service import DhcpPortsService
 from pxetwist.services.interfaces import network_interfaces
 from pxetwist.wire.iana import Architecture
 

@@ -7,7 +7,7 @@ import attrs
 from pxetwist.config.fields import list_of, option, text
 from pxetwist.interfaces import Site
 from pxetwist.services.addressing import AddressServer
-from pxetwist.services.dhcp_ports import DhcpPortsService
+from pxetwist.services.dhcp_service import DhcpPortsService
 from pxetwist.services.interfaces import NetworkInterface
 
 

@@ -16,7 +16,7 @@ from pxetwist.interfaces import IBoot, Site
 from pxetwist.model.boot import Protocol
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.services.addressing import Answer, Incoming, resolve_incoming
-from pxetwist.services.dhcp_ports import DhcpPortsService
+from pxetwist.services.dhcp_service import DhcpPortsService
 from pxetwist.wire.options import OptionCode
 
 _AUTO = "auto"
