@@ -7,7 +7,7 @@ itself; an object that needs to be started or stopped provides :class:`IService`
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -283,7 +283,7 @@ class IBoot(Interface):
     def see(identity: ClientIdentity, stage: BootStage, now: float) -> str:
         """Note that this machine is at this stage; return the id of its boot."""
 
-    def locate(address: IPv4Address, identity: ClientIdentity, now: float) -> None:
+    def locate(address: IPv4Address | IPv6Address, identity: ClientIdentity, now: float) -> None:
         """Note that this machine speaks from this address."""
 
     def boot_file(request: BootRequest, now: float) -> BootFile | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from pxetwist.boot.loaders import Loader, Loaders
-from pxetwist.boot.neighbours import neighbour_mac
+from pxetwist.boot.neighbours import neighbour_mac, peer_address
 from pxetwist.boot.policies import Policies
 from pxetwist.boot.resolver import IDENTIFICATION, BootResolver, Identification
 from pxetwist.boot.sightings import LOOP_LIMIT, Sightings
@@ -143,16 +143,17 @@ class BootFacade:
         """Note a machine at a stage; return its boot id."""
         return self.sightings.see(identity, stage, now).boot_id if identity.key else ""
 
-    def locate(self, address: IPv4Address, identity: ClientIdentity, now: float) -> None:
+    def locate(
+        self, address: IPv4Address | IPv6Address, identity: ClientIdentity, now: float
+    ) -> None:
         """Note the address that a machine speaks from."""
         if identity.key and int(address):
             self.sightings.locate(address, identity.key)
 
     async def identify(self, address: str, now: float) -> tuple[ClientIdentity, str]:
         """Turn a peer address into the machine behind it, as well as we know."""
-        try:
-            peer = IPv4Address(address)
-        except AddressValueError:
+        peer = peer_address(address)
+        if peer is None:
             return ClientIdentity(), ""
         sighting = self.sightings.at(peer, now)
         if sighting is None:
@@ -164,7 +165,7 @@ class BootFacade:
                 return ClientIdentity(mac=mac, address=peer), ""
         return attrs.evolve(sighting.identity, address=peer), sighting.boot_id
 
-    async def _mac_at(self, peer: IPv4Address, now: float) -> str:
+    async def _mac_at(self, peer: IPv4Address | IPv6Address, now: float) -> str:
         lease = await self.leases.holder(peer, now) if self.leases else None
         if lease is not None and lease.key.count(":") == 5:
             return str(lease.key)

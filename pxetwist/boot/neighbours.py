@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+import socket
+import struct
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
+
+from pxetwist.model.identity import address_mac
 
 _TABLE = Path("/proc/net/arp")
 _COMPLETE = 0x2
 
+# Netlink (rtnetlink(7), linux/neighbour.h): there is no file with the neighbours of IPv6.
+_HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
+_NEIGHBOUR = struct.Struct("=BxxxiHBB")  # struct ndmsg: family, interface, state, flags, type
+_ATTRIBUTE = struct.Struct("=HH")
+_ERROR, _DONE, _NEW, _GET = 2, 3, 28, 30
+_REQUEST_DUMP = 0x301
+_ADDRESS, _HARDWARE = 1, 2
+_USELESS = 0x01 | 0x20 | 0x40  # incomplete, failed, none needed
 
-def neighbour_mac(address: IPv4Address, table: Path = _TABLE) -> str:
+
+def peer_address(text: str) -> IPv4Address | IPv6Address | None:
+    """Read the address of a peer as sockets spell it; `None` if it is none."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def neighbour_mac(address: IPv4Address | IPv6Address, table: Path = _TABLE) -> str:
     """Return the MAC of a neighbour, or an empty text.
 
     The machine has just sent us a packet, so the kernel knows it if it is on our link. This
-    names a client whose address a foreign DHCP server gave.
+    names a client whose address a foreign DHCP server gave, or that it gave itself.
     """
+    if isinstance(address, IPv6Address):
+        return _neighbour6(address) or address_mac(address)
     wanted = str(address)
     try:
         lines = table.read_text().splitlines()[1:]
@@ -26,3 +52,46 @@ def neighbour_mac(address: IPv4Address, table: Path = _TABLE) -> str:
             mac = fields[3].lower()
             return "" if mac == "00:00:00:00:00:00" else mac
     return ""
+
+
+def _neighbour6(address: IPv6Address) -> str:
+    wanted = address.packed
+    try:
+        return next((mac for found, mac in _neighbours6() if found == wanted), "")
+    except OSError:
+        return ""
+
+
+def _neighbours6() -> Iterator[tuple[bytes, str]]:
+    """Yield address and MAC of all neighbours with an IPv6 address."""
+    body = _NEIGHBOUR.pack(socket.AF_INET6, 0, 0, 0, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as asked:
+        asked.sendto(
+            _HEADER.pack(_HEADER.size + len(body), _GET, _REQUEST_DUMP, 1, 0) + body, (0, 0)
+        )
+        while True:
+            data = asked.recv(65536)
+            at = 0
+            while at + _HEADER.size <= len(data):
+                length, kind, *_ = _HEADER.unpack_from(data, at)
+                if kind in (_ERROR, _DONE) or length < _HEADER.size:
+                    return
+                if kind == _NEW:
+                    yield from read_neighbour(data[at + _HEADER.size : at + length])
+                at += (length + 3) & ~3
+
+
+def read_neighbour(entry: bytes) -> Iterator[tuple[bytes, str]]:
+    """Read one entry of the table; yield its address and MAC if it has both."""
+    _, _, state, *_ = _NEIGHBOUR.unpack_from(entry)
+    found: dict[int, bytes] = {}
+    at = _NEIGHBOUR.size
+    while at + _ATTRIBUTE.size <= len(entry):
+        length, kind = _ATTRIBUTE.unpack_from(entry, at)
+        if length < _ATTRIBUTE.size:
+            break
+        found[kind] = entry[at + _ATTRIBUTE.size : at + length]
+        at += (length + 3) & ~3
+    hardware = found.get(_HARDWARE, b"")
+    if not state & _USELESS and len(hardware) == 6 and any(hardware) and _ADDRESS in found:
+        yield found[_ADDRESS], hardware.hex(":")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import attrs
@@ -71,7 +71,7 @@ class Sightings:
     def __init__(self, limit: int = 100_000) -> None:
         self._limit = limit
         self._by_key: OrderedDict[str, Sighting] = OrderedDict()
-        self._by_address: OrderedDict[IPv4Address, str] = OrderedDict()
+        self._by_address: OrderedDict[IPv4Address | IPv6Address, str] = OrderedDict()
 
     def see(self, identity: ClientIdentity, stage: BootStage, now: float) -> Sighting:
         """Note a machine at a stage. Going back to an earlier stage is a new boot, and so
@@ -99,14 +99,14 @@ class Sightings:
         sighting = self._by_key.get(key)
         return sighting if sighting and now - sighting.last <= PLAN_LIFE else None
 
-    def locate(self, address: IPv4Address, key: str) -> None:
+    def locate(self, address: IPv4Address | IPv6Address, key: str) -> None:
         """Note that a machine speaks from an address; the latest one counts."""
         self._by_address[address] = key
         self._by_address.move_to_end(address)
         if len(self._by_address) > self._limit:
             self._by_address.popitem(last=False)
 
-    def at(self, address: IPv4Address, now: float) -> Sighting | None:
+    def at(self, address: IPv4Address | IPv6Address, now: float) -> Sighting | None:
         """Return the machine seen at an address."""
         key = self._by_address.get(address)
         return self.get(key, now) if key else None

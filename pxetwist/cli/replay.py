@@ -68,7 +68,7 @@ async def _explain_dhcp(explanation: Explanation, packet: Packet, when: str) -> 
         source=(packet.source, packet.source_port),
     )
     wanted = dhcp4.address_option(message, OptionCode.REQUESTED_ADDRESS) or identity.address
-    if wanted is not None and message.message_type == Dhcp4Type.REQUEST:
+    if isinstance(wanted, IPv4Address) and message.message_type == Dhcp4Type.REQUEST:
         await explanation.assume(identity, wanted)
     await explanation.explain_incoming(incoming)
 

@@ -42,12 +42,17 @@ class Endpoints:
     def http(self) -> str:
         """The base URL, without a slash at its end."""
         port = "" if self.http_port == 80 else f":{self.http_port}"
-        return f"http://{self.address}{port}"
+        return f"http://{self.host}{port}"
 
     @property
     def tftp(self) -> str:
         """The base URL for TFTP, without a slash at its end."""
-        return f"tftp://{self.address}"
+        return f"tftp://{self.host}"
+
+    @property
+    def host(self) -> str:
+        """Our address as URLs spell it (RFC 3986 §3.2.2)."""
+        return f"[{self.address}]" if ":" in self.address else self.address
 
 
 @attrs.frozen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
 import attrs
@@ -64,6 +64,14 @@ def parse_mac(text: str) -> str:
     return ":".join(digits[i : i + 2] for i in range(0, 12, 2))
 
 
+def address_mac(address: IPv6Address) -> str:
+    """Return the MAC that an address was made of (RFC 4291, appendix A); empty if it was not."""
+    identifier = address.packed[8:]
+    if identifier[3:5] != b"\xff\xfe":
+        return ""
+    return bytes([identifier[0] ^ 2, *identifier[1:3], *identifier[5:]]).hex(":")
+
+
 def machine_uuid(raw: bytes) -> UUID | None:
     """Read the 16 bytes of SMBIOS or option 97 (first three fields little-endian).
 
@@ -93,9 +101,11 @@ def inventory_mark(text: str) -> str:
 
 @attrs.frozen
 class Relay:
-    """What a relay agent added (RFC 3046): its address and the sub-options of option 82."""
+    """What a relay agent added (RFC 3046): its address and the sub-options of option 82; over
+    IPv6 its link-address, interface-id and remote-id (RFC 8415 §9).
+    """
 
-    address: IPv4Address | None = None
+    address: IPv4Address | IPv6Address | None = None
     circuit_id: bytes = b""
     remote_id: bytes = b""
     link_selection: IPv4Address | None = None
@@ -121,7 +131,7 @@ class ClientIdentity:
     hostname: str = ""
     relay: Relay | None = None
     interface: str = ""
-    address: IPv4Address | None = None
+    address: IPv4Address | IPv6Address | None = None
     features: frozenset[int] = frozenset()
     serial: str = ""
     asset: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import tzinfo
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 import attrs
@@ -217,7 +217,7 @@ def _labels(key: str, machine: Machine) -> list[str]:
     return [value for name, value in machine.labels.items() if name.lower() == key and value]
 
 
-def _place(request: BootRequest) -> IPv4Address | None:
+def _place(request: BootRequest) -> IPv4Address | IPv6Address | None:
     """Return an address of the network that the client is in (RFC 3527, RFC 2131 §4.3.1): its
     relay agent's, its own, ours on its wire; the reservation if nothing else is known.
     """
@@ -227,7 +227,7 @@ def _place(request: BootRequest) -> IPv4Address | None:
         (relay.link_selection if relay else None)
         or (relay.address if relay else None)
         or identity.address
-        or (IPv4Address(ours) if ours else None)
+        or (ip_address(ours) if ours else None)
         or (request.machine.address if request.machine else None)
     )
 

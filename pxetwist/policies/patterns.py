@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from hashlib import sha256
-from ipaddress import IPv4Network, ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, Protocol, Self
 
 import attrs
@@ -129,10 +129,10 @@ class Mac:
 
 @attrs.frozen
 class InNetwork:
-    """An IPv4 network; `text` may be its name."""
+    """An IP network; `text` may be its name."""
 
     text: str = attrs.field(eq=False)
-    network: IPv4Network
+    network: IPv4Network | IPv6Network
 
     @classmethod
     def parse(cls, text: str) -> InNetwork:
@@ -141,7 +141,7 @@ class InNetwork:
         :raises ValueError: if it is none.
         """
         try:
-            return cls(text, IPv4Network(text))
+            return cls(text, ip_network(text))
         except ValueError as error:
             raise ValueError(
                 f"expected a network like 10.0.0.0/24, got {text!r} ({error})"
@@ -153,7 +153,10 @@ class InNetwork:
 
     def covers(self, other: InNetwork) -> bool:
         """Whether the other one is a part of it."""
-        return other.network.subnet_of(self.network)
+        inner = other.network
+        return inner.network_address in self.network and (
+            inner.prefixlen >= self.network.prefixlen
+        )
 
     def excludes(self, other: InNetwork) -> bool:
         """Whether they have nothing in common."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import ip_address
 from urllib.parse import parse_qs, unquote_to_bytes
 from uuid import UUID
 
@@ -83,8 +83,8 @@ async def identify(
             identity = attrs.evolve(identity, architecture=said.architecture)
     if said.serial or said.asset:
         identity = attrs.evolve(identity, serial=said.serial, asset=said.asset)
-    with suppress(AddressValueError):
-        identity = attrs.evolve(identity, address=IPv4Address(peer))
+    with suppress(ValueError):
+        identity = attrs.evolve(identity, address=ip_address(peer.partition("%")[0]))
     if identity.firmware is Firmware.UNKNOWN:
         known = (firmware for start, firmware in _AGENTS if agent.startswith(start))
         identity = attrs.evolve(identity, firmware=next(known, Firmware.UNKNOWN))

@@ -6,7 +6,7 @@ Everything runs on one :class:`twisted.internet.task.Clock`; nothing here opens 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -211,14 +211,16 @@ class FakeBoot:
         """Look the address up."""
         if address in self.identities:
             return self.identities[address]
-        return ClientIdentity(address=IPv4Address(address)), ""
+        return ClientIdentity(address=ip_address(address)), ""
 
     def see(self, identity: ClientIdentity, stage: BootStage, now: float) -> str:
         """Note the sighting."""
         self.seen.append((identity, stage))
         return "1"
 
-    def locate(self, address: IPv4Address, identity: ClientIdentity, now: float) -> None:
+    def locate(
+        self, address: IPv4Address | IPv6Address, identity: ClientIdentity, now: float
+    ) -> None:
         """Remember who speaks from an address."""
         self.identities[str(address)] = (attrs.evolve(identity, address=address), "1")
 

@@ -200,11 +200,3 @@ def duid_uuid(duid: bytes) -> bytes:
 def link_layer_mac(raw: bytes) -> str:
     """Return the MAC address of option 79 (RFC 6939); empty if it is not Ethernet's."""
     return raw[2:].hex(":") if len(raw) == 8 and raw[:2] == b"\0\1" else ""
-
-
-def interface_mac(address: IPv6Address) -> str:
-    """Return the MAC address that an address was made of (RFC 4291, appendix A), if it was."""
-    identifier = address.packed[8:]
-    if identifier[3:5] != b"\xff\xfe":
-        return ""
-    return bytes([identifier[0] ^ 2, *identifier[1:3], *identifier[5:]]).hex(":")

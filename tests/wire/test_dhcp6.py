@@ -166,8 +166,6 @@ class ValueTests(SynchronousTestCase):
         self.assertEqual(values.duid_mac(bytes.fromhex("00030020525400123401")), "")
         self.assertEqual(values.duid_mac(b"\0\4" + bytes(16)), "")
         self.assertEqual(values.link_layer_mac(bytes.fromhex("0001525400123401")), mac)
-        self.assertEqual(values.interface_mac(IPv6Address("fe80::5054:ff:fe12:3401")), mac)
-        self.assertEqual(values.interface_mac(IPv6Address("fe80::1")), "")
 
     def test_uuid(self) -> None:
         self.assertEqual(values.duid_uuid(b"\0\4" + bytes(range(16))), bytes(range(16)))
