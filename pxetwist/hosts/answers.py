@@ -21,7 +21,7 @@ from pxetwist.model.machine import Machine
 #: A machine, and when (seconds since the epoch) the directory spoke of it.
 Given = tuple[Machine, float]
 
-_OCTETS = ("client_id", "circuit_id")
+_OCTETS = ("client_id", "circuit_id", "remote_id")
 
 
 def save(file: Path, answers: Iterable[Given]) -> None:
@@ -69,7 +69,7 @@ def _row(machine: Machine) -> dict[str, Any]:
 def _machine(row: dict[str, Any]) -> Machine:
     facts = {name: value for name, value in row.items() if name != "given"}
     for name in _OCTETS:
-        facts[name] = bytes.fromhex(facts[name])
+        facts[name] = bytes.fromhex(facts.get(name, ""))
     facts["uuid"] = UUID(facts["uuid"]) if facts["uuid"] else None
     facts["address"] = IPv4Address(facts["address"]) if facts["address"] else None
     for name in ("macs", "groups"):

@@ -284,6 +284,7 @@ def _key(identity: ClientIdentity) -> Hashable:
         identity.serial,
         identity.asset,
         identity.relay.circuit_id if identity.relay else b"",
+        identity.relay.remote_id if identity.relay else b"",
         identity.hostname,
     )
 

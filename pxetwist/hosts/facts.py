@@ -32,6 +32,7 @@ FIELDS = (
     "asset",
     "client_id",
     "circuit_id",
+    "remote_id",
 )
 #: Names end up in scripts of loaders and in option 12.
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -67,6 +68,7 @@ def machine_of(facts: Mapping[str, Any], directory: str, provenance: str) -> Mac
         asset=one("asset", str) or "",
         client_id=one("client_id", octets) or b"",
         circuit_id=one("circuit_id", octets) or b"",
+        remote_id=one("remote_id", octets) or b"",
         provenance=provenance,
     )
 

@@ -15,7 +15,7 @@ from pxetwist.errors import ConfigErrors, Location
 from pxetwist.hosts.formats.detection import AUTO, FORMATS, format_of
 from pxetwist.hosts.formats.rows import KNOWN, NamedAddress, Report, Row
 from pxetwist.hosts.joining import Addresses, Placed, joined
-from pxetwist.hosts.marks import octets
+from pxetwist.hosts.marks import octets, port_mark
 from pxetwist.model.identity import inventory_mark, machine_uuid, parse_mac, swapped
 from pxetwist.model.machine import Machine
 
@@ -132,13 +132,15 @@ class _Machines:
         uuid = self._one(placed, "uuid", _uuid)
         address = self._one(placed, "address", _address)
         client_id = self._one(placed, "client-id", octets) or b""
-        circuit_id = self._one(placed, "circuit-id", octets) or b""
+        circuit_id = self._one(placed, "circuit-id", octets, alone=False) or b""
+        remote_id = self._one(placed, "remote-id", octets, alone=False) or b""
+        self._port(placed, circuit_id, remote_id)
         serial = self._inventory(placed, "serial")
         asset = self._inventory(placed, "asset")
         if uuid is None and len(client_id) == 17 and not client_id[0]:
             uuid = machine_uuid(client_id[1:])  # so PXE ROMs spell it (RFC 4578 §2.3)
         given = row.text("mac") or row.text("uuid")  # though it may be wrong
-        if not (given or client_id or circuit_id or serial or asset):
+        if not (given or client_id or circuit_id or remote_id or serial or asset):
             report.add(row.line, f"{name!r} needs a mac or a uuid to be found by")
         return Machine(
             name=name,
@@ -154,6 +156,7 @@ class _Machines:
             asset=asset,
             client_id=client_id,
             circuit_id=circuit_id,
+            remote_id=remote_id,
             provenance=str(placed.location),
         )
 
@@ -181,13 +184,30 @@ class _Machines:
         self._once(placed, column, mark, text)
         return text
 
-    def _one(self, placed: Placed, column: str, convert: Callable[[str], T]) -> T | None:
+    def _port(self, placed: Placed, circuit_id: bytes, remote_id: bytes) -> None:
+        """See that a port has one machine: switches number theirs alike, so both ids count."""
+        columns = [name for name in ("circuit-id", "remote-id") if placed.row.text(name)]
+        mark = port_mark(circuit_id, remote_id)
+        if mark:
+            shown = " with ".join(f"{name} {placed.row.text(name)}" for name in columns)
+            self._once(placed, columns[0], mark, shown.removeprefix(f"{columns[0]} "))
+
+    def _one(
+        self, placed: Placed, column: str, convert: Callable[[str], T], *, alone: bool = True
+    ) -> T | None:
         text = self._label(placed, column) if column in placed.row.values else ""
-        return self._value(placed, column, text, convert)
+        return self._value(placed, column, text, convert, alone=alone)
 
     def _value(
-        self, placed: Placed, column: str, word: str, convert: Callable[[str], T]
+        self,
+        placed: Placed,
+        column: str,
+        word: str,
+        convert: Callable[[str], T],
+        *,
+        alone: bool = True,
     ) -> T | None:
+        """Read a value; one that identifies a machine `alone` may stand there once."""
         if not word:
             return None
         try:
@@ -197,7 +217,8 @@ class _Machines:
             return None
         # in either byte order a UUID means the same machine
         same = frozenset((value, swapped(value))) if isinstance(value, UUID) else value
-        self._once(placed, column, same, word if isinstance(value, bytes) else str(value))
+        if alone:
+            self._once(placed, column, same, word if isinstance(value, bytes) else str(value))
         return value
 
     def _once(self, placed: Placed, column: str, value: Hashable, shown: str) -> None:

@@ -93,9 +93,10 @@ class _Joining:
 
 def _marks(row: Row) -> Iterator[tuple[str, str]]:
     yield from (("mac", mac) for mac in row.words("mac"))
-    for column in ("client-id", "circuit-id"):
-        if value := row.text(column):
-            yield column, value
+    if value := row.text("client-id"):
+        yield "client-id", value
+    if port := " ".join(filter(None, map(row.text, ("circuit-id", "remote-id")))):
+        yield "port", port
 
 
 def _name(row: Row) -> tuple[str, str]:
@@ -123,7 +124,8 @@ def spare_name(row: Row) -> str:
     macs = row.words("mac")
     if macs:
         return macs[0].replace(":", "-")
-    return "id-" + (row.text("client-id") or row.text("circuit-id")).replace(":", "-")
+    ids = map(row.text, ("client-id", "circuit-id", "remote-id"))
+    return "id-" + next(filter(None, ids), "").replace(":", "-")
 
 
 class Addresses:

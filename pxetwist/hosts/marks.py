@@ -12,12 +12,17 @@ _SHORT_MAC = re.compile(r"[0-9a-f]{1,2}(?:[:-][0-9a-f]{1,2}){5}", re.IGNORECASE)
 
 
 def octets(text: str) -> bytes:
-    """Return a client or circuit id: ``01:52:54:0a``, ``0x0152540a``, or else text in UTF-8."""
+    """Return the bytes of an id: ``01:52:54:0a``, ``0x0152540a``, or else text in UTF-8."""
     if _HEX.fullmatch(text):
         return bytes(int(pair, 16) for pair in text.split(":"))
     if number := _HEX_NUMBER.fullmatch(text):
         return bytes.fromhex(number[1])
     return text.encode()
+
+
+def port_mark(circuit_id: bytes, remote_id: bytes) -> tuple[bytes, bytes] | None:
+    """Return what tells a port of a switch from others, if anything does (RFC 3046)."""
+    return (circuit_id, remote_id) if circuit_id or remote_id else None
 
 
 def unpadded_mac(text: str) -> str:

@@ -19,6 +19,7 @@ PARAMETERS: Mapping[str, str] = {
     "hostname": "the name that the client gives itself (option 12)",
     "client_id": "option 61, like 01:52:54:00:12:34:56",
     "circuit_id": "the port of the switch (option 82.1): text, or like 00:04:00:01",
+    "remote_id": "the switch (option 82.2): text, or like 00:04:00:01",
 }
 
 
@@ -39,6 +40,7 @@ def parameters_of(identity: ClientIdentity) -> dict[str, str | None]:
         "hostname": identity.hostname,
         "client_id": _digits(identity.client_id),
         "circuit_id": _spelled(relay.circuit_id) if relay else "",
+        "remote_id": _spelled(relay.remote_id) if relay else "",
     }
     return {name: values[name] if _sane(values[name]) else None for name in PARAMETERS}
 

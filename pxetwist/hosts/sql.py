@@ -81,7 +81,7 @@ class Settings(CacheSettings):
     query: Query = option(
         query,
         doc="One SELECT with parameters like :mac. Its columns name, mac, uuid, address, groups,"
-        " serial, asset, client_id and circuit_id are fields, all others are labels.",
+        " serial, asset, client_id, circuit_id and remote_id are fields, all others are labels.",
     )
 
     def __attrs_post_init__(self) -> None:

@@ -1,8 +1,9 @@
 """Machines from files that a person keeps, in the formats of :mod:`pxetwist.hosts.formats`.
 
 The columns (or keys) ``name``, ``mac`` (one or several), ``uuid``, ``serial``, ``asset``,
-``client-id``, ``circuit-id``, ``groups`` and ``address`` are known; any other one is a label of
-that name. The files are looked at every two seconds, and read again when they have changed.
+``client-id``, ``circuit-id``, ``remote-id``, ``groups`` and ``address`` are known; any other one
+is a label of that name. The files are looked at every two seconds, and read again when they have
+changed.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pxetwist.config.fields import OptionText, choice, option, path
 from pxetwist.errors import ConfigErrors
 from pxetwist.hosts.formats.detection import AUTO, FORMATS
 from pxetwist.hosts.hostfile import Reading, Stamps, read, stamps
+from pxetwist.hosts.marks import port_mark
 from pxetwist.interfaces import (
     IHealth,
     IHostDirectory,
@@ -116,7 +118,8 @@ class StaticDirectory(Service):
 
     async def find_machine(self, identity: ClientIdentity) -> Machine | None:
         """Find a machine by MAC, else by UUID in both byte orders (also in option 61), else by
-        client id, serial number, asset tag or the relay's circuit id.
+        client id, serial number, asset tag, or what the relay says of its port (circuit id,
+        remote id, or both).
         """
         index = self._index
         found = index.by_mac.get(identity.mac)
@@ -218,8 +221,8 @@ def _marks_of(machine: Machine) -> Iterator[tuple[str, Hashable]]:
         yield "serial", inventory_mark(machine.serial)
     if machine.asset:
         yield "asset", inventory_mark(machine.asset)
-    if machine.circuit_id:
-        yield "circuit", machine.circuit_id
+    if port := port_mark(machine.circuit_id, machine.remote_id):
+        yield "port", port
 
 
 def _marks_in(identity: ClientIdentity) -> Iterator[tuple[str, Hashable]]:
@@ -238,8 +241,11 @@ def _marks_in(identity: ClientIdentity) -> Iterator[tuple[str, Hashable]]:
         yield "serial", inventory_mark(identity.serial)
     if identity.asset:
         yield "asset", inventory_mark(identity.asset)
-    if identity.relay is not None and identity.relay.circuit_id:
-        yield "circuit", identity.relay.circuit_id
+    if identity.relay is not None:
+        circuit, remote = identity.relay.circuit_id, identity.relay.remote_id
+        for port in (port_mark(circuit, remote), port_mark(circuit, b""), port_mark(b"", remote)):
+            if port:
+                yield "port", port
 
 
 def build(settings: Settings, site: Site) -> StaticDirectory:

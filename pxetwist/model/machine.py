@@ -16,7 +16,8 @@ class Machine:
     `address` is a reservation. `labels` are the facts that rules match and templates print;
     the names ``profile`` (what it boots) and ``loader`` (how) are looked at by built-ins.
     `groups` are the names of the groups that it belongs to, nested ones included. `serial`,
-    `asset`, `client_id` and `circuit_id` identify it as the fields of `ClientIdentity` do.
+    `asset`, `client_id`, `circuit_id` and `remote_id` identify it as the fields of
+    `ClientIdentity` do; with the last two it is the one behind that port of that switch.
     `provenance` says for people where the answer came from (``ldaps://dc1, 12 ms``).
     """
 
@@ -31,4 +32,5 @@ class Machine:
     asset: str = ""
     client_id: bytes = b""
     circuit_id: bytes = b""
+    remote_id: bytes = b""
     provenance: str = attrs.field(default="", eq=False)

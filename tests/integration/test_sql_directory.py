@@ -244,16 +244,20 @@ class ServerTests(PostgresCase, SynchronousTestCase):
     )
     def test_no_identity_changes_the_query(self, text: str, raw: bytes) -> None:
         if not hasattr(self, "directory"):
-            names = ("hostname", "serial", "asset", "client_id", "circuit_id")
+            names = ("hostname", "serial", "asset", "client_id", "circuit_id", "remote_id")
             self.server.sql(
                 "drop table machines; create table machines (name text, "
                 + ", ".join(f"{name} text" for name in names)
-                + "); insert into machines select i, i, i, i, i, i from generate_series(0, 2) i"
+                + "); insert into machines select i, i, i, i, i, i, i from generate_series(0, 2) i"
             )
             where = " or ".join(f"{name} = :{name}" for name in names)
             self.directory = self.build(f"select name from machines where {where}")
         identity = ClientIdentity(
-            hostname=text, serial=text, asset=text, client_id=raw, relay=Relay(circuit_id=raw)
+            hostname=text,
+            serial=text,
+            asset=text,
+            client_id=raw,
+            relay=Relay(circuit_id=raw, remote_id=raw),
         )
         found = self.result(self.directory.find_machine(identity))
         if not set(parameters_of(identity).values()) & {"0", "1", "2"}:

@@ -38,6 +38,7 @@ _IDENTIFIERS = {
     "option dhcp-client-identifier": "client-id",
     "host-identifier option dhcp-client-identifier": "client-id",
     "host-identifier option agent.circuit-id": "circuit-id",
+    "host-identifier option agent.remote-id": "remote-id",
 }
 #: Blocks in which hosts may stand.
 _SCOPES = ("group", "subnet", "shared-network", "pool")
@@ -165,7 +166,7 @@ def _host(statement: _Statement, scope: _Scope, report: Report) -> Iterator[Row]
             keyword = " ".join(each.words[: 2 if each.keyword == "option" else 1])
             report.leave_out(each.line, f"{keyword} of a single host is not taken over")
     values = host.values
-    if not any(values.get(mark) for mark in ("mac", "client-id", "circuit-id")):
+    if not any(values.get(mark) for mark in ("mac", "client-id", "circuit-id", "remote-id")):
         if not host.wrong:
             report.leave_out(
                 statement.line, f"host {host.title} has nothing to be known by: not taken over"

@@ -77,6 +77,7 @@ def values_of(identity: ClientIdentity) -> dict[str, str | bytes]:
         "asset": identity.asset,
         "client-id": identity.client_id,
         "circuit-id": identity.relay.circuit_id if identity.relay else b"",
+        "remote-id": identity.relay.remote_id if identity.relay else b"",
         "address": str(identity.address or ""),
     }
 

@@ -15,7 +15,8 @@ from pxetwist.hosts.formats.detection import AUTO, FORMATS
 from tests.unit.hosts.files import SAMPLES
 
 _WORDS = r"""
-name mac uuid address serial asset client-id circuit-id groups room null true 1e9 ignore 12h
+name mac uuid address serial asset client-id circuit-id remote-id groups room
+null true 1e9 ignore 12h
 - -- --- ... , : ; = | > & * [ ] { } ( ) " ' # \ / ! % @ ` ~ ? << &a *a é 0 1 a
 52:54:00:00:00:12 525400000012 1:2:3:4:5:6 10.0.0.12 4c4c4544-0051-3510-8052-b4c04f4d3232
 host group subnet shared-network hardware ethernet fixed-address option host-name filename deny

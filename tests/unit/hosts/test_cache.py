@@ -156,6 +156,7 @@ class Fresh(SynchronousTestCase):
             attrs.evolve(WHO, client_id=b"1"),
             attrs.evolve(WHO, hostname="1"),
             attrs.evolve(WHO, relay=Relay(circuit_id=b"1")),
+            attrs.evolve(WHO, relay=Relay(remote_id=b"1")),
         ]
         for identity in identities * 2:
             world.answer(identity)

@@ -155,6 +155,32 @@ class MarkTests(FilesCase):
             ],
         )
 
+    def test_ports(self) -> None:
+        """A port of a switch: both ids count where a row has both."""
+        self.write(
+            "a.csv",
+            "name,circuit-id,remote-id\n"
+            "p1s1,eth1,sw1\np1s2,eth1,sw2\np2,eth2,\ns3,,sw3\np2s3,eth2,sw3\n",
+        )
+        directory = self.directory()
+        for circuit, remote, name in (
+            (b"eth1", b"sw1", "p1s1"),
+            (b"eth1", b"sw2", "p1s2"),
+            (b"eth1", b"", None),
+            (b"eth2", b"sw9", "p2"),
+            (b"eth2", b"sw3", "p2s3"),
+            (b"eth9", b"sw3", "s3"),
+        ):
+            identity = ClientIdentity(relay=Relay(circuit_id=circuit, remote_id=remote))
+            self.assertEqual(self.found(directory, identity), name, identity)
+
+    def test_the_same_port_twice(self) -> None:
+        self.write("a.csv", "name,circuit-id,remote-id\na,eth1,sw1\nb,eth1,0x737731\nc,,sw1\n")
+        self.assertEqual(
+            self.mistakes(),
+            ["a.csv:3: circuit-id eth1 with remote-id 0x737731 is already on line 2"],
+        )
+
     def test_a_uuid_given_as_client_id(self) -> None:
         """So DHCP servers are told of ROMs that send it as option 61."""
         uuid = UUID("4c4c4544-0051-3510-8052-b4c04f4d3232")

@@ -178,10 +178,12 @@ class IscTests(ForeignCase):
         file = self.write(
             "dhcpd.conf",
             'host a { host-identifier option agent.circuit-id "1:2:3"; uid 01:02; uid 01:03; }'
+            'host b { host-identifier option agent.remote-id "sw1"; }'
             ' /etc "x"; option y "#{";',
         )
         machine = self.machines(file)["a"]
         self.assertEqual((machine.circuit_id, machine.client_id), (b"1:2:3", b"\1\3"))
+        self.assertEqual(self.machines(file)["b"].remote_id, b"sw1")
         self.assert_warned(self.warnings(file), "dhcpd.conf:1: client-id is not taken over")
 
     def test_mistakes_of_syntax(self) -> None:

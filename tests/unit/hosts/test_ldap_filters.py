@@ -88,7 +88,7 @@ class TemplateTests(SynchronousTestCase):
         mac="52:54:00:00:00:ab",
         uuid=UUID("00112233-4455-6677-8899-aabbccddeeff"),
         hostname="ws*12",
-        relay=Relay(circuit_id=b"\x00\x04(1)"),
+        relay=Relay(circuit_id=b"\x00\x04(1)", remote_id=b"sw*"),
     )
 
     def test_filled(self) -> None:
@@ -98,6 +98,7 @@ class TemplateTests(SynchronousTestCase):
             ("(m={mac-plain})", "(m=5254000000ab)"),
             ("(u={uuid-swapped})", "(u=33221100-5544-7766-8899-aabbccddeeff)"),
             ("(c={circuit-id})", r"(c=\00\04\281\29)"),
+            ("(c={remote-id})", r"(c=sw\2a)"),
             ("(|(cn={hostname})(cn={hostname}.lab))", r"(|(cn=ws\2a12)(cn=ws\2a12.lab))"),
             ("(s={serial})", ""),
             ("(|(m={mac})(s={serial}))", ""),

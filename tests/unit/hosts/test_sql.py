@@ -194,14 +194,19 @@ class FileTests(SqlCase, SynchronousTestCase):
     def test_no_identity_changes_the_query(self, text: str, raw: bytes) -> None:
         if not self.file.exists():
             self.fill(
-                "create table machines (name, hostname, serial, asset, client_id, circuit_id)",
-                rows=[(f"ws{i}", f"{i}", f"{i}", f"{i}", f"{i}", f"{i}") for i in range(3)],
+                "create table machines"
+                " (name, hostname, serial, asset, client_id, circuit_id, remote_id)",
+                rows=[(f"ws{i}", *[f"{i}"] * 6) for i in range(3)],
             )
-            names = ("hostname", "serial", "asset", "client_id", "circuit_id")
+            names = ("hostname", "serial", "asset", "client_id", "circuit_id", "remote_id")
             where = " or ".join(f"{name} = :{name}" for name in names)
             self.directory = self.build(f"select name from machines where {where}", fresh=0.0)
         identity = ClientIdentity(
-            hostname=text, serial=text, asset=text, client_id=raw, relay=Relay(circuit_id=raw)
+            hostname=text,
+            serial=text,
+            asset=text,
+            client_id=raw,
+            relay=Relay(circuit_id=raw, remote_id=raw),
         )
         values = set(parameters_of(identity).values())
         if not values & {"0", "1", "2"}:
@@ -299,7 +304,7 @@ class ParameterTests(SynchronousTestCase):
             self.UUID,
             b"\x01\x52\x54",
             hostname="ws12",
-            relay=Relay(circuit_id=b"eth0/1/2"),
+            relay=Relay(circuit_id=b"eth0/1/2", remote_id=b"sw1"),
             serial=" 4711\0",
             asset="A-1",
         )
@@ -316,6 +321,7 @@ class ParameterTests(SynchronousTestCase):
                 "ws12",
                 "01:52:54",
                 "eth0/1/2",
+                "sw1",
             ],
         )
 

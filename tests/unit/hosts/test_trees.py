@@ -24,6 +24,7 @@ WS12 = Machine(
     "A7",
     b"\1\2",
     b"eth0/7",
+    b"sw1",
 )
 
 
@@ -38,6 +39,7 @@ class JsonTests(FilesCase):
             "asset": "A7",
             "client-id": "01:02",
             "circuit-id": "eth0/7",
+            "remote-id": "sw1",
             "Room": "012",
             "console": True,
             "profile": "debian\u0031\u0032",
@@ -97,7 +99,7 @@ class YamlTests(FilesCase):
             f"uuid: {UUID1}\n"
             "address: 10.0.0.12\n"
             "groups:\n  - Exam PCs\n  - b12\n"
-            "serial: SN 1\nasset: A7\nclient-id: 01:02\ncircuit-id: eth0/7\n"
+            "serial: SN 1\nasset: A7\nclient-id: 01:02\ncircuit-id: eth0/7\nremote-id: sw1\n"
             "Room: 012\nconsole: true\nprofile: 'debian12'\nempty: ~\nalso:\n"
         )
         indented = "".join(f"  {line}\n" for line in facts.splitlines())
