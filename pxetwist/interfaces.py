@@ -42,7 +42,7 @@ class IHostDirectory(Interface):
 class IReservations(Interface):
     """May be provided by a host directory as well: the addresses it has promised to machines."""
 
-    def reserved_addresses() -> Collection[IPv4Address]:
+    def reserved_addresses() -> Collection[IPv4Address | IPv6Address]:
         """Return all addresses that no pool may give to others."""
 
 
@@ -144,7 +144,7 @@ class ILeaseStore(Interface):
         network: Network,
         wanted: IPv4Address | None,
         reserved: IPv4Address | None,
-        avoid: Collection[IPv4Address],
+        avoid: Collection[IPv4Address | IPv6Address],
         now: float,
     ) -> Lease | None:
         """Hold an address for this client for a minute and return it; `None`: the pool is empty.
@@ -328,7 +328,7 @@ class IBoot(Interface):
         :raises PolicyError: if that cannot be known now.
         """
 
-    def reserved_addresses() -> Collection[IPv4Address]:
+    def reserved_addresses() -> Collection[IPv4Address | IPv6Address]:
         """Return what directories have promised to machines."""
 
     def tell(event: BootEvent) -> None:

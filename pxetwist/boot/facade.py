@@ -60,15 +60,15 @@ _LATER = (Protocol.TFTP, Protocol.HTTP)
 
 
 @attrs.frozen
-class _Joined(Collection[IPv4Address]):
+class _Joined(Collection[IPv4Address | IPv6Address]):
     """What several directories have promised, looked up where it is: they may be large."""
 
-    _parts: tuple[Collection[IPv4Address], ...]
+    _parts: tuple[Collection[IPv4Address | IPv6Address], ...]
 
     def __contains__(self, address: object) -> bool:
         return any(address in part for part in self._parts)
 
-    def __iter__(self) -> Iterator[IPv4Address]:
+    def __iter__(self) -> Iterator[IPv4Address | IPv6Address]:
         return chain.from_iterable(self._parts)
 
     def __len__(self) -> int:
@@ -186,7 +186,7 @@ class BootFacade:
             )
         return identity, boot_id
 
-    def reserved_addresses(self) -> Collection[IPv4Address]:
+    def reserved_addresses(self) -> Collection[IPv4Address | IPv6Address]:
         """Collect what the directories have promised."""
         return _Joined(tuple(each.reserved_addresses() for each in self._reservations))
 

@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -58,7 +58,7 @@ def load(file: Path) -> list[Given]:
 
 def _row(machine: Machine) -> dict[str, Any]:
     row = attrs.asdict(machine, recurse=False)
-    for name in ("uuid", "address"):
+    for name in ("uuid", "address", "address6"):
         row[name] = str(row[name]) if row[name] is not None else None
     for name in _OCTETS:
         row[name] = row[name].hex()
@@ -72,6 +72,8 @@ def _machine(row: dict[str, Any]) -> Machine:
         facts[name] = bytes.fromhex(facts.get(name, ""))
     facts["uuid"] = UUID(facts["uuid"]) if facts["uuid"] else None
     facts["address"] = IPv4Address(facts["address"]) if facts["address"] else None
+    six = facts.get("address6")
+    facts["address6"] = IPv6Address(six) if six else None
     for name in ("macs", "groups"):
         facts[name] = tuple(facts[name])
     return Machine(**facts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from functools import partial
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
 import attrs
@@ -37,7 +37,7 @@ class ApprovedDirectory(Service):
         self._change = -1
         self._by_mac: dict[str, Machine] = {}
         self._by_uuid: dict[UUID, Machine] = {}
-        self._addresses: Collection[IPv4Address] = ()
+        self._addresses: Collection[IPv4Address | IPv6Address] = ()
 
     def startService(self) -> None:
         """Read the machines: their addresses are promised from now on."""
@@ -66,7 +66,7 @@ class ApprovedDirectory(Service):
             found = found or self._by_uuid.get(uuid)
         return found
 
-    def reserved_addresses(self) -> Collection[IPv4Address]:
+    def reserved_addresses(self) -> Collection[IPv4Address | IPv6Address]:
         """Return the addresses that were given with an approval."""
         return self._addresses
 
@@ -79,7 +79,7 @@ class ApprovedDirectory(Service):
         named = [attrs.evolve(machine, directory=self._site.name) for machine in machines]
         self._by_mac = {mac: machine for machine in named for mac in machine.macs}
         self._by_uuid = {machine.uuid: machine for machine in named if machine.uuid}
-        self._addresses = frozenset(machine.address for machine in named if machine.address)
+        self._addresses = frozenset(each for machine in named for each in machine.addresses)
 
 
 def build(settings: Settings, site: Site) -> ApprovedDirectory:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -27,6 +27,7 @@ FIELDS = (
     "mac",
     "uuid",
     "address",
+    "address6",
     "groups",
     "serial",
     "asset",
@@ -70,6 +71,7 @@ def machine_of(facts: Mapping[str, Any], directory: str, provenance: str) -> Mac
         circuit_id=one("circuit_id", octets) or b"",
         remote_id=one("remote_id", octets) or b"",
         provenance=provenance,
+        address6=one("address6", _address6),
     )
 
 
@@ -107,3 +109,7 @@ def _uuid(text: str) -> UUID:
 def _address(text: str) -> IPv4Address:
     """Read an address, which inventories also write with the length of its prefix."""
     return IPv4Interface(text).ip
+
+
+def _address6(text: str) -> IPv6Address:
+    return IPv6Interface(text).ip

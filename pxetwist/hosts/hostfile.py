@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
@@ -158,6 +158,7 @@ class _Machines:
             circuit_id=circuit_id,
             remote_id=remote_id,
             provenance=str(placed.location),
+            address6=self._one(placed, "address6", _address6),
         )
 
     def _name(self, placed: Placed) -> str:
@@ -246,3 +247,10 @@ def _address(word: str) -> IPv4Address:
         return IPv4Address(word)
     except ValueError:
         raise ValueError(f"expected an IPv4 address like 10.0.0.17, got {word!r}") from None
+
+
+def _address6(word: str) -> IPv6Address:
+    try:
+        return IPv6Address(word)
+    except ValueError:
+        raise ValueError(f"expected an IPv6 address like fd00::17, got {word!r}") from None

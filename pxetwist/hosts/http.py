@@ -95,8 +95,8 @@ class Settings(CacheSettings):
         json_fields,
         default=None,
         doc="Where in the document what is, one a line: name = results.0.name, or"
-        " label.role = results.0.role.slug. Fields are name, mac, uuid, address, groups, serial,"
-        " asset, client-id, circuit-id and remote-id.",
+        " label.role = results.0.role.slug. Fields are name, mac, uuid, address, address6, groups,"
+        " serial, asset, client-id, circuit-id and remote-id.",
     )
     machine: JsonPath | None = option(
         json_path,

@@ -1,15 +1,15 @@
 """Machines from files that a person keeps, in the formats of :mod:`pxetwist.hosts.formats`.
 
 The columns (or keys) ``name``, ``mac`` (one or several), ``uuid``, ``serial``, ``asset``,
-``client-id``, ``circuit-id``, ``remote-id``, ``groups`` and ``address`` are known; any other one
-is a label of that name. The files are looked at every two seconds, and read again when they have
-changed.
+``client-id``, ``circuit-id``, ``remote-id``, ``groups``, ``address`` and ``address6`` are known;
+any other one is a label of that name. The files are looked at every two seconds, and read again
+when they have changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterator, Mapping
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from threading import Thread, current_thread
 
@@ -71,7 +71,7 @@ class _Index:
     reading: Reading
     by_mac: Mapping[str, Machine]
     by_mark: Mapping[tuple[str, Hashable], Machine]
-    addresses: frozenset[IPv4Address]
+    addresses: frozenset[IPv4Address | IPv6Address]
 
     @classmethod
     def of(cls, reading: Reading) -> _Index:
@@ -80,7 +80,7 @@ class _Index:
             reading,
             {mac: machine for machine in machines for mac in machine.macs},
             {mark: machine for machine in machines for mark in _marks_of(machine)},
-            frozenset(machine.address for machine in machines if machine.address),
+            frozenset(each for machine in machines for each in machine.addresses),
         )
 
 
@@ -131,7 +131,7 @@ class StaticDirectory(Service):
                 return found
         return None
 
-    def reserved_addresses(self) -> Collection[IPv4Address]:
+    def reserved_addresses(self) -> Collection[IPv4Address | IPv6Address]:
         """Return the addresses of all machines."""
         return self._index.addresses
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
 import attrs
@@ -13,8 +13,9 @@ import attrs
 class Machine:
     """One machine of a site, as its host directory knows it.
 
-    `address` is a reservation. `labels` are the facts that rules match and templates print;
-    the names ``profile`` (what it boots) and ``loader`` (how) are looked at by built-ins.
+    `address` is a reservation, `address6` one of IPv6. `labels` are the facts that rules match
+    and templates print; the names ``profile`` (what it boots) and ``loader`` (how) are looked at
+    by built-ins.
     `groups` are the names of the groups that it belongs to, nested ones included. `serial`,
     `asset`, `client_id`, `circuit_id` and `remote_id` identify it as the fields of
     `ClientIdentity` do; with the last two it is the one behind that port of that switch.
@@ -34,3 +35,9 @@ class Machine:
     circuit_id: bytes = b""
     remote_id: bytes = b""
     provenance: str = attrs.field(default="", eq=False)
+    address6: IPv6Address | None = None
+
+    @property
+    def addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
+        """What is reserved for it."""
+        return tuple(each for each in (self.address, self.address6) if each is not None)

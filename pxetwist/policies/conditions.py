@@ -276,7 +276,7 @@ _IN_MACHINE: Mapping[str, Callable[[Machine], Iterable[object]]] = {
     "name": lambda machine: (machine.name,),
     "directory": lambda machine: (machine.directory,),
     "mac": lambda machine: machine.macs,
-    "address": lambda machine: (machine.address,),
+    "address": lambda machine: machine.addresses,
     "group": lambda machine: machine.groups,
     "ou": lambda machine: [
         unit

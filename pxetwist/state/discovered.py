@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from uuid import UUID
 
@@ -156,6 +156,7 @@ def machine_of(name: str, mac: str, given: Mapping[str, str]) -> Machine:
     """
     labels = dict(given)
     uuid, address = labels.pop("uuid", ""), labels.pop("address", "")
+    address6 = labels.pop("address6", "")
     macs = dict.fromkeys((mac, *labels.pop("mac", "").split()))
     return Machine(
         name,
@@ -165,6 +166,7 @@ def machine_of(name: str, mac: str, given: Mapping[str, str]) -> Machine:
         serial=labels.pop("serial", ""),
         asset=labels.pop("asset", ""),
         labels=labels,
+        address6=IPv6Address(address6) if address6 else None,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 import attrs
 
@@ -39,7 +39,7 @@ class LeaseTable:
         network: Network,
         wanted: IPv4Address | None,
         reserved: IPv4Address | None,
-        avoid: Collection[IPv4Address],
+        avoid: Collection[IPv4Address | IPv6Address],
         now: float,
     ) -> Lease | None:
         """Hold an address for a client, as :meth:`ILeaseStore.offer` says.
@@ -137,7 +137,7 @@ class LeaseTable:
         key: str,
         network: Network,
         wanted: IPv4Address | None,
-        avoid: Collection[IPv4Address],
+        avoid: Collection[IPv4Address | IPv6Address],
         now: float,
     ) -> int | None:
         free = self._free_in(network)

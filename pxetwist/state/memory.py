@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 import attrs
 from zope.interface import implementer
@@ -32,7 +32,7 @@ class MemoryLeases:
         network: Network,
         wanted: IPv4Address | None,
         reserved: IPv4Address | None,
-        avoid: Collection[IPv4Address],
+        avoid: Collection[IPv4Address | IPv6Address],
         now: float,
     ) -> Lease | None:
         """Hold an address; see :meth:`LeaseTable.offer`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from heapq import heapify, heappop, heappush, heapreplace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from zlib import crc32
 
 from pxetwist.model.lease import Lease, Pool
@@ -38,7 +38,9 @@ class FreeAddresses:
     def __contains__(self, number: int) -> bool:
         return any(first <= number <= last for first, last in self._ranges)
 
-    def choose(self, key: str, avoid: Collection[IPv4Address], now: float) -> int | None:
+    def choose(
+        self, key: str, avoid: Collection[IPv4Address | IPv6Address], now: float
+    ) -> int | None:
         """Return an address for a new client: one never used, the same for the same key if it
         can be; else the one whose lease ended first; `None` if all are held or avoided.
         """
@@ -63,7 +65,9 @@ class FreeAddresses:
             first, last = next(ranges)
         return first + position
 
-    def _never_used(self, number: int, avoid: Collection[IPv4Address], now: float) -> int:
+    def _never_used(
+        self, number: int, avoid: Collection[IPv4Address | IPv6Address], now: float
+    ) -> int:
         path = []
         while number != _END:
             following = self._jump.get(number)
@@ -82,7 +86,9 @@ class FreeAddresses:
             self._jump[passed] = number
         return number
 
-    def _longest_unused(self, avoid: Collection[IPv4Address], now: float) -> int | None:
+    def _longest_unused(
+        self, avoid: Collection[IPv4Address | IPv6Address], now: float
+    ) -> int | None:
         queue = self._queue
         while queue and queue[0][0] <= now:
             due, number = queue[0]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import ClassVar
 
 import attrs
@@ -79,7 +79,7 @@ class Interleaving:
         self,
         number: int,
         *,
-        avoid: Collection[IPv4Address],
+        avoid: Collection[IPv4Address | IPv6Address],
         wanted: IPv4Address | None = None,
         reserved: IPv4Address | None = None,
     ) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 import attrs
 from zope.interface.verify import verifyObject
@@ -60,7 +60,7 @@ class LeaseStoreContract(Contract):
         network: Network = LAB,
         wanted: IPv4Address | None = None,
         reserved: IPv4Address | None = None,
-        avoid: Collection[IPv4Address] = (),
+        avoid: Collection[IPv4Address | IPv6Address] = (),
     ) -> Lease | None:
         """Let a client ask for an offer."""
         return self.result(self.store.offer(client(number), network, wanted, reserved, avoid, now))

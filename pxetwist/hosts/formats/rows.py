@@ -12,7 +12,7 @@ from pxetwist.errors import ConfigError, Location
 
 #: By what a machine may be found; columns of these names, and the others of `KNOWN`, are facts.
 MARKS = ("mac", "uuid", "serial", "asset", "client-id", "circuit-id", "remote-id")
-KNOWN = ("name", "address", "groups", *MARKS)
+KNOWN = ("name", "address", "address6", "groups", *MARKS)
 #: The name of a column or key: of a fact, or of a label.
 LABEL = re.compile(r"[\w.-]+")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from functools import partial
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from threading import Thread
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from pxetwist.errors import DirectoryUnavailable
 from pxetwist.hosts.cache import cached
+from pxetwist.hosts.ldap.filters import any_of
 from pxetwist.hosts.ldap.groups import groups_of
 from pxetwist.hosts.ldap.persons import check_login
 from pxetwist.hosts.ldap.pool import SessionPool
@@ -53,7 +54,7 @@ class LdapDirectory(Service):
         self._site = site
         self._connect = connect
         self._schema = settings.described()
-        self._addresses: frozenset[IPv4Address] = frozenset()
+        self._addresses: frozenset[IPv4Address | IPv6Address] = frozenset()
         self._threads: ThreadPool | None = None
         self._sessions: SessionPool
         self._listing: IDelayedCall | None = None
@@ -77,7 +78,7 @@ class LdapDirectory(Service):
         )
         self._threads = ThreadPool(0, settings.pool, name=f"hosts:{self._site.name}")
         self._threads.start()
-        if self._schema.fields.get("address"):
+        if self._schema.promising:
             self._list()
 
     def stopService(self) -> Deferred[None] | None:
@@ -119,7 +120,7 @@ class LdapDirectory(Service):
             lambda session: check_login(session, login, settings, connect)
         )
 
-    def reserved_addresses(self) -> Collection[IPv4Address]:
+    def reserved_addresses(self) -> Collection[IPv4Address | IPv6Address]:
         """Return the addresses of all machines, as they were listed last."""
         return self._addresses
 
@@ -185,11 +186,11 @@ class LdapDirectory(Service):
             if self._threads is not None:
                 self._listing = self._site.reactor.callLater(wait, self._list)
 
-    def _listed(self, session: Session) -> frozenset[IPv4Address]:
+    def _listed(self, session: Session) -> frozenset[IPv4Address | IPv6Address]:
         """Run in a thread: read the addresses of all machines, page by page."""
         schema = self._schema
-        [attribute] = schema.fields["address"]
-        entries = session.pages(session.base, f"({attribute}=*)", [attribute])
+        there = any_of([f"({attribute}=*)" for attribute in schema.promising])
+        entries = session.pages(session.base, there, list(schema.promising))
         return frozenset(address for entry in entries for address in schema.addresses(entry))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
+from itertools import chain
 from typing import TypeVar
 from uuid import UUID
 
@@ -26,7 +27,7 @@ from pxetwist.model.machine import Machine
 T = TypeVar("T")
 
 #: The fields of a machine that attributes may be mapped to; any other name is a label.
-FIELDS = ("name", "mac", "uuid", "address", "serial", "asset")
+FIELDS = ("name", "mac", "uuid", "address", "address6", "serial", "asset")
 #: What a machine may be looked for by; a host name is but what a client calls itself.
 MARKS = ("mac", "uuid", "serial", "asset", "name")
 #: Attributes of 16 octets that hold a UUID as SMBIOS does; or 10 zeros and a MAC (MS-WDSC).
@@ -85,6 +86,12 @@ class Schema:
         more = ("userAccountControl", "primaryGroupID", "objectSid")
         return list(dict.fromkeys([*fields, *self.labels.values(), *more]))
 
+    @property
+    def promising(self) -> tuple[str, ...]:
+        """The attributes that reserve addresses."""
+        names = (self.fields.get(field, ()) for field in ("address", "address6"))
+        return tuple(dict.fromkeys(chain.from_iterable(names)))
+
     def filters(self, identity: ClientIdentity) -> Iterator[str]:
         """Yield the filters to try for a machine, the surest mark first."""
         for mark in self.marks:
@@ -105,21 +112,24 @@ class Schema:
         if not self.disabled and account is not None and account & _DISABLED:
             return None
         addresses = self._values("address", entry, IPv4Address)
+        six = self._values("address6", entry, IPv6Address)
         uuids = self._uuids(entry)
         return Machine(
             name=self._name(entry),
             macs=tuple(self._macs(entry)),
             uuid=uuids[0] if uuids else None,
             address=addresses[0] if addresses else None,
+            address6=six[0] if six else None,
             labels=self._labels(entry),
             directory=directory,
             serial=self._text("serial", entry),
             asset=self._text("asset", entry),
         )
 
-    def addresses(self, entry: Entry) -> list[IPv4Address]:
+    def addresses(self, entry: Entry) -> list[IPv4Address | IPv6Address]:
         """Return the addresses that an entry promises to its machine."""
-        return self._values("address", entry, IPv4Address)
+        four = self._values("address", entry, IPv4Address)
+        return [*four, *self._values("address6", entry, IPv6Address)]
 
     def _values(self, field: str, entry: Entry, convert: Callable[[str], T]) -> list[T]:
         """Convert all values of a field; leave those out that are wrong in the directory."""
@@ -231,6 +241,7 @@ RFC2307 = Schema(
         "name": ("cn",),
         "mac": ("macAddress",),
         "address": ("ipHostNumber",),
+        "address6": ("ipHostNumber",),
         "serial": ("serialNumber",),
     },
     labels={

@@ -199,8 +199,8 @@ class Settings(CacheSettings):
     attributes: dict[str, str] = option(
         attribute_map,
         default=attrs.Factory(dict),
-        doc="Lines label = attribute. The names name, mac, uuid, address, serial and asset are"
-        " the machine's own facts, all others become labels.",
+        doc="Lines label = attribute. The names name, mac, uuid, address, address6, serial and"
+        " asset are the machine's own facts, all others become labels.",
     )
     find_by: tuple[str, ...] | None = option(
         list_of(choice(*MARKS)),

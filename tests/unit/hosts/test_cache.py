@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -346,6 +346,7 @@ class Restarted(SynchronousTestCase):
             WS1,
             uuid=uuid,
             address=IPv4Address("10.0.0.9"),
+            address6=IPv6Address("fd77::9"),
             labels={"room": "b12"},
             groups=("a b", "c"),
             client_id=b"\xff\0",

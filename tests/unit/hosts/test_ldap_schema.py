@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
 import attrs
@@ -118,6 +118,7 @@ class EntryTests(SynchronousTestCase):
         machine = RFC2307.machine(found, "lab")
         assert machine is not None
         self.assertEqual((machine.macs, machine.address), ((), IPv4Address("10.0.0.7")))
+        self.assertEqual(machine.address6, IPv6Address("fd00::1"))
         self.assertNotIn("description", machine.labels)
 
     def test_rdns(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -366,6 +366,7 @@ class FactTests(SynchronousTestCase):
                 "key": b"\1\2",
                 "more": {"a": 1},
                 "nothing": None,
+                "address6": "fd77::12/64",
                 "blank": " ",
             },
             "cmdb",
@@ -383,6 +384,7 @@ class FactTests(SynchronousTestCase):
                 ("Exam-PCs", "Room B12"),
                 "4711",
                 client_id=b"\x01\x52",
+                address6=IPv6Address("fd77::12"),
             ),
         )
         self.assertEqual(machine.provenance, "there")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import cast
 from uuid import UUID
@@ -48,11 +48,11 @@ class CsvTests(FileTestCase):
     def test_all_columns(self) -> None:
         [machine, other] = self.machines(
             "# the lab\n\n"
-            "Name, MAC, uuid, address, Room, profile\n"
+            "Name, MAC, uuid, address, Room, profile, address6\n"
             f"ws12, 52-54-00-00-00-12; 525400000112, {UUID1.upper()}, 10.0.0.12, "
-            '"b, 12", debian12\n'
+            '"b, 12", debian12, FD77:0::12\n'
             "  # gone: ws13,it's \"here\n"
-            "ws14,5254.0000.0014,,,,\n"
+            "ws14,5254.0000.0014,,,,,\n"
         )
         self.assertEqual(
             machine,
@@ -63,6 +63,7 @@ class CsvTests(FileTestCase):
                 IPv4Address("10.0.0.12"),
                 {"room": "b, 12", "profile": "debian12"},
                 "rack",
+                address6=IPv6Address("fd77::12"),
             ),
         )
         self.assertEqual(other, Machine("ws14", ("52:54:00:00:00:14",), directory="rack"))
@@ -101,6 +102,17 @@ class CsvTests(FileTestCase):
         for mistake, (line, text) in zip(mistakes, expected, strict=True):
             self.assertTrue(mistake.startswith(line), (mistake, line))
             self.assertIn(text, mistake)
+
+    def test_wrong_ipv6_addresses(self) -> None:
+        mistakes = self.mistakes(
+            "name,mac,address6\n"
+            "ws1,52:54:00:00:00:01,10.0.0.1\n"
+            "ws2,52:54:00:00:00:02,fd77::2\n"
+            "ws3,52:54:00:00:00:03,fd77:0::2\n"
+        )
+        self.assertEqual(len(mistakes), 2)
+        self.assertIn("expected an IPv6 address", mistakes[0])
+        self.assertIn("address6 fd77::2 is already on line 3", mistakes[1])
 
     def test_the_same_uuid_in_the_other_byte_order(self) -> None:
         swapped = UUID(bytes=UUID(UUID1).bytes_le)
@@ -207,11 +219,12 @@ class FindTests(FileTestCase):
         identity = ClientIdentity(mac="52:54:00:00:00:01")
         IReloads(directory).reload()
         self.assertEqual([e["log_level"].name for e in self.logged], ["info"])
-        self.file.write_text("name,mac,address\nws2,52:54:00:00:00:01,10.0.0.2\n")
+        self.file.write_text("name,mac,address,address6\nws2,52:54:00:00:00:01,10.0.0.2,fd77::2\n")
         directory.reload()
         found = result_of(directory.find_machine(identity))
         self.assertEqual(found and found.name, "ws2")
-        self.assertEqual(list(directory.reserved_addresses()), [IPv4Address("10.0.0.2")])
+        promised = {IPv4Address("10.0.0.2"), IPv6Address("fd77::2")}
+        self.assertEqual(set(directory.reserved_addresses()), promised)
         self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_a_bad_file_changes_nothing(self) -> None:
