@@ -64,6 +64,8 @@ async def greeting(assembly: Assembly, program: Path) -> list[str]:
 
 def _answers(service: DhcpPortsService) -> str:
     where = ", ".join(map(str, service.interfaces()))
+    if not where:
+        return f"answers nobody yet: waits for {service.waits_for()}"
     if service.protocol == "proxydhcp":
         return (
             f"answers machines that boot from the network on {where};"

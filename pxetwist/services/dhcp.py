@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Interface
+
 import attrs
 
 from pxetwist.config.fields import list_of, option, text
 from pxetwist.interfaces import Site
+from pxetwist.model.lease import Network
 from pxetwist.services.addressing import AddressServer
 from pxetwist.services.dhcp_service import DhcpPortsService
 from pxetwist.services.interfaces import NetworkInterface
@@ -27,13 +30,40 @@ class Dhcp4Service(DhcpPortsService):
 
     def fits(self, interface: NetworkInterface) -> bool:
         """Never answer on a network that the INI does not name: it may have its own server."""
-        networks = self.site.networks.values()
-        return any(interface.local in each.network for each in networks)
+        return any(map(self.speaks, interface.addresses))
 
-    def none_fits(self) -> str:
+    def speaks(self, address: IPv4Interface) -> bool:
+        """Prefer the address that is in one of our networks."""
+        return self._network_of(address) is not None
+
+    def remark(self, interface: NetworkInterface) -> str:
+        """Say what does not match: clients there would get nothing, or a wrong mask."""
+        address = interface.address
+        if address is None:
+            return ""
+        network = self._network_of(address)
+        if network is None:
+            return f"{interface} is in no [subnet:…]: it answers relay agents there, nobody else"
+        if network.network != address.network:
+            return (
+                f"{interface} does not have the mask of [subnet:{network.name}] {network.network}"
+            )
+        return ""
+
+    def waits_for(self) -> str:
         """Name the networks."""
         wanted = ", ".join(str(each.network) for each in self.site.networks.values())
-        return f"no interface has an address in a [subnet:…] ({wanted or 'there is none'})"
+        return f"an interface with an address in a [subnet:…]: {wanted}"
+
+    def hopeless(self) -> str:
+        """Without networks there is nothing to wait for."""
+        if not self._names and not self.site.networks:
+            return "no interface has an address in a [subnet:…], for there is none"
+        return super().hopeless()
+
+    def _network_of(self, address: IPv4Interface) -> Network | None:
+        networks = self.site.networks.values()
+        return next((each for each in networks if address.ip in each.network), None)
 
 
 def build(settings: Settings, site: Site) -> Dhcp4Service:

@@ -44,7 +44,7 @@ class Dhcp4Port:
     ) -> None:
         self._site = site
         self._protocol = protocol
-        self._interface = interface
+        self.interface = interface  # its address may change, its name and index do not
         self._port = port
         self._answer = answer
         self._busy: set[_Key] = set()
@@ -79,6 +79,9 @@ class Dhcp4Port:
 
     def received(self, data: bytes, peer: tuple[str, int], arrival: Arrival) -> None:
         """Take one datagram. A message that is being answered already is dropped."""
+        if self.interface.address is None:
+            self.counters["without address"] += 1
+            return
         try:
             message = decode(data)
         except WireError as error:
@@ -87,7 +90,7 @@ class Dhcp4Port:
             return
         # A unicast request names one of our addresses; a broadcast one the interface's first.
         broadcast = arrival.destination == "255.255.255.255" or not arrival.local
-        server = self._interface.local if broadcast else dhcp4.parse_address(arrival.local)
+        server = self.interface.local if broadcast else dhcp4.parse_address(arrival.local)
         key = (message.chaddr, message.xid, message.message_type)
         if key in self._busy:
             self.counters["repeated"] += 1
@@ -97,7 +100,7 @@ class Dhcp4Port:
             message,
             server,
             self._site.reactor.seconds(),
-            self._interface.name,
+            self.interface.name,
             self._port,
             peer,
         )
@@ -142,7 +145,7 @@ class Dhcp4Port:
             return
         # Without the right to send frames everybody is reached by broadcast.
         address = dhcp4.BROADCAST if to.hardware else to.address
-        self._socket.send(payload, (str(address), to.port), str(server), self._interface.index)
+        self._socket.send(payload, (str(address), to.port), str(server), self.interface.index)
 
     def _tell_silence(self, incoming: Incoming, silence: Silence) -> None:
         identity = incoming.identity
@@ -168,7 +171,7 @@ class Dhcp4Port:
             "address": str(reply.yiaddr),
             "xid": reply.xid,
             "boot_file": answer.boot_file.name if answer.boot_file else "",
-            "interface": self._interface.name,
+            "interface": self.interface.name,
             "port": self._port,
         }
         self._site.boot.tell(

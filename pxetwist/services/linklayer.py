@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 from ipaddress import IPv4Address
 
@@ -63,8 +62,5 @@ class LinkLayerSender:
         packet = encode_udp4(source, destination, payload)
         try:
             self._socket.sendto(packet, (self._interface, _ETH_P_IP, 0, 0, hardware))
-        except OSError:
+        except OSError:  # an interface that is down or away; the next one of its name may do
             self.failures += 1
-            with contextlib.suppress(OSError):  # the interface may come back under this name
-                self._socket.close()
-                self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)

@@ -219,27 +219,27 @@ class FailureTests(ContactCase):
             " CAP_NET_BIND_SERVICE",
         )
 
-    def test_no_interface(self) -> None:
-        self.assertRegex(
-            self.failure(),
-            r"\[service:proxydhcp\] found no network interface that is up and has an IPv4 address"
-            r" \(there are: lo 127.0.0.1/8\)$",
+    def test_no_interface_yet(self) -> None:
+        """It may be started before the network: it says what it waits for, and goes on."""
+        server = self.namespace.start(RUN, self.folder / "server.log")
+        self.addCleanup(server.stop)
+        what = "a network interface that is up and has an IPv4 address"
+        server.wait_for(
+            rf"proxydhcp#info\] waits for {what} \(there are: lo 127.0.0.1/8\)", PATIENCE
         )
-
-    def test_no_address(self) -> None:
-        self.plug_in(address="")
-        self.assertRegex(self.failure(), r"has an .*eth0 without IPv4 address\)$")
-
-    def test_not_up(self) -> None:
-        self.plug_in(state="down")
-        self.assertRegex(self.failure(), r"is up and .*eth0 10.77.0.1/24 down\)$")
-
-    def test_an_interface_that_is_not_there(self) -> None:
+        server.wait_for(rf"answers nobody yet: waits for {what}", PATIENCE)
         self.plug_in()
-        self.change("[hosts:machines]", "[service:proxydhcp]\ninterfaces = eth1\n[hosts:machines]")
+        server.wait_for(r"proxydhcp#info\] listens on eth0 10.77.0.1/24", PATIENCE)
+        self.assertNotIn("Traceback", server.text)
+
+    def test_an_interface_that_can_never_be(self) -> None:
+        self.plug_in()
+        self.change(
+            "[hosts:machines]", "[service:proxydhcp]\ninterfaces = eth0/eth1\n[hosts:machines]"
+        )
         self.assertRegex(
             self.failure(),
-            r"\[service:proxydhcp\] interfaces: there is no 'eth1' \(there are: lo, eth0\)$",
+            r"\[service:proxydhcp\] interfaces: 'eth0/eth1' cannot be the name of one$",
         )
 
     def test_no_state(self) -> None:
