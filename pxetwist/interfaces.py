@@ -142,8 +142,8 @@ class ILeaseStore(Interface):
     async def offer(
         identity: ClientIdentity,
         network: Network,
-        wanted: IPv4Address | None,
-        reserved: IPv4Address | None,
+        wanted: IPv4Address | IPv6Address | None,
+        reserved: IPv4Address | IPv6Address | None,
         avoid: Collection[IPv4Address | IPv6Address],
         now: float,
     ) -> Lease | None:
@@ -160,16 +160,20 @@ class ILeaseStore(Interface):
         :raises StateUnavailable: if it cannot be stored.
         """
 
-    async def release(address: IPv4Address, identity: ClientIdentity, now: float) -> bool:
+    async def release(
+        address: IPv4Address | IPv6Address, identity: ClientIdentity, now: float
+    ) -> bool:
         """End the lease if this client holds it, and remember it for its return."""
 
-    async def decline(address: IPv4Address, identity: ClientIdentity, now: float) -> bool:
+    async def decline(
+        address: IPv4Address | IPv6Address, identity: ClientIdentity, now: float
+    ) -> bool:
         """Keep an address out of use for a day: the client found it taken (RFC 2131 §4.3.3)."""
 
     async def held(identity: ClientIdentity, network: Network, now: float) -> Lease | None:
         """Return the offer or lease of this client in this network, if it has not ended."""
 
-    async def holder(address: IPv4Address, now: float) -> Lease | None:
+    async def holder(address: IPv4Address | IPv6Address, now: float) -> Lease | None:
         """Return the offer or lease of an address, if it has not ended."""
 
     def leases() -> Iterable[Lease]:

@@ -128,5 +128,5 @@ def server_address(configuration: Configuration) -> IPv4Address:
             return interface.local
     if configuration.networks:
         network = next(iter(configuration.networks.values()))
-        return network.routers[0] if network.routers else network.network[1]
+        return IPv4Address(network.routers[0] if network.routers else network.network[1])
     return ours[0].local if ours else _NOWHERE

@@ -219,7 +219,7 @@ _bytes = _scaled({"K": 1 << 10, "M": 1 << 20, "G": 1 << 30})
 def _pool(value: str) -> Pool:
     first, dash, last = (part.strip() for part in value.partition("-"))
     pool = Pool(IPv4Address(first), IPv4Address(last if dash else first))
-    if pool.last < pool.first:
+    if int(pool.last) < int(pool.first):
         raise AddressValueError("the ends are exchanged")
     return pool
 

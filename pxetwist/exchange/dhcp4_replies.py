@@ -82,6 +82,7 @@ def address_reply(
             options[O.VENDOR_CLASS] = b"HTTPClient"
     if identity.firmware is Firmware.IPXE:
         options[O.IPXE] = _NO_PXEDHCP
+    assert isinstance(lease.address, IPv4Address)
     return _reply(request, kind, options, yiaddr=lease.address, boot=boot)
 
 

@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import attrs
+
+#: One past the last IPv4 address, as a number; no IPv6 address that is given to anyone is below.
+_BEYOND_IPV4 = 1 << 32
+
+
+def address_of(number: int) -> IPv4Address | IPv6Address:
+    """Return the address of a number; those below 2**32 are IPv4's."""
+    return IPv4Address(number) if number < _BEYOND_IPV4 else IPv6Address(number)
 
 
 @attrs.frozen
 class Pool:
     """A range of addresses to give, both ends included."""
 
-    first: IPv4Address
-    last: IPv4Address
+    first: IPv4Address | IPv6Address
+    last: IPv4Address | IPv6Address
 
     def __contains__(self, address: object) -> bool:
-        return isinstance(address, IPv4Address) and self.first <= address <= self.last
+        return type(address) is type(self.first) and int(self.first) <= int(address) <= int(
+            self.last
+        )
 
     def __len__(self) -> int:
         return int(self.last) - int(self.first) + 1
 
-    def __iter__(self) -> Iterator[IPv4Address]:
-        return (IPv4Address(n) for n in range(int(self.first), int(self.last) + 1))
+    def __iter__(self) -> Iterator[IPv4Address | IPv6Address]:
+        return (address_of(n) for n in range(int(self.first), int(self.last) + 1))
 
 
 @attrs.frozen
@@ -35,7 +45,7 @@ class Network:
     """
 
     name: str
-    network: IPv4Network
+    network: IPv4Network | IPv6Network
     pools: tuple[Pool, ...] = ()
     routers: tuple[IPv4Address, ...] = ()
     name_servers: tuple[IPv4Address, ...] = ()
@@ -45,7 +55,7 @@ class Network:
     authoritative: bool = False
     options: Mapping[int, bytes] = attrs.field(factory=dict)
 
-    def in_pool(self, address: IPv4Address) -> bool:
+    def in_pool(self, address: IPv4Address | IPv6Address) -> bool:
         """Whether the address may be given to anyone."""
         return any(address in pool for pool in self.pools)
 
@@ -66,7 +76,7 @@ class Lease:
     `key` is the client's :attr:`ClientIdentity.key`; `network` the name of the network.
     """
 
-    address: IPv4Address
+    address: IPv4Address | IPv6Address
     key: str
     ends: float
     network: str = ""

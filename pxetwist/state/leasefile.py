@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections.abc import Iterable
 from contextlib import ExitStack
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from pathlib import Path
 
 from pxetwist.errors import StartError
@@ -28,8 +28,19 @@ UPGRADES = (
         ends real not null
     )
     """,
+    """
+    create table lease6 (
+        address blob primary key,
+        key text not null,
+        network text not null,
+        hostname text not null,
+        state text not null,
+        ends real not null
+    )
+    """,
 )
-_UPSERT = "insert or replace into lease values (?, ?, ?, ?, ?, ?)"
+_TABLES = ("lease", "lease6")
+_UPSERT = "insert or replace into {} values (?, ?, ?, ?, ?, ?)"
 
 
 class LeaseFile:
@@ -60,12 +71,12 @@ class LeaseFile:
 
     def load(self) -> list[Lease]:
         """Return every record."""
-        rows = self._database.execute(
-            "select address, key, ends, network, hostname, state from lease"
-        )
         return [
-            Lease(IPv4Address(address), key, ends, network, hostname, LeaseState(state))
-            for address, key, ends, network, hostname, state in rows
+            Lease(ip_address(address), key, ends, network, hostname, LeaseState(state))
+            for table in _TABLES
+            for address, key, ends, network, hostname, state in self._database.execute(
+                f"select address, key, ends, network, hostname, state from {table}"
+            )
         ]
 
     def store(self, records: Iterable[Lease]) -> None:
@@ -73,13 +84,18 @@ class LeaseFile:
 
         :raises sqlite3.Error: if nothing was stored.
         """
-        rows = [
-            (int(r.address), r.key, r.network, r.hostname, r.state.value, r.ends) for r in records
-        ]
+        rows: dict[str, list[tuple[object, ...]]] = {table: [] for table in _TABLES}
+        for r in records:
+            # SQLite's whole numbers have 64 bits
+            four = r.address.version == 4
+            where = int(r.address) if four else r.address.packed
+            row = (where, r.key, r.network, r.hostname, r.state.value, r.ends)
+            rows[_TABLES[0] if four else _TABLES[1]].append(row)
         database = self._database
         database.execute("begin immediate")
         try:
-            database.executemany(_UPSERT, rows)
+            for table, changed in rows.items():
+                database.executemany(_UPSERT.format(table), changed)
             database.execute("commit")
         except BaseException:
             if database.in_transaction:

@@ -9,7 +9,7 @@ import attrs
 
 from pxetwist.errors import LeaseConflict
 from pxetwist.model.identity import ClientIdentity
-from pxetwist.model.lease import Lease, LeaseState, Network
+from pxetwist.model.lease import Lease, LeaseState, Network, address_of
 from pxetwist.state.pool import HOLD, FreeAddresses
 
 #: How long a declined address stays out of use, in seconds.
@@ -37,8 +37,8 @@ class LeaseTable:
         self,
         identity: ClientIdentity,
         network: Network,
-        wanted: IPv4Address | None,
-        reserved: IPv4Address | None,
+        wanted: IPv4Address | IPv6Address | None,
+        reserved: IPv4Address | IPv6Address | None,
         avoid: Collection[IPv4Address | IPv6Address],
         now: float,
     ) -> Lease | None:
@@ -63,7 +63,7 @@ class LeaseTable:
         state = LeaseState.OFFERED
         if record is not None and record.state is LeaseState.LEASED and record.ends > now:
             state, ends = LeaseState.LEASED, max(record.ends, ends)
-        lease = Lease(IPv4Address(number), key, ends, network.name, identity.hostname, state)
+        lease = Lease(address_of(number), key, ends, network.name, identity.hostname, state)
         self.put(lease)
         return lease
 
@@ -78,11 +78,11 @@ class LeaseTable:
         self.put(stored)
         return stored
 
-    def release(self, address: IPv4Address, key: str, now: float) -> Lease | None:
+    def release(self, address: IPv4Address | IPv6Address, key: str, now: float) -> Lease | None:
         """End what this client holds and return the new record; `None` if it does not hold it."""
         return self._end(address, key, now, now, LeaseState.RELEASED)
 
-    def decline(self, address: IPv4Address, key: str, now: float) -> Lease | None:
+    def decline(self, address: IPv4Address | IPv6Address, key: str, now: float) -> Lease | None:
         """Put an address out of use and return the new record; `None` if it is not this one's."""
         return self._end(address, key, now, now + DECLINED_FOR, LeaseState.DECLINED)
 
@@ -91,7 +91,7 @@ class LeaseTable:
         number = self._clients.get((network.name, key))
         return None if number is None else self._active(number, now)
 
-    def holder(self, address: IPv4Address, now: float) -> Lease | None:
+    def holder(self, address: IPv4Address | IPv6Address, now: float) -> Lease | None:
         """Return the offer or lease of an address."""
         return self._active(int(address), now)
 
@@ -99,7 +99,7 @@ class LeaseTable:
         """Return every record, in the order of addresses."""
         return [self._records[number] for number in sorted(self._records)]
 
-    def get(self, address: IPv4Address) -> Lease | None:
+    def get(self, address: IPv4Address | IPv6Address) -> Lease | None:
         """Return the record of an address, whatever its state."""
         return self._records.get(int(address))
 
@@ -136,7 +136,7 @@ class LeaseTable:
         self,
         key: str,
         network: Network,
-        wanted: IPv4Address | None,
+        wanted: IPv4Address | IPv6Address | None,
         avoid: Collection[IPv4Address | IPv6Address],
         now: float,
     ) -> int | None:
@@ -148,7 +148,7 @@ class LeaseTable:
                 number is not None
                 and number in free
                 and self._free_for(number, key, now)
-                and IPv4Address(number) not in avoid
+                and address_of(number) not in avoid
             ):
                 return number
         return free.choose(key, avoid, now)
@@ -172,7 +172,12 @@ class LeaseTable:
         return record
 
     def _end(
-        self, address: IPv4Address, key: str, now: float, ends: float, state: LeaseState
+        self,
+        address: IPv4Address | IPv6Address,
+        key: str,
+        now: float,
+        ends: float,
+        state: LeaseState,
     ) -> Lease | None:
         record = self._active(int(address), now)
         if record is None or record.key != key:

@@ -30,8 +30,8 @@ class MemoryLeases:
         self,
         identity: ClientIdentity,
         network: Network,
-        wanted: IPv4Address | None,
-        reserved: IPv4Address | None,
+        wanted: IPv4Address | IPv6Address | None,
+        reserved: IPv4Address | IPv6Address | None,
         avoid: Collection[IPv4Address | IPv6Address],
         now: float,
     ) -> Lease | None:
@@ -42,11 +42,15 @@ class MemoryLeases:
         """Turn an offer into a lease, as long as this process lives."""
         return self._table.commit(lease, now)
 
-    async def release(self, address: IPv4Address, identity: ClientIdentity, now: float) -> bool:
+    async def release(
+        self, address: IPv4Address | IPv6Address, identity: ClientIdentity, now: float
+    ) -> bool:
         """End a lease."""
         return self._table.release(address, identity.key, now) is not None
 
-    async def decline(self, address: IPv4Address, identity: ClientIdentity, now: float) -> bool:
+    async def decline(
+        self, address: IPv4Address | IPv6Address, identity: ClientIdentity, now: float
+    ) -> bool:
         """Put an address out of use for a day."""
         return self._table.decline(address, identity.key, now) is not None
 
@@ -54,7 +58,7 @@ class MemoryLeases:
         """Return what this client holds in this network."""
         return self._table.held(identity.key, network, now)
 
-    async def holder(self, address: IPv4Address, now: float) -> Lease | None:
+    async def holder(self, address: IPv4Address | IPv6Address, now: float) -> Lease | None:
         """Return who holds this address."""
         return self._table.holder(address, now)
 

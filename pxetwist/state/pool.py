@@ -7,12 +7,12 @@ from heapq import heapify, heappop, heappush, heapreplace
 from ipaddress import IPv4Address, IPv6Address
 from zlib import crc32
 
-from pxetwist.model.lease import Lease, Pool
+from pxetwist.model.lease import Lease, Pool, address_of
 
 #: How long an offer is held, and how long an avoided address is not looked at again, in seconds.
 HOLD = 60.0
 
-_END = 1 << 32  # one past the last IPv4 address: the end of the last pool
+_END = 1 << 128  # one past the last address of all: the end of the last pool
 
 
 class FreeAddresses:
@@ -75,7 +75,7 @@ class FreeAddresses:
                 record = self._records.get(number)
                 if record is not None:
                     self._wait(number, record.ends)
-                elif IPv4Address(number) in avoid:
+                elif address_of(number) in avoid:
                     self._wait(number, now + HOLD)
                 else:
                     break
@@ -100,7 +100,7 @@ class FreeAddresses:
             due = record.ends if record is not None and renewed else now + HOLD
             self._due[number] = due
             heapreplace(queue, (due, number))
-            if not renewed and IPv4Address(number) not in avoid:
+            if not renewed and address_of(number) not in avoid:
                 return number
         return None
 

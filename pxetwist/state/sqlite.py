@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -89,7 +89,9 @@ class SqliteLeases(MemoryLeases, Service):
         before = self._table.get(lease.address)
         return await self._store(self._table.commit(lease, now), before)
 
-    async def release(self, address: IPv4Address, identity: ClientIdentity, now: float) -> bool:
+    async def release(
+        self, address: IPv4Address | IPv6Address, identity: ClientIdentity, now: float
+    ) -> bool:
         """End a lease and store that."""
         before = self._table.get(address)
         record = self._table.release(address, identity.key, now)
@@ -98,7 +100,9 @@ class SqliteLeases(MemoryLeases, Service):
         await self._store(record, before)
         return True
 
-    async def decline(self, address: IPv4Address, identity: ClientIdentity, now: float) -> bool:
+    async def decline(
+        self, address: IPv4Address | IPv6Address, identity: ClientIdentity, now: float
+    ) -> bool:
         """Put an address out of use for a day and store that."""
         before = self._table.get(address)
         record = self._table.decline(address, identity.key, now)

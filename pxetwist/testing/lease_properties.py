@@ -49,7 +49,7 @@ class Interleaving:
 
     case: LeaseStoreContract
     now: float = NOW
-    busy: dict[IPv4Address, tuple[str, float]] = attrs.field(factory=dict)
+    busy: dict[IPv4Address | IPv6Address, tuple[str, float]] = attrs.field(factory=dict)
     last: dict[int, Lease] = attrs.field(factory=dict)
 
     def run(self, steps: Iterable[tuple[str, int, int, int]]) -> None:
@@ -70,7 +70,7 @@ class Interleaving:
         everyone = [self.case.offered(n, self.now).address for n in range(100, 104)]
         self.case.assertCountEqual(everyone, POOL)
 
-    def state(self, address: IPv4Address) -> str | None:
+    def state(self, address: IPv4Address | IPv6Address) -> str | None:
         """Return the key of who must have the address now; empty if declined."""
         key, ends = self.busy.get(address, ("", 0.0))
         return key if ends > self.now else None
@@ -80,8 +80,8 @@ class Interleaving:
         number: int,
         *,
         avoid: Collection[IPv4Address | IPv6Address],
-        wanted: IPv4Address | None = None,
-        reserved: IPv4Address | None = None,
+        wanted: IPv4Address | IPv6Address | None = None,
+        reserved: IPv4Address | IPv6Address | None = None,
     ) -> None:
         """Ask for an offer: it is free, or this client's; there is one if there can be."""
         case, key = self.case, client(number).key
@@ -108,7 +108,9 @@ class Interleaving:
             with self.case.assertRaises(LeaseConflict):
                 self.case.commit(lease, self.now, 1000)
 
-    def end(self, action: str, address: IPv4Address, identity: ClientIdentity) -> None:
+    def end(
+        self, action: str, address: IPv4Address | IPv6Address, identity: ClientIdentity
+    ) -> None:
         """Release or decline: it counts if and only if the client has the address."""
         store = self.case.store
         call = store.release if action == "release" else store.decline

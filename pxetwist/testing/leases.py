@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import attrs
 from zope.interface.verify import verifyObject
@@ -29,6 +29,12 @@ OFFICE = Network(
     "office",
     IPv4Network("10.0.1.0/24"),
     (Pool(IPv4Address("10.0.1.10"), IPv4Address("10.0.1.19")),),
+)
+#: The same wire in IPv6, with a pool that nobody could list.
+LAB6 = Network(
+    "lab6",
+    IPv6Network("fd77::/64"),
+    (Pool(IPv6Address("fd77::100"), IPv6Address("fd77::ffff:ffff:ffff:ffff")),),
 )
 #: The whole pool of LAB.
 POOL = [address for pool in LAB.pools for address in pool]
@@ -58,8 +64,8 @@ class LeaseStoreContract(Contract):
         now: float = NOW,
         *,
         network: Network = LAB,
-        wanted: IPv4Address | None = None,
-        reserved: IPv4Address | None = None,
+        wanted: IPv4Address | IPv6Address | None = None,
+        reserved: IPv4Address | IPv6Address | None = None,
         avoid: Collection[IPv4Address | IPv6Address] = (),
     ) -> Lease | None:
         """Let a client ask for an offer."""
@@ -75,7 +81,7 @@ class LeaseStoreContract(Contract):
         """Let a client take an offer."""
         return self.result(self.store.commit(attrs.evolve(lease, ends=now + seconds), now))
 
-    def holder(self, address: IPv4Address, now: float = NOW) -> str | None:
+    def holder(self, address: IPv4Address | IPv6Address, now: float = NOW) -> str | None:
         """Return the key of an address's holder."""
         lease = self.result(self.store.holder(address, now))
         return None if lease is None else lease.key
@@ -234,6 +240,22 @@ class LeaseStoreContract(Contract):
         assert stranger is not None
         self.assertIn(stranger.address, OFFICE.network)
 
+    def test_ipv6(self) -> None:
+        four = self.commit(self.offered(1))
+        first, second = self.offered(1, network=LAB6), self.offered(2, network=LAB6)
+        self.assertNotEqual(first.address, second.address)
+        for lease in (first, second):
+            self.assertTrue(LAB6.in_pool(lease.address))
+        self.assertEqual(self.offered(1, NOW + 1, LAB6).address, first.address)
+        reserved = IPv6Address("fd77::9")
+        mine = self.offer(3, network=LAB6, reserved=reserved)
+        self.assertEqual(mine and mine.address, reserved)
+        self.commit(first)
+        self.assertEqual(self.holder(first.address, NOW + 3000), client(1).key)
+        self.assertEqual(self.holder(four.address, NOW + 3000), client(1).key)
+        self.assertTrue(self.result(self.store.release(first.address, client(1), NOW + 1)))
+        self.assertIsNone(self.holder(first.address, NOW + 2))
+
     def test_records_are_in_the_order_of_addresses(self) -> None:
         for number in (3, 1, 2, 0):
             self.commit(self.offered(number))
@@ -264,5 +286,7 @@ class DurableLeaseStoreContract(LeaseStoreContract):
     def test_the_last_renewal_survives(self) -> None:
         lease = self.commit(self.offered(1))
         renewed = self.commit(lease, NOW + 1800)
+        six = self.commit(self.offered(1, network=LAB6))
         self.store = self.reopen(self.store)
         self.assertEqual(self.result(self.store.holder(lease.address, NOW + 5000)), renewed)
+        self.assertEqual(self.result(self.store.holder(six.address, NOW + 1)), six)

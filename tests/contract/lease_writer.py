@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import resource
 import sys
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
 
 import attrs
@@ -32,7 +32,7 @@ NETWORK = Network(
 )
 
 
-async def lease(store: sqlite.SqliteLeases, number: int) -> IPv4Address:
+async def lease(store: sqlite.SqliteLeases, number: int) -> IPv4Address | IPv6Address:
     identity = ClientIdentity(mac=f"02:00:{number.to_bytes(4, 'big').hex(':')}")
     offer = await store.offer(identity, NETWORK, None, None, (), NOW)
     assert offer is not None

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -75,7 +75,7 @@ class CrashTests(SynchronousTestCase):
         )
         return file, child
 
-    def stored(self, file: Path) -> set[IPv4Address]:
+    def stored(self, file: Path) -> set[IPv4Address | IPv6Address]:
         database = LeaseFile(file, "full")
         try:
             records = database.load()

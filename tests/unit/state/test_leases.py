@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
@@ -50,7 +50,9 @@ class MovedTests(SynchronousTestCase):
         lab, reserved = network(2), IPv4Address(FIRST + 9)
         table = LeaseTable()
 
-        def offer(number: int, reserved: IPv4Address | None = None) -> IPv4Address | None:
+        def offer(
+            number: int, reserved: IPv4Address | IPv6Address | None = None
+        ) -> IPv4Address | IPv6Address | None:
             lease = table.offer(client(number), lab, None, reserved, (), NOW)
             return lease.address if lease else None
 

@@ -202,15 +202,16 @@ class StartTests(SqliteTestCase):
         self.assertIn("newer pxetwist", str(error))
 
     def test_an_older_version_is_upgraded(self) -> None:
+        """One of before IPv6."""
+        upgrades, tables = leasefile.UPGRADES, leasefile._TABLES
+        self.patch(leasefile, "UPGRADES", upgrades[:1])
+        self.patch(leasefile, "_TABLES", tables[:1])
         store = self.start()
         commit = self.committing(store, 1)
         self.wait(commit)
         self.stop(store)
-        added = "alter table lease add column note text"
-        self.patch(leasefile, "UPGRADES", (*leasefile.UPGRADES, added))
-        self.patch(
-            leasefile, "_UPSERT", "insert or replace into lease values (?, ?, ?, ?, ?, ?, null)"
-        )
+        self.patch(leasefile, "UPGRADES", upgrades)
+        self.patch(leasefile, "_TABLES", tables)
         store = self.start()
         self.assertEqual(list(store.leases()), [self.successResultOf(commit)])
         self.wait(self.committing(store, 2))
