@@ -1,11 +1,7 @@
-"""DHCPv4 and ProxyDHCP replies, each derived from its request; what firmware needs of them.
-
-Section numbers without an RFC are those of the PXE specification 2.1.
-"""
+"""DHCPv4 replies, each derived from its request."""
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from ipaddress import IPv4Address
 
@@ -15,7 +11,6 @@ from pxetwist.errors import WireError
 from pxetwist.exchange.dhcp4 import NOWHERE
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.lease import Lease, Network
-from pxetwist.wire import pxe
 from pxetwist.wire.dhcp4 import Dhcp4Message, encode
 from pxetwist.wire.iana import Dhcp4Op, Dhcp4Type
 from pxetwist.wire.options import OptionCode as O
@@ -36,14 +31,6 @@ _ECHOED = (O.CLIENT_ID, O.CLIENT_MACHINE_ID, O.SUBNET_SELECTION, O.RELAY_AGENT)
 #: iPXE: do not wait 2 s for a ProxyDHCP offer, we are the DHCP server (option 175.176).
 _NO_PXEDHCP = bytes.fromhex("b00101")
 _LARGEST_NAME = 127
-
-
-class ProxyOffer(enum.Enum):
-    """The ways to make a ProxyDHCP offer; which firmware needs which: quirks D1-D7."""
-
-    FULL = "full"  # the boot file is in the offer, to be loaded at once
-    REDIRECT = "redirect"  # the client must ask port 4011
-    MENU = "menu"  # a PXE menu of one item, chosen at once; the client asks port 4011 for it
 
 
 @attrs.frozen
@@ -116,64 +103,11 @@ def nak(request: Dhcp4Message, server: IPv4Address, reason: str) -> Dhcp4Message
     return attrs.evolve(reply, ciaddr=NOWHERE, flags=flags)
 
 
-def proxy_offer(
-    request: Dhcp4Message,
-    identity: ClientIdentity,
-    server: IPv4Address,
-    boot: BootData,
-    style: ProxyOffer,
+def addressless_reply(
+    request: Dhcp4Message, kind: Dhcp4Type, options: Mapping[int, bytes], boot: BootData
 ) -> Dhcp4Message:
-    """Build a ProxyDHCP OFFER: boot data but no address (PXE 2.1 §2.2.3)."""
-    options = _proxy_options(identity, server)
-    vendor = _proxy_vendor_options(identity, server, style)
-    if vendor:
-        options[O.VENDOR_SPECIFIC] = pxe.encode_vendor(vendor)
-    if style is ProxyOffer.FULL or identity.firmware is Firmware.UEFI:
-        # EDK2 that is redirected still reads the name here if port 4011 stays silent.
-        options |= boot_options(identity, boot)
-        return _reply(request, Dhcp4Type.OFFER, options, boot=boot)
-    return _reply(request, Dhcp4Type.OFFER, options, boot=BootData("", boot.server))
-
-
-def boot_server_reply(
-    request: Dhcp4Message, identity: ClientIdentity, server: IPv4Address, boot: BootData
-) -> Dhcp4Message:
-    """Build the ACK of port 4011, with the chosen boot item of the request (PXE 2.1 §2.2.5)."""
-    options = _proxy_options(identity, server) | boot_options(identity, boot)
-    try:
-        sub_options = pxe.decode_vendor(request.options.get(O.VENDOR_SPECIFIC, b""))
-    except WireError:
-        sub_options = {}
-    if pxe.BOOT_ITEM in sub_options:
-        item = {pxe.BOOT_ITEM: sub_options[pxe.BOOT_ITEM]}
-        options[O.VENDOR_SPECIFIC] = pxe.encode_vendor(item)
-    return _reply(request, Dhcp4Type.ACK, options, boot=boot)
-
-
-def _proxy_options(identity: ClientIdentity, server: IPv4Address) -> dict[int, bytes]:
-    http = identity.firmware is Firmware.UEFI_HTTP
-    return {O.SERVER_ID: server.packed, O.VENDOR_CLASS: b"HTTPClient" if http else b"PXEClient"}
-
-
-def _proxy_vendor_options(
-    identity: ClientIdentity, server: IPv4Address, style: ProxyOffer
-) -> dict[int, bytes]:
-    """Option 43 of a ProxyDHCP offer; nothing for those who must ask port 4011 (quirk D2)."""
-    if identity.firmware is Firmware.UEFI_HTTP:
-        return {}
-    if style is ProxyOffer.MENU:
-        servers = b"\x80\0\x01" + server.packed
-        menu = b"\x80\0\x08Net boot"
-        return {
-            pxe.DISCOVERY_CONTROL: b"\x03",
-            pxe.BOOT_SERVERS: servers,
-            pxe.BOOT_MENU: menu,
-            pxe.MENU_PROMPT: b"\0Net boot",
-        }
-    if style is ProxyOffer.FULL:
-        # Some BIOS ROMs insist on a prompt (quirk D7).
-        return {pxe.DISCOVERY_CONTROL: b"\x08", pxe.MENU_PROMPT: b"\0PXE"}
-    return {}
+    """Build a reply that gives boot data and no address."""
+    return _reply(request, kind, options, boot=boot)
 
 
 def network_options(network: Network, hostname: str) -> dict[int, bytes]:

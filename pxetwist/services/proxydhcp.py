@@ -9,9 +9,10 @@ from __future__ import annotations
 import attrs
 
 from pxetwist.config.fields import choice, list_of, option, text
-from pxetwist.exchange import dhcp4, dhcp4_replies
+from pxetwist.exchange import dhcp4
 from pxetwist.exchange.dhcp4 import Asks, Destination, Silence
-from pxetwist.exchange.dhcp4_replies import BootData, ProxyOffer
+from pxetwist.exchange.dhcp4_replies import BootData
+from pxetwist.exchange.proxydhcp import ProxyOffer, boot_server_reply, proxy_offer
 from pxetwist.interfaces import IBoot, Site
 from pxetwist.model.boot import Protocol
 from pxetwist.model.identity import ClientIdentity, Firmware
@@ -77,13 +78,13 @@ class ProxyServer:
         data = BootData(boot_file.name, incoming.server)
         message = incoming.message
         if asks is Asks.BOOT_SERVER:
-            reply = dhcp4_replies.boot_server_reply(message, identity, incoming.server, data)
+            reply = boot_server_reply(message, identity, incoming.server, data)
             # To where the question came from: ROMs use port 68, EDK2 port 4011.
             host, port = incoming.source
             destination = Destination(dhcp4.parse_address(host), port)
         else:
             style = self._style or style_for(identity)
-            reply = dhcp4_replies.proxy_offer(message, identity, incoming.server, data, style)
+            reply = proxy_offer(message, identity, incoming.server, data, style)
             destination = dhcp4.reply_destination(message, reply)
         return Answer(reply, destination, resolution, boot_file, boot_id)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
-from pathlib import Path
 
 import attrs
 from hypothesis import given
@@ -13,17 +12,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from pxetwist.errors import WireError
 from pxetwist.exchange import dhcp4, dhcp4_replies
 from pxetwist.exchange.dhcp4 import Asks, Destination, Silence
-from pxetwist.exchange.dhcp4_replies import BootData, ProxyOffer
+from pxetwist.exchange.dhcp4_replies import BootData
 from pxetwist.model.boot import BootStage
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.lease import Lease, Network
-from pxetwist.wire import pxe
 from pxetwist.wire.dhcp4 import Dhcp4Message, decode, encode
 from pxetwist.wire.iana import Architecture, Dhcp4Op, Dhcp4Type
 from pxetwist.wire.options import OptionCode as O
-from pxetwist.wire.pcap import Packet, read_packets
+from tests.unit.exchange.captured import first
 
-CAPTURES = Path(__file__).parents[2] / "captures"
 SERVER = IPv4Address("10.77.0.1")
 NETWORK = Network(
     "lab",
@@ -35,18 +32,6 @@ NETWORK = Network(
 )
 LEASE = Lease(IPv4Address("10.77.0.100"), "52:54:00:12:34:56", 0.0)
 BOOT = BootData("loaders/snponly.efi", SERVER)
-
-
-def packets(capture: str, *ports: int) -> list[Packet]:
-    """Return the DHCP requests to one of our ports in a capture."""
-    found = read_packets((CAPTURES / f"{capture}.pcap").read_bytes())
-    return [p for p in found if p.protocol == "udp" and p.destination_port in ports]
-
-
-def first(capture: str, kind: Dhcp4Type, port: int = 67) -> Dhcp4Message:
-    """Return the first message of a type in a capture."""
-    messages = (decode(packet.payload) for packet in packets(capture, port))
-    return next(each for each in messages if each.message_type == kind)
 
 
 def message(**fields: object) -> Dhcp4Message:
@@ -322,52 +307,3 @@ class ReplyTests(SynchronousTestCase):
         ack = dhcp4_replies.inform_reply(request, ClientIdentity(), NETWORK, SERVER, None)
         self.assertEqual((int(ack.yiaddr), ack.message_type), (0, Dhcp4Type.ACK))
         self.assertFalse({51, 58, 59} & set(ack.options))
-
-
-class ProxyReplyTests(SynchronousTestCase):
-    """ProxyDHCP: what the captures show that firmware takes."""
-
-    def offer(self, capture: str, style: ProxyOffer) -> Dhcp4Message:
-        request = first(capture, Dhcp4Type.DISCOVER)
-        identity = dhcp4.identify(request)
-        reply = dhcp4_replies.proxy_offer(request, identity, SERVER, BOOT, style)
-        return decode(dhcp4_replies.encode_reply(request, reply))
-
-    def test_common(self) -> None:
-        """No address, our address twice, option 60, the UUID echoed."""
-        for style in ProxyOffer:
-            offer = self.offer("proxydhcp_ovmf_snponly_ipxe", style)
-            self.assertEqual((int(offer.yiaddr), offer.siaddr), (0, SERVER))
-            self.assertEqual(offer.options[O.SERVER_ID], SERVER.packed)
-            self.assertEqual(offer.options[O.VENDOR_CLASS], b"PXEClient")
-            self.assertIn(O.CLIENT_MACHINE_ID, offer.options)
-            self.assertNotIn(O.LEASE_TIME, offer.options)
-
-    def test_styles(self) -> None:
-        """FULL loads at once, REDIRECT has no option 43, MENU has one item."""
-        capture = "proxydhcp_bios-ipxe-rom_4011"
-        full = pxe.decode_vendor(self.offer(capture, ProxyOffer.FULL).options[43])
-        self.assertEqual(full[pxe.DISCOVERY_CONTROL], b"\x08")
-        redirect = self.offer(capture, ProxyOffer.REDIRECT)
-        self.assertNotIn(43, redirect.options)
-        self.assertEqual((redirect.file, redirect.siaddr), (b"", SERVER))
-        menu = pxe.decode_vendor(self.offer(capture, ProxyOffer.MENU).options[43])
-        self.assertEqual(menu[pxe.BOOT_SERVERS][3:], SERVER.packed)
-
-    def test_4011_echoes_the_item(self) -> None:
-        """iPXE's discovery has xid 0 and the chosen item, which must come back."""
-        request = decode(packets("proxydhcp_bios-ipxe-rom_4011", 4011)[0].payload)
-        self.assertEqual(request.xid, 0)
-        identity = dhcp4.identify(request)
-        reply = dhcp4_replies.boot_server_reply(request, identity, SERVER, BOOT)
-        asked = pxe.decode_vendor(request.options[43])[pxe.BOOT_ITEM]
-        self.assertEqual(pxe.decode_vendor(reply.options[43])[pxe.BOOT_ITEM], asked)
-        self.assertEqual((reply.message_type, reply.file), (5, b"loaders/snponly.efi"))
-
-    def test_4011_of_edk2(self) -> None:
-        """EDK2 asks from port 4011 without an item; the ACK has no option 43."""
-        request = decode(packets("proxydhcp_ovmf_snponly_ipxe", 4011)[0].payload)
-        identity = dhcp4.identify(request)
-        reply = dhcp4_replies.boot_server_reply(request, identity, SERVER, BOOT)
-        self.assertNotIn(43, reply.options)
-        self.assertEqual((reply.siaddr, reply.file), (SERVER, b"loaders/snponly.efi"))
