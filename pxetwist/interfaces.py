@@ -46,6 +46,16 @@ class IReservations(Interface):
         """Return all addresses that no pool may give to others."""
 
 
+class IRemembers(Interface):
+    """May be provided by a host directory and by a state: knows without asking anybody.
+
+    When more arrives than can be answered, machines that somebody remembers come first.
+    """
+
+    def remembers(mac: str) -> bool:
+        """Return whether this MAC is that of a known machine, or of one that has had a lease."""
+
+
 class IListsMachines(Interface):
     """May be provided by a host directory as well, if it has all its machines at hand."""
 
@@ -334,6 +344,9 @@ class IBoot(Interface):
 
     def reserved_addresses() -> Collection[IPv4Address | IPv6Address]:
         """Return what directories have promised to machines."""
+
+    def remembers(mac: str) -> bool:
+        """Return whether a directory or the leases know this MAC, without asking anybody."""
 
     def tell(event: BootEvent) -> None:
         """Pass an event to every observer."""

@@ -29,6 +29,7 @@ from pxetwist.interfaces import (
     IContentStore,
     IExplains,
     IHostDirectory,
+    IRemembers,
     IReservations,
 )
 from pxetwist.model.boot import (
@@ -115,6 +116,8 @@ class BootFacade:
         self.resolver = BootResolver(self._reactor, hosts, policies, self._identification)
         self.leases: Any = leases  # ILeaseStore; `None` only before the plugins are there
         self._reservations = [each for _, each in hosts if IReservations.providedBy(each)]
+        memories = (*(each for _, each in hosts), leases)
+        self._memories = [each for each in memories if IRemembers.providedBy(each)]
         self._guards = {name: each for name, each in hosts if IAuthenticator.providedBy(each)}
         self.policies = Policies(self.resolver, self.sightings, policies)
         self._content = content
@@ -189,6 +192,10 @@ class BootFacade:
     def reserved_addresses(self) -> Collection[IPv4Address | IPv6Address]:
         """Collect what the directories have promised."""
         return _Joined(tuple(each.reserved_addresses() for each in self._reservations))
+
+    def remembers(self, mac: str) -> bool:
+        """Look where it costs nothing."""
+        return any(each.remembers(mac) for each in self._memories)
 
     # What does it get?
 

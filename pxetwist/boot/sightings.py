@@ -25,6 +25,10 @@ PLAN_LIFE = 600.0
 #: loading itself. A kernel that speaks, or a pause of BOOT_GAP, begins a new boot.
 LOOP_LIMIT = 4
 
+#: So many of the oldest sightings are looked at for one to forget: a machine that a directory
+#: knows stays in the place of an invented one, as long as its boot may last.
+_LOOKED_AT = 8
+
 _ORDER = {stage: number for number, stage in enumerate(BootStage)}
 
 
@@ -88,11 +92,19 @@ class Sightings:
             sighting = Sighting(identity, secrets.token_hex(2), stage, now)
             self._by_key[key] = sighting
             if len(self._by_key) > self._limit:
-                self._by_key.popitem(last=False)
+                self._forget_one(now)
         sighting.identity = sighting.recall(identity)
         sighting.stage, sighting.last = stage, now
         self._by_key.move_to_end(key)
         return sighting
+
+    def _forget_one(self, now: float) -> None:
+        for _ in range(_LOOKED_AT):
+            key, oldest = next(iter(self._by_key.items()))
+            if oldest.machine is None or now - oldest.last > PLAN_LIFE:
+                break
+            self._by_key.move_to_end(key)
+        self._by_key.popitem(last=False)
 
     def get(self, key: str, now: float) -> Sighting | None:
         """Return the sighting of a machine, if it is of its present boot."""

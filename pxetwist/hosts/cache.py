@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Hashable, Iterator
 from threading import Thread
+from typing import TypeVar
 
 import attrs
 from twisted.application.service import IService, MultiService
@@ -28,6 +29,7 @@ from pxetwist.interfaces import (
     IHostDirectory,
     IListsMachines,
     IReloads,
+    IRemembers,
     IReservations,
     Site,
 )
@@ -35,9 +37,14 @@ from pxetwist.model.health import Breaker, Health, HealthState
 from pxetwist.model.identity import ClientIdentity, swapped
 from pxetwist.model.machine import Machine
 
+_T = TypeVar("_T")
+
 #: So many answers are kept; a machine takes up to four in one boot, for it is asked for with
 #: other client identifiers by ROM, loader and system.
 _LIMIT = 100_000
+#: So many machines that were not found are kept, beside those answers: an invented one must not
+#: push out what is known of a real one.
+_UNKNOWN_LIMIT = 20_000
 #: So often (seconds) new answers are written to the state folder.
 _SAVED_EVERY = 60.0
 
@@ -79,12 +86,12 @@ def cached(directory: IHostDirectory, settings: CacheSettings, site: Site) -> Ca
 class _Entry:
     """An answer: when it was `given`, and `until` when it is fresh (seconds)."""
 
-    machine: Machine | None
+    machine: Machine
     given: float
     until: float
 
 
-@implementer(IHostDirectory, IHealth, IReloads, IService)
+@implementer(IHostDirectory, IHealth, IReloads, IRemembers, IService)
 class CachedDirectory(MultiService):
     """Answers from memory while that is fresh, or while the directory is away."""
 
@@ -96,6 +103,7 @@ class CachedDirectory(MultiService):
         self._log = site.log
         self._title = site.name
         self._memory: OrderedDict[Hashable, _Entry] = OrderedDict()
+        self._unknown: OrderedDict[Hashable, float] = OrderedDict()  # until when (seconds)
         self._site = site
         self._file = site.state_folder / f"answers-{site.name}.json"
         self._unsaved = False
@@ -131,7 +139,10 @@ class CachedDirectory(MultiService):
         entry = self._memory.get(key)
         if entry is not None and now < entry.until:
             self._counters["fresh"] += 1
-            return _aged(entry, now)
+            return _evolved(entry.machine, f"fresh, {_spelled(now - entry.given)} old")
+        if now < self._unknown.get(key, 0.0):
+            self._counters["fresh"] += 1
+            return None
         if self._breaker.refuses(now):
             self._counters["refused"] += 1
             return self._stale(key, identity, DirectoryUnavailable(self._breaker.error))
@@ -141,6 +152,10 @@ class CachedDirectory(MultiService):
         except DirectoryUnavailable as error:
             return self._stale(key, identity, error)
 
+    def remembers(self, mac: str) -> bool:
+        """Look among the answers, old ones as well."""
+        return _key(ClientIdentity(mac=mac)) in self._memory
+
     def health(self) -> Health:
         """Say how well the directory answers."""
         breaker = self._breaker
@@ -148,10 +163,9 @@ class CachedDirectory(MultiService):
 
     def reload(self) -> None:
         """Ask anew from now on; keep what is known for the case that nobody answers."""
+        self._unknown.clear()
         self._memory = OrderedDict(
-            (key, attrs.evolve(entry, until=entry.given))
-            for key, entry in self._memory.items()
-            if entry.machine is not None
+            (key, attrs.evolve(entry, until=entry.given)) for key, entry in self._memory.items()
         )
         if IReloads.providedBy(self._directory):
             self._directory.reload()
@@ -185,7 +199,7 @@ class CachedDirectory(MultiService):
         oldest = self._clock.seconds() - self._settings.stale
         latest: dict[str, answers.Given] = {}
         for entry in sorted(self._memory.values(), key=lambda entry: entry.given):
-            if entry.machine is not None and entry.given >= oldest:
+            if entry.given >= oldest:
                 latest[entry.machine.name] = (entry.machine, entry.given)
         return list(latest.values())
 
@@ -213,7 +227,7 @@ class CachedDirectory(MultiService):
         marks = (ClientIdentity(mac=identity.mac), ClientIdentity(uuid=identity.uuid))
         for known in (key, *map(_key, marks)):
             entry = self._memory.get(known)
-            if entry and entry.machine and now - entry.given <= self._settings.stale:
+            if entry and now - entry.given <= self._settings.stale:
                 self._counters["stale"] += 1
                 age = f"stale, {_spelled(now - entry.given)} old: directory away ({error})"
                 return _evolved(entry.machine, age)
@@ -243,20 +257,20 @@ class CachedDirectory(MultiService):
         self._remember(question, outcome, now)
 
     def _remember(self, question: Question, machine: Machine | None, now: float) -> None:
-        keep = self._settings.fresh if machine else self._settings.negative
-        entry = _Entry(machine, now, now + keep)
+        if machine is None:
+            self._memory.pop(question.key, None)
+            _keep(self._unknown, question.key, now + self._settings.negative, _UNKNOWN_LIMIT)
+            return
+        self._unsaved = True
+        self._unknown.pop(question.key, None)
+        entry = _Entry(machine, now, now + self._settings.fresh)
         self._put(question.key, entry)
-        if machine is not None:
-            self._unsaved = True
-            # Whatever else is asked together with them, in an emergency it is this machine.
-            for mark in _sure_marks(question.identity, machine):
-                self._put(mark, entry)
+        # Whatever else is asked together with them, in an emergency it is this machine.
+        for mark in _sure_marks(question.identity, machine):
+            self._put(mark, entry)
 
     def _put(self, key: Hashable, entry: _Entry) -> None:
-        self._memory[key] = entry
-        self._memory.move_to_end(key)
-        if len(self._memory) > _LIMIT:
-            self._memory.popitem(last=False)
+        _keep(self._memory, key, entry, _LIMIT)
 
     def _slow(self, question: Question) -> None:
         """Take the directory for gone, unless it has answered others meanwhile: it is busy."""
@@ -306,10 +320,12 @@ def _sure_marks(identity: ClientIdentity, machine: Machine) -> Iterator[Hashable
         yield _key(ClientIdentity(uuid=identity.uuid))
 
 
-def _aged(entry: _Entry, now: float) -> Machine | None:
-    if entry.machine is None:
-        return None
-    return _evolved(entry.machine, f"fresh, {_spelled(now - entry.given)} old")
+def _keep(memory: OrderedDict[Hashable, _T], key: Hashable, value: _T, limit: int) -> None:
+    """Put in a value as the newest, for the oldest one if there are too many."""
+    memory[key] = value
+    memory.move_to_end(key)
+    if len(memory) > limit:
+        memory.popitem(last=False)
 
 
 def _evolved(machine: Machine, age: str) -> Machine:

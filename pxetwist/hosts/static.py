@@ -29,6 +29,7 @@ from pxetwist.interfaces import (
     IHostDirectory,
     IListsMachines,
     IReloads,
+    IRemembers,
     IReservations,
     Site,
 )
@@ -84,7 +85,7 @@ class _Index:
         )
 
 
-@implementer(IHostDirectory, IListsMachines, IReservations, IReloads, IHealth)
+@implementer(IHostDirectory, IListsMachines, IRemembers, IReservations, IReloads, IHealth)
 class StaticDirectory(Service):
     """The machines of files, held in memory.
 
@@ -134,6 +135,10 @@ class StaticDirectory(Service):
     def reserved_addresses(self) -> Collection[IPv4Address | IPv6Address]:
         """Return the addresses of all machines."""
         return self._index.addresses
+
+    def remembers(self, mac: str) -> bool:
+        """Look in the files as they were read."""
+        return mac in self._index.by_mac
 
     def machines(self) -> Collection[Machine]:
         """Return every machine, in the order of the files."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 
 import attrs
@@ -17,6 +18,15 @@ QUIET = 60.0
 
 #: How many different silences are remembered.
 REMEMBERED = 4096
+
+#: So many lines about machines without a name are written at once, and so many a second after
+#: that: with invented machines somebody could fill the disk.
+STRANGERS, STRANGERS_PER_SECOND = 500, 20.0
+
+#: What was left out is told once in so many seconds.
+TOLD_EVERY = 10.0
+
+_MAC = re.compile("[0-9a-f]{2}(:[0-9a-f]{2})+")
 
 _LINE = "{boot}{machine} {protocol}: {summary}{more}"
 
@@ -41,6 +51,32 @@ class _Repeated:
     more: int = 0
 
 
+@attrs.define
+class _Budget:
+    """So many at once, and `rate` more in each second; `refused` counts since it was told."""
+
+    most: float
+    rate: float
+    left: float = attrs.field(init=False)
+    refused: int = 0
+    told: float = float("-inf")
+    _last: float = 0.0
+
+    @left.default
+    def _all(self) -> float:
+        return self.most
+
+    def spend(self, now: float) -> bool:
+        """Take one, if there is one."""
+        self.left = min(self.most, self.left + max(0.0, now - self._last) * self.rate)
+        self._last = now
+        if self.left < 1:
+            self.refused += 1
+            return False
+        self.left -= 1
+        return True
+
+
 @implementer(IBootObserver)
 class LogObserver:
     """Writes each event as one line; a repeated silence only once a minute."""
@@ -49,11 +85,14 @@ class LogObserver:
         self._log = log
         self._debug = debug
         self._silences: OrderedDict[tuple[str, str, str], _Repeated] = OrderedDict()
+        self._strangers = _Budget(STRANGERS, STRANGERS_PER_SECOND)
 
     def notice(self, event: BootEvent) -> None:
         """Log the event, unless it is no news."""
         detail = _is_detail(event)
         if detail and not self._debug:
+            return
+        if _MAC.fullmatch(event.machine) and not self._affords(event.time):
             return
         more = ""
         if event.kind is EventKind.SILENT:
@@ -76,6 +115,17 @@ class LogObserver:
             stage=event.stage,
             details=event.details,
         )
+
+    def _affords(self, now: float) -> bool:
+        """Whether one more line may be written about a machine without a name."""
+        budget = self._strangers
+        if not budget.spend(now):
+            return False
+        if budget.refused and now - budget.told >= TOLD_EVERY:
+            text = "{count} lines about machines without a name were left out"
+            self._log.warn(text, count=budget.refused)
+            budget.refused, budget.told = 0, now
+        return True
 
     def _repeats(self, event: BootEvent) -> int | None:
         """Return how often this silence was not logged; `None` if it is not to be logged now."""

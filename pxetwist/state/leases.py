@@ -11,6 +11,7 @@ from pxetwist.errors import LeaseConflict
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, LeaseState, Network, address_of
 from pxetwist.state.pool import HOLD, FreeAddresses
+from pxetwist.state.unclaimed import Unclaimed
 
 #: How long a declined address stays out of use, in seconds.
 DECLINED_FOR = 86400.0
@@ -30,6 +31,8 @@ class LeaseTable:
         self._clients: dict[tuple[str, str], int] = {}
         self._left: dict[tuple[str, str], set[int]] = {}  # what moved clients still hold
         self._free: dict[str, FreeAddresses] = {}
+        self._unclaimed: dict[str, Unclaimed] = {}
+        self._networks: set[str] = set()  # of all records
         for record in sorted(records, key=lambda record: record.ends):
             self.put(record)
 
@@ -65,6 +68,8 @@ class LeaseTable:
             state, ends = LeaseState.LEASED, max(record.ends, ends)
         lease = Lease(address_of(number), key, ends, network.name, identity.hostname, state)
         self.put(lease)
+        if state is LeaseState.OFFERED:
+            self._unclaimed_in(network).add(number)
         return lease
 
     def commit(self, lease: Lease, now: float) -> Lease:
@@ -95,6 +100,14 @@ class LeaseTable:
         """Return the offer or lease of an address."""
         return self._active(int(address), now)
 
+    def remembers(self, key: str) -> bool:
+        """Return whether a client has or had a lease in any network, more than an offer."""
+        numbers = (self._clients.get((network, key)) for network in self._networks)
+        return any(
+            number is not None and self._records[number].state is not LeaseState.OFFERED
+            for number in numbers
+        )
+
     def leases(self) -> Iterable[Lease]:
         """Return every record, in the order of addresses."""
         return [self._records[number] for number in sorted(self._records)]
@@ -116,6 +129,9 @@ class LeaseTable:
                 for free in self._free.values():
                     free.hasten(number, record.ends)
         self._records[number] = record
+        self._networks.add(record.network)
+        if record.state is not LeaseState.OFFERED and record.network in self._unclaimed:
+            self._unclaimed[record.network].discard(number)
         client = (record.network, record.key)
         if record.state in _HELD or (
             record.state is LeaseState.RELEASED and client not in self._clients
@@ -151,7 +167,17 @@ class LeaseTable:
                 and address_of(number) not in avoid
             ):
                 return number
-        return free.choose(key, avoid, now)
+        spare = self._unclaimed_in(network).spare(
+            lambda number: (
+                number in free
+                and self._free_for(number, key, now)
+                and address_of(number) not in avoid
+            )
+        )
+        return free.choose(key, avoid, now) if spare is None else spare
+
+    def _unclaimed_in(self, network: Network) -> Unclaimed:
+        return self._unclaimed.setdefault(network.name, Unclaimed())
 
     def _free_in(self, network: Network) -> FreeAddresses:
         free = self._free.get(network.name)

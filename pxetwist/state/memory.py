@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 import attrs
 from zope.interface import implementer
 
-from pxetwist.interfaces import ILeaseStore, Site
+from pxetwist.interfaces import ILeaseStore, IRemembers, Site
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, Network
 from pxetwist.state.leases import LeaseTable
@@ -19,7 +19,7 @@ class Settings:
     """Nothing to set: leases are forgotten when the server stops."""
 
 
-@implementer(ILeaseStore)
+@implementer(ILeaseStore, IRemembers)
 class MemoryLeases:
     """A lease store that forgets everything when the server stops."""
 
@@ -61,6 +61,10 @@ class MemoryLeases:
     async def holder(self, address: IPv4Address | IPv6Address, now: float) -> Lease | None:
         """Return who holds this address."""
         return self._table.holder(address, now)
+
+    def remembers(self, mac: str) -> bool:
+        """Return whether a client of this MAC has or had a lease."""
+        return self._table.remembers(mac)
 
     def leases(self) -> Iterable[Lease]:
         """Return every record, in the order of addresses."""

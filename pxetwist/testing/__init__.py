@@ -262,6 +262,10 @@ class FakeBoot:
         """Keep the plan."""
         return request
 
+    def remembers(self, mac: str) -> bool:
+        """Know the one machine's."""
+        return self.machine is not None and mac in self.machine.macs
+
     def reserved_addresses(self) -> Collection[IPv4Address]:
         """Return what was given."""
         return self.reserved

@@ -145,3 +145,18 @@ class LogTests(SynchronousTestCase):
             "info boot 3f2a ws12\\x0a2026-01-01 boot x ws13 dhcp: fine {evil}\\x1b[2J dhcp: "
             "Gerät\\x0d",
         )
+
+    def test_a_flood_of_invented_machines(self) -> None:
+        """Their lines are limited, and counted; those of machines with a name are not."""
+        observer = self.observer()
+        for n in range(2000):
+            machine = f"02:00:00:00:{n >> 8:02x}:{n & 255:02x}"
+            observer.notice(attrs.evolve(ANSWERED, machine=machine))
+            observer.notice(ANSWERED)
+        lines = self.lines()
+        self.assertEqual(len(lines), 2000 + log.STRANGERS)
+        later = ANSWERED.time + 60
+        observer.notice(attrs.evolve(ANSWERED, machine="02:00:00:00:00:01", time=later))
+        first, second = self.lines()
+        self.assertEqual(first, "warn 1500 lines about machines without a name were left out")
+        self.assertIn("02:00:00:00:00:01", second)

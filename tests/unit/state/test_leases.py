@@ -12,6 +12,7 @@ from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, LeaseState, Network, Pool
 from pxetwist.state.leases import LeaseTable
 from pxetwist.state.pool import FreeAddresses
+from pxetwist.state.unclaimed import KEPT
 from tests.contract.test_many_leases import lines_run
 
 NOW = 1_700_000_000.0
@@ -128,3 +129,27 @@ class RecordTests(SynchronousTestCase):
         lease = table.offer(named, lab, None, None, (), NOW)
         assert lease is not None
         self.assertEqual(table.commit(lease, NOW).hostname, "ws12")
+
+
+class UnclaimedTests(SynchronousTestCase):
+    """Offers that nobody takes."""
+
+    def test_a_flood_in_a_large_pool(self) -> None:
+        """Memory grows with those who ask within a minute, not with all who ever asked."""
+        table, lab = LeaseTable(), network(1 << 20)
+        for n in range(20 * KEPT):
+            self.assertTrue(table.offer(client(n), lab, None, None, (), NOW + n / 10))
+        self.assertLess(len(list(table.leases())), 1.7 * KEPT)  # 600 of them are still held
+
+    def test_who_took_it_keeps_it(self) -> None:
+        table, lab = LeaseTable(), network(1 << 20)
+        offer = table.offer(client(1), lab, None, None, (), NOW)
+        assert offer is not None
+        lease = table.commit(attrs.evolve(offer, ends=NOW + DAY), NOW)
+        self.assertFalse(table.remembers(client(2).key))
+        for n in range(2, 3 * KEPT):
+            table.offer(client(n), lab, None, None, (), NOW + n)
+        self.assertEqual(table.holder(lease.address, NOW + DAY / 2), lease)
+        self.assertTrue(table.remembers(client(1).key))
+        self.assertFalse(table.remembers(client(2).key))
+        self.assertFalse(table.remembers(client(3 * KEPT).key))
