@@ -15,8 +15,9 @@ import attrs
 from pxetwist.cli.plugins import default_of
 from pxetwist.config.bind import options_of
 from pxetwist.config.fields import Keyed, expects
+from pxetwist.config.networks import ClassSettings, SharedNetworkSettings, SubnetSettings
 from pxetwist.config.profiles import ProfileSettings
-from pxetwist.config.sections import LoaderSettings, PxeSettings, SubnetSettings
+from pxetwist.config.sections import LoaderSettings, PxeSettings
 from pxetwist.errors import ConfigError, ConfigErrors
 from pxetwist.plugins import Provided, discover
 
@@ -24,6 +25,13 @@ from pxetwist.plugins import Provided, discover
 SECTIONS = (
     ("pxe", "[pxe]", PxeSettings, "What the server is made of."),
     ("subnet", "[subnet:NAME]", SubnetSettings, "One IP network, and what its clients are told."),
+    (
+        "shared-network",
+        "[shared-network:NAME]",
+        SharedNetworkSettings,
+        "One wire with several networks, and what they say together.",
+    ),
+    ("class", "[class:NAME]", ClassSettings, "Some clients, and what they are told."),
     ("profile", "[profile:NAME]", ProfileSettings, "One thing that a machine may boot."),
     ("loader", "[loader:NAME]", LoaderSettings, "A boot loader of your own."),
 )

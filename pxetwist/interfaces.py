@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from zope.interface import Attribute, Interface
 
 from pxetwist.model.boot import BootFile, BootPlan, BootRequest, BootStage, Login, Resolution
+from pxetwist.model.client_class import ClientClass
 from pxetwist.model.content import ContentInfo, ContentPath
 from pxetwist.model.event import BootEvent
 from pxetwist.model.health import Health
@@ -358,7 +359,8 @@ class Site:
 
     `name` is the instance's (``rack`` of ``[hosts:rack]``), `folder` that of the INI (relative
     paths start there), `state_folder` where it may write. `reactor` is the real one, and is
-    also the clock. `profiles` and `networks` are those of the INI, by name.
+    also the clock. `profiles` and `networks` are those of the INI, by name, `classes` its
+    classes of clients in their order.
     """
 
     name: str
@@ -369,6 +371,7 @@ class Site:
     boot: Any  # IBoot; mypy-zope cannot see through an attribute
     profiles: Mapping[str, BootProfile] = attrs.field(factory=dict)
     networks: Mapping[str, Network] = attrs.field(factory=dict)
+    classes: Sequence[ClientClass] = ()
     http_port: int = 80
 
 

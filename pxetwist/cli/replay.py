@@ -11,7 +11,7 @@ from pxetwist.errors import StartError, WireError
 from pxetwist.exchange import dhcp4
 from pxetwist.model.boot import Protocol
 from pxetwist.model.content import ContentPath
-from pxetwist.services.addressing import Incoming
+from pxetwist.services.incoming import Incoming
 from pxetwist.wire import dhcp4 as dhcp4_codec
 from pxetwist.wire import tftp
 from pxetwist.wire.iana import Dhcp4Type

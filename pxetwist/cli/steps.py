@@ -8,6 +8,7 @@ from ipaddress import IPv4Address
 import attrs
 
 from pxetwist.config.assemble import Assembly
+from pxetwist.config.load import Configuration
 from pxetwist.errors import ContentDenied, ContentNotFound, PxeError
 from pxetwist.exchange import dhcp4
 from pxetwist.exchange.dhcp4 import Silence
@@ -27,7 +28,8 @@ from pxetwist.model.boot import (
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine
-from pxetwist.services.addressing import AddressServer, Answer, Incoming
+from pxetwist.services.addressing import AddressServer
+from pxetwist.services.incoming import Answer, Incoming
 from pxetwist.services.proxydhcp import ProxyServer
 from pxetwist.wire.dhcp4 import Dhcp4Message, decode
 from pxetwist.wire.iana import Dhcp4Op, Dhcp4Type
@@ -56,11 +58,16 @@ class Explanation:
         self._servers = {
             name: made
             for name, made in (
-                ("dhcp", AddressServer(self.boot, configuration.networks, self.boot.http_port)),
+                ("dhcp", self._addresses(configuration)),
                 ("proxydhcp", ProxyServer(self.boot, self.boot.http_port)),
             )
             if name in names
         }
+
+    def _addresses(self, configuration: Configuration) -> AddressServer:
+        return AddressServer(
+            self.boot, configuration.networks, self.boot.http_port, configuration.classes
+        )
 
     def say(self, text: str, depth: int = 0) -> None:
         """Add one or more lines."""

@@ -87,6 +87,7 @@ def _site(
         boot=boot,
         profiles=configuration.profiles,
         networks=configuration.networks,
+        classes=configuration.classes,
         http_port=boot.http_port,
     )
 

@@ -12,10 +12,12 @@ import attrs
 from pxetwist.boot.loaders import Loader
 from pxetwist.config.bind import bind, did_you_mean
 from pxetwist.config.ini import Ini, Section
+from pxetwist.config.networks import read_networks
 from pxetwist.config.profiles import read_profiles
-from pxetwist.config.sections import PxeSettings, read_loader, read_network
+from pxetwist.config.sections import PxeSettings, read_loader
 from pxetwist.errors import ConfigError, ConfigErrors, Location
 from pxetwist.interfaces import IPluginFactory
+from pxetwist.model.client_class import ClientClass
 from pxetwist.model.lease import Network
 from pxetwist.model.profile import BootProfile
 from pxetwist.plugins import KINDS, Catalogue, Provided, discover
@@ -30,7 +32,7 @@ LISTS = {
     "services": "service",
 }
 #: The kinds of sections that are no plugins.
-OTHERS = ("subnet", "profile", "loader")
+OTHERS = ("subnet", "shared-network", "class", "profile", "loader")
 
 
 @attrs.frozen
@@ -59,6 +61,7 @@ class Configuration:
     profiles: Mapping[str, BootProfile]
     loaders: tuple[Loader, ...]
     instances: tuple[Instance, ...]
+    classes: tuple[ClientClass, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -100,7 +103,9 @@ def _configuration(file: Path, ini: Ini, errors: list[ConfigError]) -> Configura
     _check_titles(ini, errors)
     pxe = ini.sections["pxe"]
     settings = bind(PxeSettings, pxe, errors)
-    networks = {s.name: read_network(s, errors) for s in _of_kind(ini, "subnet")}
+    networks = read_networks(
+        _of_kind(ini, "subnet"), _of_kind(ini, "shared-network"), _of_kind(ini, "class"), errors
+    )
     loaders = [read_loader(s, errors) for s in _of_kind(ini, "loader")]
     profiles = read_profiles(_of_kind(ini, "profile"), errors)
     if settings is None:
@@ -111,10 +116,11 @@ def _configuration(file: Path, ini: Ini, errors: list[ConfigError]) -> Configura
     return Configuration(
         file=file,
         settings=settings,
-        networks={name: network for name, network in networks.items() if network},
+        networks=networks.networks,
         profiles=profiles,
         loaders=tuple(loader for loader in loaders if loader),
         instances=instances,
+        classes=networks.classes,
     )
 
 

@@ -65,8 +65,12 @@ class Destination:
     hardware: bytes = b""
 
 
-def classify(message: Dhcp4Message, *, port: int = SERVER_PORT) -> Asks | Silence:
-    """Say what a message asks for; `port` is the one of ours that it came to."""
+def classify(
+    message: Dhcp4Message, *, port: int = SERVER_PORT, broadcast: bool | None = None
+) -> Asks | Silence:
+    """Say what a message asks for; `port` is the one of ours that it came to, and `broadcast`
+    whether it was sent to everybody, if that is known.
+    """
     if message.op != Dhcp4Op.REQUEST:
         return Silence("not a request")
     if not message.is_dhcp or message.message_type is None:
@@ -76,7 +80,7 @@ def classify(message: Dhcp4Message, *, port: int = SERVER_PORT) -> Asks | Silenc
         asked = kind in (Dhcp4Type.REQUEST, Dhcp4Type.INFORM)
         return Asks.BOOT_SERVER if asked else Silence(f"{kind.name} on port 4011")
     if kind == Dhcp4Type.REQUEST:
-        return _request_state(message)
+        return _request_state(message, message.broadcast if broadcast is None else broadcast)
     return _SIMPLE.get(kind) or Silence(f"a message of type {kind.name}")
 
 
@@ -88,13 +92,13 @@ _SIMPLE: dict[int, Asks] = {
 }
 
 
-def _request_state(message: Dhcp4Message) -> Asks | Silence:
+def _request_state(message: Dhcp4Message, broadcast: bool) -> Asks | Silence:
     """Tell the four states of a REQUEST apart (RFC 2131 §4.3.2, table 4)."""
     if address_option(message, OptionCode.SERVER_ID) is not None:
         return Asks.SELECTING
     if int(message.ciaddr):
         # Only a renewal is unicast; through a relay or by broadcast it is a rebinding.
-        return Asks.REBINDING if int(message.giaddr) or message.broadcast else Asks.RENEWING
+        return Asks.REBINDING if int(message.giaddr) or broadcast else Asks.RENEWING
     if address_option(message, OptionCode.REQUESTED_ADDRESS) is not None:
         return Asks.INIT_REBOOT
     return Silence("a REQUEST without an address")
@@ -167,12 +171,29 @@ def _relay(message: Dhcp4Message) -> Relay | None:
         return None
     sub = _tolerant(relay.decode_relay, raw) or {}
     link = sub.get(relay.LINK_SELECTION, b"")
+    # Switches add their ids on the way; only a relay agent may say where the client is.
     return Relay(
         address=message.giaddr if int(message.giaddr) else None,
         circuit_id=sub.get(relay.CIRCUIT_ID, b""),
         remote_id=sub.get(relay.REMOTE_ID, b""),
-        link_selection=IPv4Address(link) if len(link) == 4 else None,
+        link_selection=IPv4Address(link) if len(link) == 4 and int(message.giaddr) else None,
     )
+
+
+def server_id(message: Dhcp4Message, local: IPv4Address) -> IPv4Address:
+    """Return what to call ourselves: our address, or what the relay agent wants to be taken for
+    us, so that renewals pass through it (RFC 5107).
+    """
+    raw = _relay_option(message, relay.SERVER_ID_OVERRIDE)
+    return IPv4Address(raw) if raw is not None and len(raw) == 4 else local
+
+
+def _relay_option(message: Dhcp4Message, code: int) -> bytes | None:
+    """Return a sub-option that only relay agents add."""
+    agent = message.options.get(OptionCode.RELAY_AGENT)
+    if agent is None or not int(message.giaddr):
+        return None
+    return (_tolerant(relay.decode_relay, agent) or {}).get(code)
 
 
 def _tolerant(decode: Callable[[bytes], T], raw: bytes | None) -> T | None:
@@ -200,11 +221,13 @@ def stage_of(identity: ClientIdentity) -> BootStage:
     return BootStage.KERNEL if identity.firmware is Firmware.SYSTEM else BootStage.FIRMWARE
 
 
-def subnet_address(message: Dhcp4Message, local: IPv4Address) -> IPv4Address:
+def subnet_address(
+    message: Dhcp4Message, local: IPv4Address, asks: Asks | None = None
+) -> IPv4Address:
     """Return an address in the client's subnet.
 
-    Link selection (RFC 3527), subnet selection (RFC 3011), giaddr, ciaddr of a renewal, else
-    our address on the interface of arrival.
+    Link selection (RFC 3527), subnet selection (RFC 3011), giaddr, ciaddr of a renewal by
+    unicast, else our address on the interface of arrival.
     """
     if OptionCode.RELAY_AGENT in message.options:
         found = _relay(message)
@@ -215,7 +238,8 @@ def subnet_address(message: Dhcp4Message, local: IPv4Address) -> IPv4Address:
         return selected
     if int(message.giaddr):
         return message.giaddr
-    if int(message.ciaddr) and message.message_type != Dhcp4Type.DISCOVER:  # quirk C12
+    # In a DISCOVER it may be anything (quirk C12), and who rebinds may have moved elsewhere.
+    if int(message.ciaddr) and asks not in (Asks.DISCOVER, Asks.REBINDING):
         return message.ciaddr
     return local
 
@@ -225,7 +249,8 @@ def reply_destination(
 ) -> Destination:
     """Return where a reply goes (RFC 2131 §4.1); `source` is where the request came from."""
     if int(request.giaddr):
-        return Destination(request.giaddr, SERVER_PORT)
+        asked = _relay_option(request, relay.SOURCE_PORT) is not None  # RFC 8357
+        return Destination(request.giaddr, source[1] if asked else SERVER_PORT)
     if reply.message_type == Dhcp4Type.NAK:
         return Destination(BROADCAST, CLIENT_PORT)
     if int(request.ciaddr) and request.message_type != Dhcp4Type.DISCOVER:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from ipaddress import IPv4Address
 
 import attrs
 
 from pxetwist.errors import WireError
 from pxetwist.exchange.dhcp4 import NOWHERE
+from pxetwist.exchange.dhcp4_options import renewal_times
 from pxetwist.model.identity import ClientIdentity, Firmware
-from pxetwist.model.lease import Lease, Network
+from pxetwist.model.lease import Lease
 from pxetwist.wire.dhcp4 import Dhcp4Message, encode
 from pxetwist.wire.iana import Dhcp4Op, Dhcp4Type
 from pxetwist.wire.options import OptionCode as O
@@ -20,17 +21,42 @@ _FORCED = frozenset(
     {O.MESSAGE_TYPE, O.SERVER_ID, O.LEASE_TIME, O.RENEWAL_TIME, O.REBINDING_TIME, O.SUBNET_MASK}
     | {O.CLIENT_ID, O.RELAY_AGENT, O.CLIENT_MACHINE_ID, O.SUBNET_SELECTION, O.MESSAGE}
     | {O.VENDOR_CLASS, O.VENDOR_SPECIFIC, O.TFTP_SERVER_NAME, O.BOOT_FILE, O.IPXE}
+    # PXELINUX reads them from the packets of ROMs that never heard of them (quirk D21).
+    | {O.RAPID_COMMIT, O.PXELINUX_MAGIC, O.PXELINUX_CONFIG, O.PXELINUX_PREFIX}
+    | {O.PXELINUX_REBOOT_TIME}
 )
 #: These go first, in every reply that has them.
 _FIRST = (O.MESSAGE_TYPE, O.SERVER_ID, O.LEASE_TIME, O.SUBNET_MASK)
-#: Never dropped when the reply grows too long.
+#: Dropped last when the reply grows too long; a relay agent that cannot be told apart any more
+#: is better than no reply (RFC 3046 §2.2).
 _KEPT = _FORCED | {O.ROUTERS}
+#: What of it goes in the end; the last one first.
+_LAST_RESORT = (
+    *(O.RELAY_AGENT, O.CLIENT_ID, O.CLIENT_MACHINE_ID, O.PXELINUX_MAGIC, O.PXELINUX_CONFIG),
+    *(O.PXELINUX_PREFIX, O.PXELINUX_REBOOT_TIME, O.TFTP_SERVER_NAME, O.REBINDING_TIME),
+    *(O.RENEWAL_TIME, O.MESSAGE),
+)
+#: What systems put together again when it is long (RFC 3396); of others nobody expects it.
+LONG = (
+    *(O.VENDOR_SPECIFIC, O.BOOT_FILE, O.DOMAIN_SEARCH, O.CLASSLESS_ROUTES, O.MICROSOFT_ROUTES),
+    *(O.VENDOR_IDENTIFYING_CLASS, O.VENDOR_IDENTIFYING_INFORMATION),
+)
+#: How vendor classes of firmware and loaders begin.
+_SIMPLE_READERS = (b"PXEClient", b"HTTPClient", b"U-Boot")
 #: Echoed byte for byte (RFC 6842, RFC 3046 §2.2, PXE 2.1; GRUB reads its UUID from the reply).
 _ECHOED = (O.CLIENT_ID, O.CLIENT_MACHINE_ID, O.SUBNET_SELECTION, O.RELAY_AGENT)
 
 #: iPXE: do not wait 2 s for a ProxyDHCP offer, we are the DHCP server (option 175.176).
 _NO_PXEDHCP = bytes.fromhex("b00101")
 _LARGEST_NAME = 127
+
+
+@attrs.frozen
+class Told:
+    """What the site tells a client: options by number, some of them even unasked."""
+
+    options: Mapping[int, bytes] = attrs.field(factory=dict)
+    always: frozenset[int] = frozenset()
 
 
 @attrs.frozen
@@ -47,52 +73,59 @@ def address_reply(
     kind: Dhcp4Type,
     *,
     lease: Lease,
-    network: Network,
+    seconds: int,
     server: IPv4Address,
+    told: Told,
     boot: BootData | None,
-    hostname: str = "",
+    rapid: bool = False,
 ) -> Dhcp4Message:
-    """Build an OFFER or an ACK for a lease. The boot data is the same in both (EDK2 boots from
-    the ACK). Option 60 goes to HTTP clients only: with it but without option 43 EDK2 would ask
-    port 4011 (quirk D1).
+    """Build an OFFER or an ACK for a lease of so many seconds. The boot data is the same in both
+    (EDK2 boots from the ACK). Option 60 goes to HTTP clients only: with it but without option 43
+    EDK2 would ask port 4011 (quirk D1). `rapid` says that an ACK answers a DISCOVER (RFC 4039).
     """
+    renewal, rebinding = renewal_times(seconds, told.options)
     options: dict[int, bytes] = {
+        **told.options,
         O.SERVER_ID: server.packed,
-        O.LEASE_TIME: network.lease_time.to_bytes(4, "big"),
-        O.RENEWAL_TIME: (network.lease_time // 2).to_bytes(4, "big"),
-        O.REBINDING_TIME: (network.lease_time * 7 // 8).to_bytes(4, "big"),
-        **network_options(network, hostname),
+        O.LEASE_TIME: seconds.to_bytes(4, "big"),
+        O.RENEWAL_TIME: renewal.to_bytes(4, "big"),
+        O.REBINDING_TIME: rebinding.to_bytes(4, "big"),
     }
+    if rapid:
+        options[O.RAPID_COMMIT] = b""
     if boot is not None:
         options |= boot_options(identity, boot)
         if identity.firmware is Firmware.UEFI_HTTP:
             options[O.VENDOR_CLASS] = b"HTTPClient"
     if identity.firmware is Firmware.IPXE:
-        options[O.IPXE] = _NO_PXEDHCP
+        options[O.IPXE] = told.options.get(O.IPXE, b"") + _NO_PXEDHCP
     assert isinstance(lease.address, IPv4Address)
-    return _reply(request, kind, options, yiaddr=lease.address, boot=boot)
+    return _reply(request, kind, options, yiaddr=lease.address, boot=boot, always=told.always)
 
 
 def inform_reply(
     request: Dhcp4Message,
     identity: ClientIdentity,
-    network: Network,
     server: IPv4Address,
+    told: Told,
     boot: BootData | None,
 ) -> Dhcp4Message:
     """Build the ACK to an INFORM: no address, no times (RFC 2131 §4.3.5)."""
-    options: dict[int, bytes] = {O.SERVER_ID: server.packed, **network_options(network, "")}
+    times = (O.RENEWAL_TIME, O.REBINDING_TIME)
+    options = {code: value for code, value in told.options.items() if code not in times}
+    options[O.SERVER_ID] = server.packed
     if boot is not None:
         options |= boot_options(identity, boot)
-    return _reply(request, Dhcp4Type.ACK, options, boot=boot)
+    return _reply(request, Dhcp4Type.ACK, options, boot=boot, always=told.always)
 
 
 def bootp_reply(
-    request: Dhcp4Message, address: IPv4Address, network: Network, boot: BootData | None
+    request: Dhcp4Message, lease: Lease, told: Told, boot: BootData | None
 ) -> Dhcp4Message:
-    """Build a BOOTREPLY for a reserved address (RFC 951, RFC 1534)."""
-    options = network_options(network, "") if request.is_dhcp else {}
-    return _reply(request, None, options, yiaddr=address, boot=boot)
+    """Build a BOOTREPLY (RFC 951); options are for those who sent some (RFC 1534)."""
+    options = told.options if request.is_dhcp else {}
+    assert isinstance(lease.address, IPv4Address)
+    return _reply(request, None, options, yiaddr=lease.address, boot=boot)
 
 
 def nak(request: Dhcp4Message, server: IPv4Address, reason: str) -> Dhcp4Message:
@@ -110,22 +143,6 @@ def addressless_reply(
     return _reply(request, kind, options, boot=boot)
 
 
-def network_options(network: Network, hostname: str) -> dict[int, bytes]:
-    """What a network tells its clients."""
-    net = network.network
-    options: dict[int, bytes] = {
-        O.SUBNET_MASK: net.netmask.packed,
-        O.ROUTERS: _addresses(network.routers),
-        O.DOMAIN_NAME_SERVERS: _addresses(network.name_servers),
-        O.HOST_NAME: hostname.encode(),
-        O.DOMAIN_NAME: network.domain.encode(),
-        O.BROADCAST: net.broadcast_address.packed,
-        O.NTP_SERVERS: _addresses(network.time_servers),
-        **network.options,
-    }
-    return {code: value for code, value in options.items() if value}
-
-
 def boot_options(identity: ClientIdentity, boot: BootData) -> dict[int, bytes]:
     """Options 66 and 67. ROMs that read them as C strings get a NUL that counts (quirk D13)."""
     end = b"\0" if identity.firmware in (Firmware.BIOS, Firmware.UEFI) else b""
@@ -135,22 +152,24 @@ def boot_options(identity: ClientIdentity, boot: BootData) -> dict[int, bytes]:
     }
 
 
-def _addresses(addresses: tuple[IPv4Address, ...]) -> bytes:
-    return b"".join(address.packed for address in addresses)
-
-
 def _reply(
     request: Dhcp4Message,
     kind: Dhcp4Type | None,
     options: Mapping[int, bytes],
+    *,
     yiaddr: IPv4Address = NOWHERE,
     boot: BootData | None = None,
+    always: Collection[int] = (),
 ) -> Dhcp4Message:
     """Derive a reply: xid, flags, giaddr, chaddr and the echoed options are the request's."""
     merged = dict(options)
     if kind is not None:
         merged[O.MESSAGE_TYPE] = bytes([kind])
         merged |= {code: request.options[code] for code in _ECHOED if code in request.options}
+    elif O.RELAY_AGENT in request.options:
+        merged[O.RELAY_AGENT] = request.options[O.RELAY_AGENT]
+    # In a DISCOVER, also one that is answered at once, it means nothing (quirk C12).
+    idle = kind in (Dhcp4Type.OFFER, None) or request.message_type == Dhcp4Type.DISCOVER
     name = boot.file.encode() if boot else b""
     return Dhcp4Message(
         op=Dhcp4Op.REPLY,
@@ -158,7 +177,7 @@ def _reply(
         hlen=request.hlen,
         xid=request.xid,
         flags=request.flags & 0x8000,
-        ciaddr=NOWHERE if kind in (Dhcp4Type.OFFER, None) else request.ciaddr,
+        ciaddr=NOWHERE if idle else request.ciaddr,
         yiaddr=yiaddr,
         siaddr=boot.server if boot else NOWHERE,
         giaddr=request.giaddr,
@@ -166,19 +185,22 @@ def _reply(
         sname=str(boot.server).encode() if boot else b"",
         # A longer URL lives in option 67 only; loaders that read the header could not use it.
         file=name if len(name) <= _LARGEST_NAME else b"",
-        options=_ordered(request, merged),
+        options=_ordered(request, merged, always),
         is_dhcp=request.is_dhcp,
     )
 
 
-def _ordered(request: Dhcp4Message, options: dict[int, bytes]) -> dict[int, bytes]:
+def _ordered(
+    request: Dhcp4Message, options: dict[int, bytes], always: Collection[int]
+) -> dict[int, bytes]:
     """Keep what was asked for or must be sent, in the order asked (RFC 2132 §9.8)."""
     asked = request.options.get(O.PARAMETER_REQUEST_LIST)
-    asked = bytes(options) if asked is None else asked
+    if asked is None:
+        asked = bytes(code for code in options if code != O.MICROSOFT_ROUTES)
     return {
         code: options[code]
         for code in (*_FIRST, *asked, *options)
-        if code in options and (code in _FORCED or code in asked)
+        if code in options and (code in _FORCED or code in asked or code in always)
     }
 
 
@@ -187,16 +209,20 @@ def encode_reply(request: Dhcp4Message, reply: Dhcp4Message) -> bytes:
 
     The option counts the IP datagram by the letter and the payload in practice; the smaller
     reading is always safe. EDK2 claims 65280 (bytes swapped): clamped to an Ethernet frame.
+    BOOTP clients know 300 bytes (RFC 951). Firmware and loaders neither look into overloaded
+    fields nor put long values together: EDK2 and iPXE take the first part for the whole.
     """
     asked = int.from_bytes(request.options.get(O.MAX_MESSAGE_SIZE, b""), "big")
-    limit = min(max(asked, 576), 1500) - 28
-    droppable = [code for code in reply.options if code not in _KEPT]
+    limit = min(max(asked, 576), 1500) - 28 if request.message_type is not None else 300
+    simple = request.options.get(O.VENDOR_CLASS, b"").startswith(_SIMPLE_READERS)
+    split = _ECHOED if simple else (*_ECHOED, *LONG)
+    options = dict(reply.options)
+    droppable = [*_LAST_RESORT, *(code for code in options if code not in _KEPT)]
     while True:
         try:
-            return encode(reply, limit)
+            fitting = attrs.evolve(reply, options=options)
+            return encode(fitting, limit, overload=not simple, split=split)
         except WireError:
             if not droppable:
                 raise
-            dropped = droppable.pop()
-        options = {code: reply.options[code] for code in reply.options if code != dropped}
-        reply = attrs.evolve(reply, options=options)
+            options.pop(droppable.pop(), None)

@@ -5,58 +5,34 @@ No sockets: `pxetwist explain` asks the same object that answers on the wire.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address
 
 import attrs
 
 from pxetwist.errors import LeaseConflict
-from pxetwist.exchange import dhcp4, dhcp4_replies
-from pxetwist.exchange.dhcp4 import Asks, Destination, Silence, address_option
+from pxetwist.exchange import dhcp4, dhcp4_options, dhcp4_replies
+from pxetwist.exchange.dhcp4 import Asks, Silence, address_option
 from pxetwist.exchange.dhcp4_replies import BootData
 from pxetwist.interfaces import IBoot
-from pxetwist.model.boot import BootFile, BootRequest, Endpoints, Protocol, Resolution, Verdict
-from pxetwist.model.identity import ClientIdentity, Firmware
-from pxetwist.model.lease import Lease, Network
+from pxetwist.model.boot import BootFile, BootStage, Protocol, Resolution, Verdict
+from pxetwist.model.client_class import ClientClass
+from pxetwist.model.identity import Firmware
+from pxetwist.model.lease import Lease, Links, Network
+from pxetwist.services.client_options import ClientOptions, ClientView
+from pxetwist.services.incoming import Answer, Incoming, resolve_incoming
+from pxetwist.services.leasing import Client, Leasing
 from pxetwist.wire.dhcp4 import Dhcp4Message
 from pxetwist.wire.iana import Dhcp4Type
 from pxetwist.wire.options import OptionCode
 
 
 @attrs.frozen
-class Answer:
-    """A reply, where it goes, and how it came about."""
-
-    reply: Dhcp4Message
-    destination: Destination
-    resolution: Resolution
-    boot_file: BootFile | None
-    boot_id: str
-
-
-@attrs.frozen
-class Incoming:
-    """A message with all that is known of its arrival; `server` is our address there."""
-
-    message: Dhcp4Message
-    server: IPv4Address
-    now: float
-    interface: str = ""
-    port: int = dhcp4.SERVER_PORT
-    source: tuple[str, int] = ("0.0.0.0", dhcp4.CLIENT_PORT)
-    identity: ClientIdentity = attrs.field(init=False)
-
-    @identity.default
-    def _identify(self) -> ClientIdentity:
-        return dhcp4.identify(self.message, self.interface)
-
-
-@attrs.frozen
 class _Case:
-    """An incoming message once machine, plan and network are known."""
+    """An incoming message once machine, plan and the networks of its wire are known."""
 
     incoming: Incoming
-    network: Network
+    link: Sequence[Network]
     resolution: Resolution
     boot_file: BootFile | None
     boot_id: str
@@ -66,41 +42,46 @@ class _Case:
         """The boot file with its server, for the wire."""
         return BootData(self.boot_file.name, self.incoming.server) if self.boot_file else None
 
-    def answer(self, reply: Dhcp4Message) -> Answer:
+    @property
+    def client(self) -> Client:
+        """Who asks, for the leases."""
+        return Client(self.resolution.request.identity, self.resolution.machine, self.link)
+
+    @property
+    def wanted(self) -> IPv4Address | None:
+        """The address that is asked for: one in use, else the one of option 50."""
+        message = self.incoming.message
+        if int(message.ciaddr) and message.message_type != Dhcp4Type.DISCOVER:  # quirk C12
+            return message.ciaddr
+        return address_option(message, OptionCode.REQUESTED_ADDRESS)
+
+    @property
+    def authoritative(self) -> bool:
+        """Whether no other server answers on this wire."""
+        return any(network.authoritative for network in self.link)
+
+    def answer(self, reply: Dhcp4Message, view: ClientView | None = None) -> Answer:
         """Address a reply."""
         request = self.incoming.message
         destination = dhcp4.reply_destination(request, reply, self.incoming.source)
-        return Answer(reply, destination, self.resolution, self.boot_file, self.boot_id)
-
-
-async def resolve_incoming(
-    boot: IBoot, incoming: Incoming, protocol: Protocol, http_port: int
-) -> tuple[Resolution, BootFile | None, str]:
-    """Identify the sender, note the sighting, ask for the plan, choose the boot file."""
-    identity = incoming.identity
-    stage = dhcp4.stage_of(identity)
-    boot_id = boot.see(identity, stage, incoming.now)
-    if identity.address:
-        boot.locate(identity.address, identity, incoming.now)
-    endpoints = Endpoints(str(incoming.server), http_port)
-    request = BootRequest(identity, stage, protocol, endpoints=endpoints, boot_id=boot_id)
-    resolution = await boot.resolve(request)
-    boot_file = boot.boot_file(resolution.request, incoming.now)
-    return resolution, boot_file, boot_id
+        return Answer(reply, destination, self.resolution, self.boot_file, self.boot_id, view)
 
 
 class AddressServer:
     """Answers as the DHCP server of the given networks."""
 
-    def __init__(self, boot: IBoot, networks: Mapping[str, Network], http_port: int) -> None:
+    def __init__(
+        self,
+        boot: IBoot,
+        networks: Mapping[str, Network],
+        http_port: int,
+        classes: Sequence[ClientClass] = (),
+    ) -> None:
         self._boot = boot
-        self._networks = tuple(networks.values())
+        self._links = Links(networks.values())
+        self._leasing = Leasing(boot)
+        self._options = ClientOptions(classes)
         self._http_port = http_port
-
-    def network_of(self, message: Dhcp4Message, local: IPv4Address) -> Network | None:
-        """Return the network that the client is in, if it is one of ours."""
-        address = dhcp4.subnet_address(message, local)
-        return next((each for each in self._networks if address in each.network), None)
 
     async def answer(self, incoming: Incoming) -> Answer | Silence:
         """Return the reply, or why there is none.
@@ -108,7 +89,7 @@ class AddressServer:
         :raises StateUnavailable: if a lease could not be stored; nothing may be sent then.
         """
         message = incoming.message
-        asks = dhcp4.classify(message, port=incoming.port)
+        asks = dhcp4.classify(message, port=incoming.port, broadcast=incoming.broadcast)
         if isinstance(asks, Silence):
             return asks
         if not incoming.identity.key:
@@ -117,19 +98,20 @@ class AddressServer:
             return await self._give_back(incoming, asks)
         if asks is Asks.SELECTING and not self._is_ours(incoming):
             return Silence("the client chose another server")
-        network = self.network_of(message, incoming.server)
-        if network is None:
-            where = dhcp4.subnet_address(message, incoming.server)
+        where = dhcp4.subnet_address(message, incoming.server, asks)
+        link = self._links.at(where)
+        if not link:
             return dhcp4.unserved(incoming.identity, f"no [subnet:…] contains {where}")
         resolution, boot_file, boot_id = await resolve_incoming(
             self._boot, incoming, Protocol.DHCP, self._http_port
         )
-        case = _Case(incoming, network, resolution, boot_file, boot_id)
+        case = _Case(incoming, link, resolution, boot_file, boot_id)
         refusal = self._refusal(case, asks)
         return refusal if refusal else await self._answer_case(case, asks)
 
     def _is_ours(self, incoming: Incoming) -> bool:
-        return address_option(incoming.message, OptionCode.SERVER_ID) == incoming.server
+        named = address_option(incoming.message, OptionCode.SERVER_ID)
+        return named in (incoming.server, incoming.server_id)
 
     def _refusal(self, case: _Case, asks: Asks) -> Silence | None:
         """Tell whom not to answer. A client that only wants an address needs no plan, and one
@@ -155,98 +137,129 @@ class AddressServer:
             case Asks.INFORM:
                 return self._inform(case)
             case Asks.BOOTP:
-                return self._bootp(case)
+                return await self._bootp(case)
         return await self._request(case, asks)
 
-    async def _reserve(self, case: _Case, wanted: IPv4Address | None) -> Lease | None:
-        reserved = self._reserved(case)
-        avoid = self._boot.reserved_addresses()
-        identity = case.resolution.request.identity
-        return await self._boot.leases.offer(
-            identity, case.network, wanted, reserved, avoid, case.incoming.now
-        )
-
-    def _reserved(self, case: _Case) -> IPv4Address | None:
-        machine = case.resolution.machine
-        if machine and machine.address and machine.address in case.network.network:
-            return machine.address
-        return None
-
     async def _offer(self, case: _Case) -> Answer | Silence:
-        wanted = address_option(case.incoming.message, OptionCode.REQUESTED_ADDRESS)
-        lease = await self._reserve(case, wanted)
-        if lease is None:
-            pools = f"the pools of [subnet:{case.network.name}]"
-            return Silence(f"no free address in {pools}", in_vain=True)
-        return case.answer(self._address_reply(case, Dhcp4Type.OFFER, lease))
+        now = case.incoming.now
+        found = await self._leasing.offer(case.client, case.wanted, now)
+        if found is None:
+            names = ", ".join(f"[subnet:{network.name}]" for network in case.link)
+            return Silence(f"no free address in the pools of {names}", in_vain=True)
+        network, lease = found
+        view = self._options.view(case.resolution.request, network, now)
+        if network.rapid_commit and OptionCode.RAPID_COMMIT in case.incoming.message.options:
+            return await self._acknowledge(case, view, lease)
+        return case.answer(self._reply(case, Dhcp4Type.OFFER, view, lease), view)
 
     async def _request(self, case: _Case, asks: Asks) -> Answer | Silence:
-        message, now = case.incoming.message, case.incoming.now
-        identity = case.resolution.request.identity
-        wanted = (
-            message.ciaddr
-            if int(message.ciaddr)
-            else address_option(message, OptionCode.REQUESTED_ADDRESS)
-        )
+        wanted, client, now = case.wanted, case.client, case.incoming.now
         if wanted is None:
             return Silence("a REQUEST without an address")
-        held = await self._boot.leases.held(identity, case.network, now)
-        if held is None and self._may_adopt(case, asks, wanted):
-            held = await self._reserve(case, wanted)
+        network = client.network_of(wanted)
+        if network is None:
+            return await self._refuse(case, asks, wanted)
+        held = await self._boot.leases.held(client.identity, network, now)
+        if held is None and await self._may_adopt(case, asks, network, wanted):
+            found = await self._leasing.offer(client, wanted, now)
+            held = found[1] if found else None
         if held is None or held.address != wanted:
-            return self._refuse(case, asks, held, wanted)
-        lease = attrs.evolve(held, ends=now + case.network.lease_time, hostname=identity.hostname)
+            return await self._refuse(case, asks, wanted)
+        view = self._options.view(case.resolution.request, network, now)
+        return await self._acknowledge(case, view, held)
+
+    async def _may_adopt(
+        self, case: _Case, asks: Asks, network: Network, wanted: IPv4Address
+    ) -> bool:
+        """Whether a client may keep an address that we have no record of: after an offer of ours
+        (we restarted in between), and anywhere if no other server lives here; but not two on
+        one wire.
+        """
+        client = case.client
+        if not (network.in_pool(wanted) or wanted == client.reserved):
+            return False
+        if asks is not Asks.SELECTING and not case.authoritative:
+            return False
+        return len(case.link) == 1 or await self._leasing.held(client, case.incoming.now) is None
+
+    async def _acknowledge(self, case: _Case, view: ClientView, held: Lease) -> Answer:
+        """Store a lease, and only then say so."""
+        now, identity = case.incoming.now, case.resolution.request.identity
+        seconds = self._seconds(case, view)
+        lease = attrs.evolve(held, ends=now + seconds, hostname=identity.hostname)
         try:
             lease = await self._boot.leases.commit(lease, now)
         except LeaseConflict as conflict:
-            return case.answer(dhcp4_replies.nak(message, case.incoming.server, str(conflict)))
+            return self._nak(case, str(conflict))
         self._boot.locate(lease.address, identity, now)
-        return case.answer(self._address_reply(case, Dhcp4Type.ACK, lease))
+        return case.answer(self._reply(case, Dhcp4Type.ACK, view, lease), view)
 
-    def _may_adopt(self, case: _Case, asks: Asks, wanted: IPv4Address) -> bool:
-        """Whether a client may keep an address that we have no record of: after an offer of ours
-        (we restarted in between), and anywhere if no other server lives here.
-        """
-        given = case.network.in_pool(wanted) or wanted == self._reserved(case)
-        return given and (asks is Asks.SELECTING or case.network.authoritative)
+    def _seconds(self, case: _Case, view: ClientView) -> int:
+        wish = case.incoming.message.options.get(OptionCode.LEASE_TIME, b"")
+        return dhcp4_options.lease_seconds(
+            view.network,
+            [each.lease_times for each in view.classes],
+            booting=case.resolution.request.stage in (BootStage.FIRMWARE, BootStage.LOADER),
+            wish=int.from_bytes(wish, "big") if len(wish) == 4 else None,
+        )
 
-    def _refuse(
-        self, case: _Case, asks: Asks, held: Lease | None, wanted: IPv4Address
-    ) -> Answer | Silence:
+    async def _refuse(self, case: _Case, asks: Asks, wanted: IPv4Address) -> Answer | Silence:
         """NAK those whom we know, or everybody where we are the only server (RFC 2131 §4.3.2)."""
-        known = held is not None or asks is Asks.SELECTING or case.network.authoritative
-        if not known:
+        told = asks is Asks.SELECTING or case.authoritative
+        if not (told or await self._leasing.knows(case.client, wanted, case.incoming.now)):
             return Silence(f"{wanted} is not a lease of ours, and we are not authoritative")
-        reason = f"{wanted} is not yours"
-        return case.answer(dhcp4_replies.nak(case.incoming.message, case.incoming.server, reason))
+        return self._nak(case, f"{wanted} is not yours")
 
-    def _address_reply(self, case: _Case, kind: Dhcp4Type, lease: Lease) -> Dhcp4Message:
-        machine = case.resolution.machine
+    def _nak(self, case: _Case, reason: str) -> Answer:
+        incoming = case.incoming
+        return case.answer(dhcp4_replies.nak(incoming.message, incoming.server_id, reason))
+
+    def _reply(self, case: _Case, kind: Dhcp4Type, view: ClientView, lease: Lease) -> Dhcp4Message:
+        message = case.incoming.message
         return dhcp4_replies.address_reply(
-            case.incoming.message,
+            message,
             case.resolution.request.identity,
             kind,
             lease=lease,
-            network=case.network,
-            server=case.incoming.server,
+            seconds=self._seconds(case, view),
+            server=case.incoming.server_id,
+            told=view.told,
             boot=case.boot,
-            hostname=machine.name if machine else "",
+            rapid=kind == Dhcp4Type.ACK and message.message_type == Dhcp4Type.DISCOVER,
         )
 
     def _inform(self, case: _Case) -> Answer:
-        identity = case.resolution.request.identity
+        """Tell a client that has an address of its own what is said in its network."""
+        request, incoming = case.resolution.request, case.incoming
+        network = case.client.network_of(incoming.message.ciaddr) or case.link[0]
+        view = self._options.view(request, network, incoming.now)
         reply = dhcp4_replies.inform_reply(
-            case.incoming.message, identity, case.network, case.incoming.server, case.boot
+            incoming.message, request.identity, incoming.server_id, view.told, case.boot
         )
-        return case.answer(reply)
+        return case.answer(reply, view)
 
-    def _bootp(self, case: _Case) -> Answer | Silence:
-        """BOOTP has no leases: only a reservation can be given (RFC 1534)."""
-        address = self._reserved(case)
-        if address is None:
+    async def _bootp(self, case: _Case) -> Answer | Silence:
+        """BOOTP knows no leases: a reservation is given, or an address for ever (RFC 1534)."""
+        client, now = case.client, case.incoming.now
+        dynamic = [network for network in case.link if network.dynamic_bootp]
+        if client.reserved is None and not dynamic:
             return Silence("BOOTP, and no reservation for it")
-        reply = dhcp4_replies.bootp_reply(case.incoming.message, address, case.network, case.boot)
-        return case.answer(reply)
+        if client.reserved is None:
+            client = attrs.evolve(client, link=dynamic)
+        found = await self._leasing.offer(client, None, now)
+        if found is None or client.reserved not in (None, found[1].address):
+            return Silence("BOOTP, and no free address for it", in_vain=True)
+        network, lease = found
+        view = self._options.view(case.resolution.request, network, now)
+        seconds = self._seconds(case, view) if client.reserved else dhcp4_options.INFINITE
+        try:
+            lease = await self._boot.leases.commit(attrs.evolve(lease, ends=now + seconds), now)
+        except LeaseConflict as conflict:
+            return Silence(f"BOOTP: {conflict}", in_vain=True)
+        self._boot.locate(lease.address, client.identity, now)
+        message = case.incoming.message
+        reply = dhcp4_replies.bootp_reply(message, lease, view.told, case.boot)
+        return case.answer(reply, view)
 
     async def _give_back(self, incoming: Incoming, asks: Asks) -> Silence:
         message = incoming.message

@@ -68,5 +68,5 @@ class Dhcp4Service(DhcpPortsService):
 
 def build(settings: Settings, site: Site) -> Dhcp4Service:
     """Make the service."""
-    server = AddressServer(site.boot, site.networks, site.http_port)
+    server = AddressServer(site.boot, site.networks, site.http_port, site.classes)
     return Dhcp4Service(site, settings.interfaces, server.answer)

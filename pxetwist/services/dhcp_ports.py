@@ -15,7 +15,7 @@ from pxetwist.exchange.dhcp4 import Silence
 from pxetwist.exchange.dhcp4_replies import encode_reply
 from pxetwist.interfaces import Site
 from pxetwist.model.event import BootEvent, EventKind
-from pxetwist.services.addressing import Answer, Incoming
+from pxetwist.services.incoming import Answer, Incoming
 from pxetwist.services.interfaces import NetworkInterface
 from pxetwist.services.linklayer import LinkLayerSender
 from pxetwist.services.sockets import Arrival, DatagramFactory, IDatagramSocket
@@ -103,6 +103,7 @@ class Dhcp4Port:
             self.interface.name,
             self._port,
             peer,
+            broadcast,
         )
         Deferred.fromCoroutine(self._treat(incoming, key))
 

@@ -16,8 +16,8 @@ from pxetwist.exchange.proxydhcp import ProxyOffer, boot_server_reply, proxy_off
 from pxetwist.interfaces import IBoot, Site
 from pxetwist.model.boot import Protocol
 from pxetwist.model.identity import ClientIdentity, Firmware
-from pxetwist.services.addressing import Answer, Incoming, resolve_incoming
 from pxetwist.services.dhcp_service import DhcpPortsService
+from pxetwist.services.incoming import Answer, Incoming, resolve_incoming
 from pxetwist.wire.options import OptionCode
 
 _AUTO = "auto"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address
 
@@ -139,12 +139,20 @@ def _overloaded(options: dict[int, bytes], sname: bytes, file: bytes) -> tuple[b
     return sname, file
 
 
-def encode(message: Dhcp4Message, max_size: int = 548, minimum: int = 300) -> bytes:
+def encode(
+    message: Dhcp4Message,
+    max_size: int = 548,
+    minimum: int = 300,
+    *,
+    overload: bool = True,
+    split: Collection[int] | None = None,
+) -> bytes:
     """Write a message of at most `max_size` bytes of UDP payload, zeros added up to `minimum`.
 
     Option 53 goes first, 82 last, the others in their order, then the end. Empty values are
     left out (EDK2 drops the packet), but for 80. If the options do not fit, they overload
-    `file`, then `sname`, where those are empty.
+    `file`, then `sname`, where those are empty, and if `overload` allows it. Values longer than
+    255 bytes are split (RFC 3396); if `split` is given, only those of these options.
 
     :raises WireError: if it does not fit, or a value is too long for its field.
     """
@@ -158,6 +166,8 @@ def encode(message: Dhcp4Message, max_size: int = 548, minimum: int = 300) -> by
             continue
         if not 0 < code < 255:
             raise WireError(f"option {code} cannot be written")
+        if len(value) > 255 and split is not None and code not in split:
+            raise WireError(f"option {code} is longer than 255 bytes")
         option = tlv.joined(code, value)
         if code == _TYPE:
             first = option
@@ -167,7 +177,7 @@ def encode(message: Dhcp4Message, max_size: int = 548, minimum: int = 300) -> by
             parts.append(option)
     file, sname = message.file, message.sname
     options = b"".join((COOKIE, first, *parts, relay, b"\xff"))
-    if _HEAD.size + len(options) > max_size:
+    if _HEAD.size + len(options) > max_size and overload:
         room = max_size - _OPTIONS - len(first) - len(relay)
         middle, file, sname = _overloading(parts, room, file, sname)
         options = b"".join((COOKIE, first, middle, relay, b"\xff"))

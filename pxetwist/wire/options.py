@@ -157,7 +157,8 @@ _SHAPES: Mapping[int, Shape[Any]] = {
         shapes.ADDRESSES, *range(3, 12), 41, 42, 44, 45, 48, 49, 65, *range(68, 77), 85, 92, 150
     ),
     **_of(shapes.ADDRESS_PAIRS, 21, 33),
-    **_of(shapes.U8, 23, 37, 46, 52, 116),
+    **_of(shapes.U8, 23, 37, 52, 116),
+    **_of(shapes.NODE_TYPE, 46),
     **_of(shapes.U16, 13, 22, 26, 57),
     **_of(shapes.U32, 24, 35, 38, 51, 58, 59, 91, 108, 211),
     **_of(shapes.S32, 2),
@@ -169,6 +170,7 @@ _SHAPES: Mapping[int, Shape[Any]] = {
     **_of(shapes.FLAG, 80),
     **_of(structures.NAMES, 119, 213),
     **_of(structures.ROUTES, 121, 249),
+    **_of(structures.SERVERS, 120),
     **_of(structures.RELAY_INFORMATION, 82),
     **_of(structures.ENCAPSULATED, 175),
     **_of(structures.ENTERPRISES, 124, 125),

@@ -14,6 +14,7 @@ SUBSCRIBER_ID = 6  # RFC 3993
 FLAGS = 10  # RFC 5010
 SERVER_ID_OVERRIDE = 11  # RFC 5107
 RELAY_ID = 12  # RFC 6925
+SOURCE_PORT = 19  # RFC 8357
 
 _NAMES = {
     CIRCUIT_ID: "circuit-id",
@@ -23,6 +24,7 @@ _NAMES = {
     FLAGS: "flags",
     SERVER_ID_OVERRIDE: "server-id-override",
     RELAY_ID: "relay-id",
+    SOURCE_PORT: "source-port",
 }
 
 

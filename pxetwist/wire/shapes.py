@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from ipaddress import IPv4Address
 from typing import Protocol, TypeVar
 
@@ -141,6 +142,30 @@ class _Number:
 
 
 @attrs.frozen
+class _Words:
+    """A number of one byte that has words for people; the number will do as well."""
+
+    words: Mapping[str, int]
+
+    def decode(self, raw: bytes) -> int:
+        return U8.decode(raw)
+
+    def encode(self, value: int) -> bytes:
+        return U8.encode(value)
+
+    def parse(self, text: str) -> int:
+        if text in self.words:
+            return self.words[text]
+        if text.isdigit() and int(text) in self.words.values():
+            return int(text)
+        raise ValueError(f"expected {' or '.join(self.words)}, got {text!r}")
+
+    def show(self, value: int) -> str:
+        names = {number: word for word, number in self.words.items()}
+        return f"{value} {names[value]}" if value in names else str(value)
+
+
+@attrs.frozen
 class _Numbers:
     """One or more unsigned numbers of `size` bytes each."""
 
@@ -267,6 +292,8 @@ U32 = _Number(4)
 S32 = _Number(4, signed=True)
 U8_LIST = _Numbers(1)
 U16_LIST = _Numbers(2)
+U32_LIST = _Numbers(4)
+NODE_TYPE = _Words({"b-node": 1, "p-node": 2, "m-node": 4, "h-node": 8})  # RFC 1002
 TEXT = _Text()
 FLAG = _Flag()
 SWITCH = _Switch()

@@ -12,7 +12,7 @@ import attrs
 from pxetwist.errors import WireError
 from pxetwist.wire import tlv
 from pxetwist.wire.cursor import Reader, Writer
-from pxetwist.wire.shapes import OCTETS, U8, U32, Shape, words
+from pxetwist.wire.shapes import ADDRESSES, OCTETS, U8, U32, Shape, words
 
 T = TypeVar("T")
 Route = tuple[IPv4Network, IPv4Address]
@@ -144,6 +144,38 @@ class _Names:
         return ", ".join(value)
 
 
+@attrs.frozen
+class _Servers:
+    """Servers of SIP: names or addresses, but not both (RFC 3361)."""
+
+    def decode(self, raw: bytes) -> tuple[str, ...] | tuple[IPv4Address, ...]:
+        match raw[:1]:
+            case b"\0":
+                return NAMES.decode(raw[1:])
+            case b"\1":
+                return ADDRESSES.decode(raw[1:])
+        raise WireError(f"servers of an unknown kind {raw[:1].hex()}")
+
+    def encode(self, value: tuple[str, ...] | tuple[IPv4Address, ...]) -> bytes:
+        addresses = tuple(each for each in value if isinstance(each, IPv4Address))
+        if addresses:
+            return b"\1" + ADDRESSES.encode(addresses)
+        # a client reads each name by itself: no pointers
+        return b"\0" + b"".join(NAMES.encode((str(name),)) for name in value)
+
+    def parse(self, text: str) -> tuple[str, ...] | tuple[IPv4Address, ...]:
+        try:
+            return ADDRESSES.parse(text)
+        except ValueError:
+            names = NAMES.parse(text)
+        if any(re.fullmatch(r"[0-9.]+", name) for name in names):
+            raise ValueError(f"expected names, or addresses, but not both, got {text!r}")
+        return names
+
+    def show(self, value: tuple[str, ...] | tuple[IPv4Address, ...]) -> str:
+        return ", ".join(map(str, value))
+
+
 def _read_name(reader: Reader) -> str:
     labels: list[bytes] = []
     lowest, after = reader.position, 0
@@ -198,3 +230,4 @@ RELAY_INFORMATION = _Encapsulated(marks=False)
 ENTERPRISES = _Enterprises()
 ROUTES = _Routes()
 NAMES = _Names()
+SERVERS = _Servers()

@@ -46,7 +46,7 @@ class RelayTests(SynchronousTestCase):
         self.assertEqual(
             describe_relay(raw),
             "circuit-id 'eth1', remote-id 52:54:00:12:34:01, link-selection 10.78.0.1, "
-            "flags 80, 19 ",
+            "flags 80, source-port ",
         )
 
     @given(st.binary(max_size=80))

@@ -12,7 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from pxetwist.errors import WireError
 from pxetwist.exchange import dhcp4, dhcp4_replies
 from pxetwist.exchange.dhcp4 import Asks, Destination, Silence
-from pxetwist.exchange.dhcp4_replies import BootData
+from pxetwist.exchange.dhcp4_options import network_layers, told
+from pxetwist.exchange.dhcp4_replies import BootData, Told
 from pxetwist.model.boot import BootStage
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.lease import Lease, Network
@@ -31,6 +32,7 @@ NETWORK = Network(
     lease_time=600,
 )
 LEASE = Lease(IPv4Address("10.77.0.100"), "52:54:00:12:34:56", 0.0)
+TOLD = Told(told(network_layers(NETWORK)))
 BOOT = BootData("loaders/snponly.efi", SERVER)
 
 
@@ -206,7 +208,7 @@ class DestinationTests(SynchronousTestCase):
         selecting = attrs.evolve(relayed, options=options)
         self.assertEqual(dhcp4.subnet_address(selecting, SERVER), link)
         buggy = message(ciaddr=link, options=asking(Dhcp4Type.DISCOVER))
-        self.assertEqual(dhcp4.subnet_address(buggy, SERVER), SERVER)
+        self.assertEqual(dhcp4.subnet_address(buggy, SERVER, Asks.DISCOVER), SERVER)
 
 
 class ReplyTests(SynchronousTestCase):
@@ -218,8 +220,9 @@ class ReplyTests(SynchronousTestCase):
             dhcp4.identify(request),
             Dhcp4Type.OFFER,
             lease=LEASE,
-            network=NETWORK,
+            seconds=600,
             server=SERVER,
+            told=TOLD,
             boot=boot,
         )
 
@@ -276,8 +279,9 @@ class ReplyTests(SynchronousTestCase):
             dhcp4.identify(request),
             Dhcp4Type.ACK,
             lease=LEASE,
-            network=big,
+            seconds=600,
             server=SERVER,
+            told=Told(told(network_layers(big))),
             boot=BOOT,
         )
         wire = dhcp4_replies.encode_reply(request, reply)
@@ -304,6 +308,6 @@ class ReplyTests(SynchronousTestCase):
     def test_inform(self) -> None:
         """An INFORM gets no address and no lease times (RFC 2131 §4.3.5)."""
         request = message(ciaddr=IPv4Address("10.77.0.9"), options=asking(Dhcp4Type.INFORM))
-        ack = dhcp4_replies.inform_reply(request, ClientIdentity(), NETWORK, SERVER, None)
+        ack = dhcp4_replies.inform_reply(request, ClientIdentity(), SERVER, TOLD, None)
         self.assertEqual((int(ack.yiaddr), ack.message_type), (0, Dhcp4Type.ACK))
         self.assertFalse({51, 58, 59} & set(ack.options))

@@ -15,9 +15,9 @@ from pxetwist.errors import StartError
 from pxetwist.exchange.dhcp4 import Silence
 from pxetwist.interfaces import IBootService, Site
 from pxetwist.model.lease import Network
-from pxetwist.services.addressing import Answer, Incoming
 from pxetwist.services.dhcp import Dhcp4Service
 from pxetwist.services.dhcp_service import RETRY, DhcpPortsService
+from pxetwist.services.incoming import Answer, Incoming
 from pxetwist.services.interfaces import NetworkInterface
 from pxetwist.services.proxydhcp import ProxyDhcpService
 from pxetwist.testing import MemoryNetwork, make_site
