@@ -1,13 +1,15 @@
 """Look-ups of machines in a real OpenLDAP, without a memory: pxetwist beside ldapsearch.
 
 Both ask one slapd on loopback the same filters for the same attributes over TLS; a case is the
-number of connections that ask at the same time.
+number of connections that ask at the same time. pxetwist has many machines to look for at once,
+as when a site is switched on; ldapsearch has the whole list from the beginning as well.
 """
 
 from __future__ import annotations
 
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import time
@@ -44,16 +46,43 @@ class Size:
     """How many machines there are, how many are looked for in a run, and how many runs."""
 
     machines: int = 10_000
-    lookups: int = 4000
+    lookups: int = 8000
     repeats: int = 3
+    at_once: int = 256
 
 
 @attrs.frozen
 class Rate:
-    """What one run came to: look-ups per second, microseconds of processor time for each."""
+    """What one run came to: look-ups per second, microseconds of processor time for each.
+
+    `server` is what each costs slapd, and `share` how much of one core that has used.
+    """
 
     rate: float
     cost: float
+    server: float
+    share: float
+
+
+class Stopwatch:
+    """Time, and the processor time of slapd, from when it is made."""
+
+    def __init__(self, server: Slapd) -> None:
+        assert server.process is not None
+        self._pid = server.process.pid
+        self._began, self._used = time.monotonic(), used(self._pid)
+
+    def rate(self, lookups: int, cost: float) -> Rate:
+        """Return what so many look-ups came to that have cost so many seconds here."""
+        took, there = time.monotonic() - self._began, used(self._pid) - self._used
+        each = 1e6 / lookups
+        return Rate(lookups / took, cost * each, there * each, there / took)
+
+
+def used(pid: int) -> float:
+    """Return the processor time of a process, in seconds, its threads and kernel included."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def measure(
@@ -95,6 +124,8 @@ def _result(server: Server, connections: int, rates: Sequence[Rate]) -> Result:
         values=tuple(each.rate for each in rates),
         cost=sum(each.cost for each in rates) / len(rates),
         cost_unit="us/look-up",
+        note=f"slapd {statistics.mean(each.server for each in rates):.0f} us/look-up,"
+        f" {statistics.mean(each.share for each in rates):.0%} of a core",
     )
 
 
@@ -113,7 +144,7 @@ def settings(server: Slapd, connections: int) -> Settings:
 
 
 def look_up(server: Slapd, connections: int, size: Size) -> Rate:
-    """Ask pxetwist's directory for machines, as many at a time as there are connections."""
+    """Ask pxetwist's directory for machines, so many at a time, over so many connections."""
     reactor = _reactor()
     site = make_site(reactor=reactor, name="benchmark")
     directory = LdapDirectory(settings(server, connections), site)
@@ -121,23 +152,25 @@ def look_up(server: Slapd, connections: int, size: Size) -> Rate:
     outcome: list[object] = []
     rates: list[Rate] = []
 
-    async def part(first: int) -> None:
-        for number in range(first, size.lookups, connections):
+    async def part(first: int, step: int) -> None:
+        for number in range(first, size.lookups, step):
             machine = await directory.find_machine(
                 ClientIdentity(mac=_mac(number % size.machines))
             )
             if machine is None or machine.name != f"pc{number % size.machines}":
                 raise LabError(f"pxetwist: pc{number % size.machines} is not found")
 
+    async def parts(step: int) -> None:
+        await gatherResults([Deferred.fromCoroutine(part(n, step)) for n in range(step)])
+
     async def all_parts() -> None:
         # connections are open before the clock starts, as are those of a server that runs
         await gatherResults(
-            [Deferred.fromCoroutine(part(size.lookups - 1)) for _ in range(connections)]
+            [Deferred.fromCoroutine(part(size.lookups - 1, 1)) for _ in range(connections)]
         )
-        began, used = time.monotonic(), time.process_time()
-        await gatherResults([Deferred.fromCoroutine(part(n)) for n in range(connections)])
-        took = time.monotonic() - began
-        rates.append(Rate(size.lookups / took, (time.process_time() - used) / size.lookups * 1e6))
+        watch, began = Stopwatch(server), time.process_time()
+        await parts(size.at_once)
+        rates.append(watch.rate(size.lookups, time.process_time() - began))
 
     async def whole() -> None:
         try:
@@ -173,7 +206,7 @@ def search(server: Slapd, connections: int, size: Size) -> Rate:
         file.write_text("".join(f"{next(schema.filters(each))[1:-1]}\n" for each in identities))
         parts.append([*words, "-b", BASE, "-f", str(file), "(%s)", *schema.attributes])
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    began = time.monotonic()
+    watch = Stopwatch(server)
     with ExitStack() as stack:
         outputs = [
             stack.enter_context((folder / f"out-{n}").open("wb")) for n in range(connections)
@@ -183,13 +216,13 @@ def search(server: Slapd, connections: int, size: Size) -> Rate:
             for command, output in zip(parts, outputs, strict=True)
         ]
         codes = [each.wait(_PATIENCE) for each in running]
-    took = time.monotonic() - began
+    taken = watch.rate(size.lookups, 0)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     found = sum((folder / f"out-{n}").read_bytes().count(b"dn: ") for n in range(connections))
     if any(codes) or found != size.lookups:
         raise LabError(f"ldapsearch found {found} of {size.lookups} machines")
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Rate(size.lookups / took, used / size.lookups * 1e6)
+    cost = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return attrs.evolve(taken, cost=cost / size.lookups * 1e6)
 
 
 def _reactor() -> Any:

@@ -38,7 +38,7 @@ class Question:
 
 @attrs.define(eq=False)
 class Questions:
-    """Puts questions by `ask`, no more than `limit` at a time; the others wait in their order.
+    """Puts questions by `ask`, as many at a time as `limit` says; others wait in their order.
 
     Before each one `admits` says whether it may be asked. `slow` is told of each that takes
     longer than the deadline (seconds), `ended` of what came of each, late or not.
@@ -46,7 +46,7 @@ class Questions:
 
     clock: IReactorTime
     ask: Callable[[ClientIdentity], Awaitable[Machine | None]]
-    limit: int
+    limit: Callable[[], int]
     deadline: float
     admits: Callable[[], bool]
     slow: Callable[[Question], None]
@@ -90,7 +90,7 @@ class Questions:
         if self._beginning:  # a question that ended at once: the loop below goes on
             return
         self._beginning = True
-        while self._queue and self._running < self.limit:
+        while self._queue and self._running < self.limit():
             question = self._queue.popleft()
             if not self.admits():
                 self._end(question, DirectoryUnavailable("not asked again so soon"))

@@ -16,7 +16,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
-from pxetwist.config.fields import OptionText, option, path, secret_file
+from pxetwist.config.fields import OptionText, integer, option, path, secret_file
 from pxetwist.errors import ConfigError, DirectoryUnavailable
 from pxetwist.hosts.cache import CacheSettings, cached
 from pxetwist.hosts.facts import AnswerUnusable, machine_of
@@ -77,6 +77,10 @@ class Settings(CacheSettings):
     )
     password_file: str = option(
         secret_file, default="", doc="A file with the password, for PostgreSQL."
+    )
+    # each is a connection, of which PostgreSQL has 100 for all its clients
+    pool: int = option(
+        integer(1, 100), default=16, doc="So many questions are put at the same time."
     )
     query: Query = option(
         query,

@@ -12,12 +12,18 @@ from pxetwist.model.identity import ClientIdentity, swapped
 
 #: Bytes that stand for themselves: all others are written as two hexadecimal digits.
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:")
+_ALL_PLAIN = re.compile(r"[a-zA-Z0-9._:-]*")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
 def escaped(value: str | bytes) -> str:
     """Return a value as it may stand in a filter, whatever its bytes."""
-    raw = value if isinstance(value, bytes) else _encoded(value)
+    if isinstance(value, str):
+        if _ALL_PLAIN.fullmatch(value):
+            return value
+        raw = _encoded(value)
+    else:
+        raw = value
     return "".join(chr(byte) if byte in _PLAIN else f"\\{byte:02x}" for byte in raw)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Sequence
 
+from pxetwist.hosts.ldap.conversations import Conversation
 from pxetwist.hosts.ldap.filters import any_of, equal, escaped
+from pxetwist.hosts.ldap.request import Search
 from pxetwist.hosts.ldap.schema import Entry, rdns
 
 #: How deep groups may be nested; what is deeper is not looked at.
@@ -14,25 +15,17 @@ DEPTH = 16
 _IN_CHAIN = "1.2.840.113556.1.4.1941"
 #: Members in one filter.
 _AT_ONCE = 50
+_WANTED = ("cn",)
 
 
-class Searches(Protocol):
-    """What is asked: a session with a server."""
-
-    @property
-    def active_directory(self) -> bool:
-        """Whether the server is a domain controller."""
-
-    def search(self, base: str, filter_: str, attributes: Iterable[str]) -> list[Entry]:
-        """Return the entries below `base`."""
-
-
-def groups_of(session: Searches, entry: Entry, base: str, nested: bool) -> tuple[str, ...]:
-    """Return the names of the groups that an entry belongs to, sorted."""
-    if session.active_directory:
-        found = session.search(base, _domain_filter(entry, nested), ["cn"])
+def groups_of(
+    entry: Entry, base: str, *, nested: bool, active_directory: bool
+) -> Conversation[tuple[str, ...]]:
+    """Ask for the groups that an entry belongs to; their names, sorted, come of it."""
+    if active_directory:
+        found = yield Search(base, _domain_filter(entry, nested), _WANTED)
     else:
-        found = _walk(session, entry.dn, base, DEPTH if nested else 1)
+        found = yield from _walk(entry.dn, base, DEPTH if nested else 1)
     return tuple(sorted({name for group in found if (name := _name(group))}))
 
 
@@ -46,7 +39,7 @@ def _domain_filter(entry: Entry, nested: bool) -> str:
     return any_of(filters)
 
 
-def _walk(session: Searches, dn: str, base: str, depth: int) -> list[Entry]:
+def _walk(dn: str, base: str, depth: int) -> Conversation[Sequence[Entry]]:
     """Ask level by level for groups that have members of the last one, each group once."""
     found: dict[str, Entry] = {}
     level = [dn]
@@ -56,13 +49,13 @@ def _walk(session: Searches, dn: str, base: str, depth: int) -> list[Entry]:
             members = level[start : start + _AT_ONCE]
             kinds = ("member", "uniqueMember")
             filter_ = any_of(equal(kind, member) for member in members for kind in kinds)
-            for group in session.search(base, filter_, ["cn"]):
+            for group in (yield Search(base, filter_, _WANTED)):
                 if group.dn not in found:
                     above[group.dn] = group
         if not above:
             break
         found |= above
-        level = list(above)
+        level = sorted(above)  # machines of the same groups go on with the same question
     return list(found.values())
 
 

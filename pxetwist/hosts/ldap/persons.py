@@ -10,6 +10,7 @@ from pxetwist.errors import DirectoryUnavailable
 from pxetwist.hosts.ldap.faults import BindRefused
 from pxetwist.hosts.ldap.filters import any_of, equal
 from pxetwist.hosts.ldap.groups import groups_of
+from pxetwist.hosts.ldap.request import Search
 from pxetwist.hosts.ldap.session import Session
 from pxetwist.hosts.ldap.settings import Settings, Uri
 from pxetwist.model.boot import Login
@@ -31,7 +32,7 @@ def check_login(
     if not login.username or not login.password:
         return None
     filter_ = any_of(equal(name, login.username) for name in settings.person_attributes)
-    found = session.search(session.base, filter_, ["objectSid", "primaryGroupID"])
+    found = session.search(Search(session.base, filter_, ("objectSid", "primaryGroupID")))
     if len(found) != 1:
         return None
     try:
@@ -48,4 +49,6 @@ def check_login(
         connect(session.uri, person).close()
     except BindRefused:
         return None
-    return groups_of(session, found[0], settings.group_base or session.base, nested=True)
+    base = settings.group_base or session.base
+    asking = groups_of(found[0], base, nested=True, active_directory=session.active_directory)
+    return session.talk(asking)

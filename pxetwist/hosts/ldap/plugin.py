@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from threading import Thread
@@ -18,10 +18,13 @@ from zope.interface import implementer
 
 from pxetwist.errors import DirectoryUnavailable
 from pxetwist.hosts.cache import cached
+from pxetwist.hosts.ldap.conversations import Conversation
 from pxetwist.hosts.ldap.filters import any_of
 from pxetwist.hosts.ldap.groups import groups_of
+from pxetwist.hosts.ldap.lookups import Lookups
 from pxetwist.hosts.ldap.persons import check_login
 from pxetwist.hosts.ldap.pool import SessionPool
+from pxetwist.hosts.ldap.request import Search
 from pxetwist.hosts.ldap.schema import Entry
 from pxetwist.hosts.ldap.session import Session
 from pxetwist.hosts.ldap.settings import Settings, Uri
@@ -54,9 +57,11 @@ class LdapDirectory(Service):
         self._site = site
         self._connect = connect
         self._schema = settings.described()
+        self._attributes = tuple(self._schema.attributes)
         self._addresses: frozenset[IPv4Address | IPv6Address] = frozenset()
         self._threads: ThreadPool | None = None
         self._sessions: SessionPool
+        self._lookups: Lookups
         self._listing: IDelayedCall | None = None
 
     def startService(self) -> None:
@@ -76,8 +81,17 @@ class LdapDirectory(Service):
             clock=self._site.reactor.seconds,
             log=self._site.log,
         )
-        self._threads = ThreadPool(0, settings.pool, name=f"hosts:{self._site.name}")
+        # one more for logins, which then need not wait behind all machines
+        self._threads = ThreadPool(0, settings.pool + 1, name=f"hosts:{self._site.name}")
         self._threads.start()
+        self._lookups = Lookups(
+            reactor=self._site.reactor,
+            sessions=self._sessions,
+            in_thread=self._threads.callInThread,
+            connections=settings.pool,
+            most=settings.ahead,
+            timeout=settings.timeout,
+        )
         if self._schema.promising:
             self._list()
 
@@ -105,10 +119,12 @@ class LdapDirectory(Service):
 
         :raises DirectoryUnavailable: if no server answers, or none lets us in.
         """
-        filters = list(self._schema.filters(identity))
+        filters = tuple(self._schema.filters(identity))
         if not filters:
             return None
-        return await self._in_thread(partial(self._find, filters))
+        if self._threads is None:
+            raise DirectoryUnavailable("it is not started")
+        return await self._lookups.find(partial(self._find, filters))
 
     async def authenticate(self, login: Login) -> Collection[str] | None:
         """Check the password of a person; return the person's groups, or `None`: not let in.
@@ -119,6 +135,11 @@ class LdapDirectory(Service):
         return await self._in_thread(
             lambda session: check_login(session, login, settings, connect)
         )
+
+    @property
+    def room(self) -> int:
+        """How many machines may be asked for at the same time."""
+        return self._lookups.room if self._threads is not None else self._settings.pool
 
     def reserved_addresses(self) -> Collection[IPv4Address | IPv6Address]:
         """Return the addresses of all machines, as they were listed last."""
@@ -135,11 +156,11 @@ class LdapDirectory(Service):
         reactor, ask = self._site.reactor, self._sessions.ask
         return await deferToThreadPool(reactor, self._threads, ask, work)
 
-    def _find(self, filters: list[str], session: Session) -> Machine | None:
-        """Run in a thread: try the filters in turn, then ask for groups."""
+    def _find(self, filters: tuple[str, ...], session: Session) -> Conversation[Machine | None]:
+        """Try the filters in turn, then ask for groups; runs in a thread."""
         began = self._site.reactor.seconds()
         for filter_ in filters:
-            found = session.search(session.base, filter_, self._schema.attributes)
+            found = yield Search(session.base, filter_, self._attributes)
             if found:
                 entry = self._one(found, filter_)
                 break
@@ -150,15 +171,19 @@ class LdapDirectory(Service):
             return None
         groups: tuple[str, ...] = ()
         if self._settings.groups != "none":
-            base = self._settings.group_base or session.base
-            groups = groups_of(session, entry, base, self._settings.groups == "nested")
+            groups = yield from groups_of(
+                entry,
+                self._settings.group_base or session.base,
+                nested=self._settings.groups == "nested",
+                active_directory=session.active_directory,
+            )
         took = (self._site.reactor.seconds() - began) * 1000
         return attrs.evolve(machine, groups=groups, provenance=f"{session.uri} in {took:.0f} ms")
 
-    def _one(self, found: list[Entry], filter_: str) -> Entry:
+    def _one(self, found: Sequence[Entry], filter_: str) -> Entry:
         """Return the entry whose DN is first, so that it is always the same; warn of others."""
-        first, *others = sorted(found, key=lambda entry: entry.dn.lower())
-        if others:
+        first = min(found, key=lambda entry: entry.dn.lower())
+        if len(found) > 1:
             self._site.log.warn(
                 "{count} entries match {filter}: {dn} is taken",
                 count=len(found),
@@ -196,4 +221,5 @@ class LdapDirectory(Service):
 
 def build(settings: Settings, site: Site) -> object:
     """Make the directory, behind a memory; nobody is connected to before the start."""
-    return cached(LdapDirectory(settings, site), settings, site)
+    directory = LdapDirectory(settings, site)
+    return cached(directory, settings, site, limit=lambda: directory.room)

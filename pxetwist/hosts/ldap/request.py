@@ -5,9 +5,10 @@ each, four fifths of a look-up; these are the same ones, quicker.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
+import attrs
 from ldap3.operation.search import (
     AND,
     MATCH_APPROX,
@@ -27,6 +28,7 @@ _SEARCH_REQUEST = 0x63
 _SUBTREE, _NEVER_ALIASES = 2, 0
 
 _SETS = {AND: 0xA0, OR: 0xA1, NOT: 0xA2}
+_SET_TAGS = {"&": 0xA0, "|": 0xA1, "!": 0xA2}
 _ASSERTIONS = {
     MATCH_EQUAL: 0xA3,
     MATCH_GREATER_OR_EQUAL: 0xA5,
@@ -34,27 +36,85 @@ _ASSERTIONS = {
     MATCH_APPROX: 0xA8,
 }
 _ESCAPE = re.compile(rb"\\([0-9A-Fa-f]{2})")
+#: The pieces of a filter that has equalities alone, as nearly all of ours: a set begins, a term,
+#: a set ends.
+_PIECE = re.compile(r"\(([&|!])|\(([A-Za-z0-9.;-]+)=((?:[^()*\\\s]|\\[0-9A-Fa-f]{2})+)\)|(\))")
 
 
-def search_request(
-    message_id: int, base: str, filter_: str, attributes: Iterable[str], seconds: int
-) -> bytes:
-    """Return the message that asks for attributes of all entries below `base`.
+@attrs.frozen
+class Search:
+    """What is asked: these attributes of all entries below `base` that the filter holds for."""
+
+    base: str
+    filter: str
+    attributes: tuple[str, ...]
+
+
+def search_request(message_id: int, search: Search, seconds: int) -> bytes:
+    """Return the message that asks for this.
 
     :raises LDAPInvalidFilterError: if the filter is none.
     """
-    root: Any = parse_filter(filter_, None, False, False, None, False)
-    request = (
+    before, after = _around(search.base, search.attributes, seconds)
+    request = _tlv(_SEARCH_REQUEST, before, _encoded(search.filter), after)
+    return _tlv(_SEQUENCE, _integer(message_id), request)
+
+
+@lru_cache(maxsize=64)
+def _around(base: str, attributes: tuple[str, ...], seconds: int) -> tuple[bytes, bytes]:
+    """Return what is before and behind the filter, the same in most requests."""
+    before = (
         _octets(base),
         _tlv(_ENUMERATED, bytes([_SUBTREE])),
         _tlv(_ENUMERATED, bytes([_NEVER_ALIASES])),
         _integer(0),  # no limit of our own to the number of entries
         _integer(seconds),
         _tlv(_BOOLEAN, b"\0"),  # values, too
-        _filter(root.elements[0]),
-        _tlv(_SEQUENCE, *map(_octets, attributes)),
     )
-    return _tlv(_SEQUENCE, _integer(message_id), _tlv(_SEARCH_REQUEST, *request))
+    return b"".join(before), _tlv(_SEQUENCE, *map(_octets, attributes))
+
+
+def _encoded(filter_: str) -> bytes:
+    """Encode a filter: piece by piece if it is as plain as ours, else by ldap3's parser."""
+    if found := _plain(filter_):
+        return found
+    root: Any = parse_filter(filter_, None, False, False, None, False)
+    return _filter(root.elements[0])
+
+
+def _plain(filter_: str) -> bytes:
+    """Encode a plain filter; nothing if it is not plain, or none at all."""
+    at = 0
+    kinds: list[str] = []  # the sets that are open, and what is in them
+    levels: list[list[bytes]] = [[]]
+    for piece in _PIECE.finditer(filter_):
+        if piece.start() != at or (levels[0] and not kinds):
+            return b""
+        at = piece.end()
+        kind, attribute, value, end = piece.groups()
+        if attribute:
+            levels[-1].append(_equality(attribute.encode(), value.encode()))
+        elif kind:
+            kinds.append(kind)
+            levels.append([])
+        elif end and kinds:
+            kind, parts = kinds.pop(), levels.pop()
+            if not parts or (kind == "!" and len(parts) > 1):
+                return b""
+            levels[-1].append(_tlv(_SET_TAGS[kind], *parts))
+    return levels[0][0] if levels[0] and not kinds and at == len(filter_) else b""
+
+
+def _equality(attribute: bytes, escaped: bytes) -> bytes:
+    if b"\\" in escaped:
+        escaped = _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), escaped)
+    first, second = len(attribute), len(escaped)
+    if first + second < 0x7C:  # all lengths have one byte, as nearly always
+        return b"%c%c%c%c%b%c%c%b" % (
+            *(0xA3, first + second + 4, _OCTETS, first, attribute),
+            *(_OCTETS, second, escaped),
+        )
+    return _tlv(0xA3, _tlv(_OCTETS, attribute), _tlv(_OCTETS, escaped))
 
 
 def _filter(node: Any) -> bytes:
@@ -94,7 +154,9 @@ def _extensible(assertion: dict[str, Any]) -> bytes:
 
 
 def _value(tag: int, escaped: bytes) -> bytes:
-    return _tlv(tag, _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), escaped))
+    if b"\\" in escaped:
+        escaped = _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), escaped)
+    return _tlv(tag, escaped)
 
 
 def _octets(text: str) -> bytes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from itertools import chain
 from typing import TypeVar
@@ -37,6 +38,10 @@ _NO_UUID = bytes(10)
 _MAC_WORD = "ethernet "
 #: Of userAccountControl: the account is disabled.
 _DISABLED = 2
+#: What is in no name of a host.
+_NO_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+#: A DN without escapes, as nearly all are: ldap3 takes its time for each.
+_PLAIN_DN = re.compile(r"[A-Za-z0-9-]+=[\w.:@/()-]+(?:,[A-Za-z0-9-]+=[\w.:@/()-]+)*")
 
 
 @attrs.frozen
@@ -48,8 +53,11 @@ class Entry:
 
     def texts(self, attribute: str) -> list[str]:
         """Return the values of an attribute, stripped; those that are no text are left out."""
-        found = []
-        for raw in self.values.get(attribute.lower(), ()):
+        found: list[str] = []
+        raws = self.values.get(attribute.lower())
+        if raws is None:
+            return found
+        for raw in raws:
             try:
                 found.append(raw.decode().strip())
             except UnicodeDecodeError:
@@ -150,7 +158,7 @@ class Schema:
         names = [name.removesuffix("$") for name in self._values("name", entry, str)]
         own = rdns(entry.dn)[0][1] if rdns(entry.dn) else entry.dn
         name = own if own in names or not names else names[0]
-        return re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+        return _NO_NAME.sub("-", name)
 
     def _macs(self, entry: Entry) -> list[str]:
         found = self._values("mac", entry, lambda text: parse_mac(text.removeprefix(_MAC_WORD)))
@@ -215,8 +223,12 @@ def _name_terms(attribute: str, name: str) -> Iterator[str]:
             yield equal(attribute, name)
 
 
-def rdns(dn: str) -> list[tuple[str, str]]:
+@lru_cache(maxsize=256)
+def rdns(dn: str) -> Sequence[tuple[str, str]]:
     """Return the parts of a DN, the entry's own first, attribute names in lower case."""
+    if _PLAIN_DN.fullmatch(dn):
+        pairs = (part.split("=") for part in dn.split(","))
+        return [(name.lower(), value) for name, value in pairs]
     try:
         parts = parse_dn(dn)
     except LDAPInvalidDnError:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import ssl
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from typing import Any, Literal, Self
+from contextlib import contextmanager, suppress
+from typing import Any, Literal, Self, TypeVar, cast
 
 import attrs
 from ldap3 import (
@@ -27,13 +28,18 @@ from ldap3 import (
 from ldap3.core.exceptions import LDAPExceptionError
 
 from pxetwist.errors import DirectoryUnavailable
-from pxetwist.hosts.ldap.faults import FAULTS, ServerFault, bind_refusal, fault, said
-from pxetwist.hosts.ldap.request import search_request
+from pxetwist.hosts.ldap.conversations import Conversation
+from pxetwist.hosts.ldap.faults import FAULTS, ServerFault, bind_refusal, fault
+from pxetwist.hosts.ldap.request import Search, search_request
+from pxetwist.hosts.ldap.response import Malformed, Responses, Result
 from pxetwist.hosts.ldap.schema import Entry
 from pxetwist.hosts.ldap.settings import Settings, Uri
 
+T = TypeVar("T")
+
 _ACTIVE_DIRECTORY = "1.2.840.113556.1.4.800"  # among supportedCapabilities (MS-ADTS 3.1.1.3.4.3)
 _PAGE = 500
+_PIECE = 64 * 1024  # bytes that are read at a time
 _SUCCESS = 0
 # Result codes (RFC 4511 appendix A) with which there may be entries.
 _ENTRIES = frozenset({0, 4, 10})  # success, size limit, referral
@@ -74,6 +80,8 @@ class Session:
     _timeout: float
     active_directory: bool = False
     base: str = ""
+    _responses: Responses = attrs.field(factory=Responses)
+    _asked: dict[int, tuple[Search, list[Entry]]] = attrs.field(factory=dict)
 
     @classmethod
     def open(cls, uri: Uri, settings: Settings) -> Self:
@@ -91,24 +99,72 @@ class Session:
             raise
         return session
 
-    def search(self, base: str, filter_: str, attributes: Iterable[str]) -> list[Entry]:
-        """Return the entries below `base`; references to other servers are left out.
+    def search(self, search: Search) -> list[Entry]:
+        """Return the entries that are found; references to other servers are left out.
 
         :raises ServerFault: if the connection breaks or the server cannot answer.
         :raises DirectoryUnavailable: if it does not want to.
         """
+        self.send([search])
+        [(_, found)] = self.receive()
+        if isinstance(found, DirectoryUnavailable):
+            raise found
+        return found
 
-        def exchange() -> tuple[Any, Any]:
-            connection = self._connection
-            strategy: Any = connection.strategy
-            number = connection.server.next_message_id()
-            message = search_request(number, base, filter_, attributes, self._seconds)
-            strategy._outstanding[number] = {}  # else it expects no answer
-            connection.socket.sendall(message)
-            response, result = strategy.get_response(number)
-            return response, result
+    def talk(self, conversation: Conversation[T]) -> T:
+        """Ask what a conversation asks, one search after the other; return what comes of it.
 
-        return list(_entries(self._answer(exchange, base)))
+        :raises DirectoryUnavailable: as `search`.
+        """
+        heard: list[Entry] | None = None
+        while True:
+            try:
+                heard = self.search(conversation.send(cast(Any, heard)))
+            except StopIteration as end:
+                return cast(T, end.value)
+
+    def send(self, searches: Iterable[Search]) -> None:
+        """Ask all of this at once, without waiting (RFC 4511 §3.1: each answer has its number).
+
+        :raises ServerFault: if the connection breaks.
+        """
+        messages = []
+        with self._faults():
+            for search in searches:
+                number = self._connection.server.next_message_id()
+                messages.append(search_request(number, search, self._seconds))
+                self._asked[number] = (search, [])
+            self._connection.socket.sendall(b"".join(messages))
+
+    def receive(self) -> list[tuple[Search, list[Entry] | DirectoryUnavailable]]:
+        """Wait until a search or several of those sent are answered; what came of each.
+
+        That is an error if the server refuses one, a `ServerFault` if it cannot answer it now.
+
+        :raises ServerFault: if the connection breaks or the server says nothing in time.
+        """
+        ended: list[tuple[Search, list[Entry] | DirectoryUnavailable]] = []
+        latest = time.monotonic() + self._timeout
+        while not ended:
+            with self._faults():
+                piece = self._connection.socket.recv(_PIECE)
+                answers = self._responses.feed(piece)
+            if not piece:
+                raise ServerFault(f"the connection to {self.uri} was closed")
+            for number, answer in answers:
+                if number not in self._asked:
+                    self._unasked(number, answer)
+                elif isinstance(answer, Entry):
+                    self._asked[number][1].append(answer)
+                else:
+                    search, found = self._asked.pop(number)
+                    ended.append((search, self._refusal(answer, search.base) or found))
+            now = time.monotonic()
+            if answers:
+                latest = now + self._timeout
+            elif now > latest:  # it says something, but never a whole word
+                raise fault(self.uri, TimeoutError("timed out"), self._timeout)
+        return ended
 
     def pages(self, base: str, filter_: str, attributes: Iterable[str]) -> Iterator[Entry]:
         """Yield all entries below `base`, asked for page by page (RFC 2696).
@@ -181,25 +237,44 @@ class Session:
         return self._answer(exchange, base)
 
     def _answer(self, exchange: Callable[[], tuple[Any, Any]], base: str) -> list[Any]:
-        """Return what a search brings; its result code is judged here."""
-        try:
+        """Return what a search by ldap3's means brings; its result code is judged here."""
+        with self._faults():
             response, result = exchange()
+        if result is None:
+            raise ServerFault(f"the connection to {self.uri} was closed")
+        refusal = self._refusal(Result(result["result"], str(result["message"] or "")), base)
+        if refusal is not None:
+            raise refusal
+        return list(response or ())
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Turn whatever breaks a connection into a fault of the server."""
+        try:
+            yield
         except (LDAPExceptionError, OSError) as error:
             raise fault(self.uri, error, self._timeout) from None
+        except Malformed as error:
+            raise ServerFault(f"{self.uri} does not speak LDAP: {error}") from None
         except Exception as error:
             if not self._connection.closed:
                 raise
             # another thread has closed it, and ldap3 is not made for that
             raise ServerFault(f"the connection to {self.uri} was closed") from error
-        if result is None:
-            raise ServerFault(f"the connection to {self.uri} was closed")
-        code = result["result"]
-        if code in FAULTS:
-            raise ServerFault(f"{self.uri} cannot answer now: {said(result)}")
-        if code not in _ENTRIES:
-            where = f" below {base}" if base else ""
-            raise DirectoryUnavailable(f"{self.uri} refuses the search{where}: {said(result)}")
-        return list(response or ())
+
+    def _refusal(self, result: Result, base: str) -> DirectoryUnavailable | None:
+        """Return what a server says instead of an answer, if it does."""
+        if result.code in _ENTRIES:
+            return None
+        if result.code in FAULTS:
+            return ServerFault(f"{self.uri} cannot answer now: {result}")
+        where = f" below {base}" if base else ""
+        return DirectoryUnavailable(f"{self.uri} refuses the search{where}: {result}")
+
+    def _unasked(self, number: int, answer: Entry | Result) -> None:
+        """Take note of the server's farewell (RFC 4511 §4.4.1); nothing else is of use."""
+        if number == 0 and isinstance(answer, Result):
+            raise ServerFault(f"{self.uri} ends the connection: {answer}")
 
     @property
     def _seconds(self) -> int:

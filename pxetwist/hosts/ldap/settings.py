@@ -18,6 +18,7 @@ from pxetwist.config.fields import (
     Line,
     boolean,
     choice,
+    integer,
     lines,
     list_of,
     option,
@@ -166,6 +167,18 @@ class Settings(CacheSettings):
         default=None,
         doc="Keys for kerberos, from which tickets are made and renewed; the ticket of the"
         " environment if not given.",
+    )
+    pool: int = option(
+        integer(1, 100),
+        default=8,
+        doc="So many connections are open at the same time.",
+    )
+    ahead: int = option(
+        # OpenLDAP ends connections on which 100 questions of nobody's wait (conn_max_pending)
+        integer(1, 90),
+        default=50,
+        doc="So many machines are asked for on one connection at the same time, if that many wait"
+        " and the server is quick; with 1 one after the other.",
     )
     timeout: float = option(
         seconds,

@@ -110,5 +110,12 @@ class Storm(SynchronousTestCase):
     def test_nor_if_the_directory_answers_few_at_a_time(self) -> None:
         """Eight questions at a time take 25 s: the late answers wait for the ROMs' next try."""
         site = make_site(reactor=self.clock)
+        self.power_on(cached(SlowDirectory(self.clock), CacheSettings(pool=8), site), 0.2001)
+        self.assert_all_offered()
+
+    def test_all_have_theirs_at_the_second_attempt(self) -> None:
+        """With as many questions at a time as there are if nothing else is said."""
+        site = make_site(reactor=self.clock)
         self.power_on(cached(SlowDirectory(self.clock), CacheSettings(), site), 0.2001)
         self.assert_all_offered()
+        self.assertLess(self.asked, 2 * MACHINES)

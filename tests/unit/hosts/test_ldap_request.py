@@ -12,14 +12,15 @@ from pyasn1.codec.ber.encoder import encode
 from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.hosts.ldap.filters import all_of, any_of, equal, escaped
-from pxetwist.hosts.ldap.request import search_request
+from pxetwist.hosts.ldap.request import Search, search_request
 
 BASE = "ou=Räume,dc=lab"
 
 
-def theirs(message_id: int, base: str, filter_: str, attributes: list[str], seconds: int) -> bytes:
+def theirs(message_id: int, search: Search, seconds: int) -> bytes:
+    wanted = list(search.attributes)
     request = search_operation(
-        base, filter_, SUBTREE, DEREF_NEVER, attributes, 0, seconds, False, False, False
+        search.base, search.filter, SUBTREE, DEREF_NEVER, wanted, 0, seconds, False, False, False
     )
     message = LDAPMessage()
     message["messageID"] = MessageID(message_id)
@@ -29,8 +30,9 @@ def theirs(message_id: int, base: str, filter_: str, attributes: list[str], seco
 
 class RequestTests(SynchronousTestCase):
     def same(self, filter_: str, message_id: int = 7) -> None:
-        asked = (message_id, BASE, filter_, ["cn", "macAddress"], 2)
-        self.assertEqual(search_request(*asked), theirs(*asked), filter_)
+        search = Search(BASE, filter_, ("cn", "macAddress"))
+        made = search_request(message_id, search, 2)
+        self.assertEqual(made, theirs(message_id, search, 2), filter_)
 
     def test_each_kind_of_filter(self) -> None:
         for filter_ in (
@@ -45,15 +47,19 @@ class RequestTests(SynchronousTestCase):
             "(!(cn=a))",
             "(&(a=1)(|(b=2)(c=3))(!(d=4)))",
             r"( & (a= 1 ) (b=\5c2a) )",
+            "(&(a=1)(!(|(b=2)(&(c=3)(d=*)))))",
+            "(&(a=1)(|(b=2) (c=3)))",
+            r"(a=\2A)",
+            "(2.5.4.3;lang-de=Büro)",
         ):
             self.same(filter_)
 
     def test_matching_rules(self) -> None:
         rule = "1.2.840.113556.1.4.1941"
-        encoded = search_request(1, "", f"(member:{rule}:=cn\\3da)", [], 1)
+        encoded = search_request(1, Search("", f"(member:{rule}:=cn\\3da)", ()), 1)
         expected = b"\xa9" + bytes([2 + 23 + 2 + 6 + 2 + 4]) + b"\x81\x17" + rule.encode()
         self.assertIn(expected + b"\x82\x06member\x83\x04cn=a", encoded)
-        self.assertIn(b"\x83\x01a\x84\x01\xff", search_request(1, "", "(ou:dn:=a)", [], 1))
+        self.assertIn(b"\x83\x01a\x84\x01\xff", search_request(1, Search("", "(ou:dn:=a)", ()), 1))
 
     def test_sizes(self) -> None:
         """Lengths and numbers of more than one byte."""
@@ -69,4 +75,5 @@ class RequestTests(SynchronousTestCase):
 
     def test_no_filter(self) -> None:
         for wrong in ("", "cn=a", "(cn=a", "(cn)", "()"):
-            self.assertRaises(LDAPInvalidFilterError, search_request, 1, BASE, wrong, [], 1)
+            with self.assertRaises(LDAPInvalidFilterError):
+                search_request(1, Search(BASE, wrong, ()), 1)

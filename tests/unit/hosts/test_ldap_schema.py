@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
+from pxetwist.hosts.ldap.conversations import Talk
 from pxetwist.hosts.ldap.filters import Template
 from pxetwist.hosts.ldap.groups import DEPTH, groups_of
 from pxetwist.hosts.ldap.schema import AD, FREE, RFC2307, Entry, rdns
 from pxetwist.model.identity import ClientIdentity
 
+BASE = "dc=lab"
 MAC = "52:54:00:00:00:ab"
 UUID1 = UUID("00112233-4455-6677-8899-aabbccddeeff")
 
@@ -135,8 +136,18 @@ class FakeServer:
     active_directory: bool = False
     asked: list[str] = attrs.field(factory=list)
 
-    def search(self, base: str, filter_: str, attributes: Iterable[str]) -> list[Entry]:
-        self.asked.append(filter_)
+    def groups_of(self, machine: Entry, nested: bool) -> tuple[str, ...]:
+        talk = Talk(
+            groups_of(machine, BASE, nested=nested, active_directory=self.active_directory)
+        )
+        search = talk.hear(None)
+        while search is not None:
+            self.asked.append(search.filter)
+            search = talk.hear(self.found(search.filter))
+        assert isinstance(talk.outcome, tuple), talk.outcome
+        return talk.outcome
+
+    def found(self, filter_: str) -> list[Entry]:
         return [
             entry(f"cn={name}", cn=name)
             for name, members in self.groups.items()
@@ -148,22 +159,22 @@ class GroupTests(SynchronousTestCase):
     def test_walk(self) -> None:
         server = FakeServer({"a": ["pc"], "b": ["a"], "c": ["b", "c"], "d": ["x"], "loop": ["c"]})
         server.groups["b"].append("loop")
-        found = groups_of(server, entry("cn=pc"), "", nested=True)
+        found = server.groups_of(entry("cn=pc"), nested=True)
         self.assertEqual(found, ("a", "b", "c", "loop"))
-        self.assertEqual(groups_of(server, entry("cn=pc"), "", nested=False), ("a",))
+        self.assertEqual(server.groups_of(entry("cn=pc"), nested=False), ("a",))
 
     def test_depth(self) -> None:
         server = FakeServer({f"g{n}": [f"g{n - 1}"] for n in range(1, 99)})
-        self.assertEqual(len(groups_of(server, entry("cn=g0"), "", nested=True)), DEPTH)
+        self.assertEqual(len(server.groups_of(entry("cn=g0"), nested=True)), DEPTH)
         self.assertEqual(len(server.asked), DEPTH)
 
     def test_active_directory_walks_by_itself(self) -> None:
         server = FakeServer({}, active_directory=True)
         sid = b"\1\5" + bytes(22) + (1104).to_bytes(4, "little")
         computer = entry("cn=pc,dc=lab", objectSid=sid, primaryGroupID="515")
-        groups_of(server, computer, "dc=lab", nested=True)
+        server.groups_of(computer, nested=True)
         [asked] = server.asked
         self.assertIn(r"(member:1.2.840.113556.1.4.1941:=cn\3dpc\2cdc\3dlab)", asked)
         self.assertIn(r"\00\03\02\00\00)", asked)  # the domain's group 515
-        groups_of(server, entry("cn=pc"), "", nested=False)
+        server.groups_of(entry("cn=pc"), nested=False)
         self.assertEqual(server.asked[-1], r"(member=cn\3dpc)")
