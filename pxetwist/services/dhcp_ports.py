@@ -15,6 +15,7 @@ from pxetwist.exchange.dhcp4 import Silence
 from pxetwist.exchange.dhcp4_replies import encode_reply
 from pxetwist.interfaces import Site
 from pxetwist.model.event import BootEvent, EventKind
+from pxetwist.services.admission import Admission
 from pxetwist.services.incoming import Answer, Incoming
 from pxetwist.services.interfaces import NetworkInterface
 from pxetwist.services.linklayer import LinkLayerSender
@@ -49,9 +50,10 @@ class Dhcp4Port:
         self._answer = answer
         self._busy: set[_Key] = set()
         self.counters: Counter[str] = Counter()
+        self._admission = Admission(self, site)
         self._socket: IDatagramSocket = datagram(
             site.reactor,
-            self,
+            self._admission,
             port=port,
             interface=interface.name,
             broadcast=True,
@@ -71,17 +73,20 @@ class Dhcp4Port:
     def stop(self) -> None:
         """Answer no more."""
         self._socket.stop()
+        self._admission.stop()
         self._frames.stop()
 
     def get_host(self) -> IAddress:
         """Return what it is bound to."""
         return self._socket.getHost()
 
+    @property
+    def in_flight(self) -> int:
+        """How many messages are being answered."""
+        return len(self._busy)
+
     def received(self, data: bytes, peer: tuple[str, int], arrival: Arrival) -> None:
         """Take one datagram. A message that is being answered already is dropped."""
-        if self.interface.address is None:
-            self.counters["without address"] += 1
-            return
         try:
             message = decode(data)
         except WireError as error:

@@ -1,0 +1,115 @@
+"""Known machines get their addresses while invented ones flood the server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from bootlab.network import Lan
+from bootlab.processes import Process, run
+from bootlab.server import command
+
+SOURCE = Path(__file__).parents[2] / "benchmarks" / "load" / "dhcpflood.c"
+SECONDS, RATE = 10, 50_000
+INI = """
+[pxe]
+services = dhcp
+hosts = lab
+policies = main
+[hosts:lab]
+plugin = static
+file = hosts.csv
+[policy:main]
+plugin = rules
+rules = any -> local
+[profile:local]
+kind = local
+[service:dhcp]
+interfaces = br0
+[subnet:lab]
+network = 10.77.0.0/24
+pool = 10.77.0.100 - 10.77.0.199
+"""
+HOSTS = "name,mac\nknown,02:00:00:00:00:01\n"
+LEASE = r"lease of (\S+) obtained"
+
+
+class FloodTests(SynchronousTestCase):
+    """One server, a machine of its directory, one that has had a lease, and a flood."""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir(parents=True)
+        (self.folder / "pxe.ini").write_text(INI)
+        (self.folder / "hosts.csv").write_text(HOSTS)
+        run("cc", "-O2", "-o", str(self.folder / "dhcpflood"), str(SOURCE))
+        self.lan = Lan()
+        self.addCleanup(self.lan.close)
+        self.clients = {name: self.lan.host(name) for name in ("known", "lessee", "stranger")}
+        self.clients["known"].ip("link set eth0 address 02:00:00:00:00:01")
+        self.flooder = self.lan.host("flooder", "10.77.0.66/24")
+        self.server = self.lan.server.start(
+            command(self.folder / "pxe.ini"), self.folder / "server.log"
+        )
+        self.addCleanup(self.server.stop)
+        self.server.wait_for(r"\[service:dhcp\] listens on", 30)
+
+    def client(self, name: str) -> Process:
+        """Let a machine ask as often as a ROM and a loader do together."""
+        words = ["busybox", "udhcpc", "-i", "eth0", "-f", "-q", "-t", "8", "-T", "2", "-s"]
+        client = self.clients[name].start(
+            [*words, "/bin/true"], self.folder / f"{name}{self.id()}"
+        )
+        self.addCleanup(client.stop)
+        return client
+
+    def flood(self) -> Process:
+        words = ["-i", "eth0", "-H", "10.77.0.1", "-r", str(RATE), "-s", str(SECONDS)]
+        words += ["-g", "100", "-t", "100", "-o", "1"]
+        made = self.flooder.start(
+            [str(self.folder / "dhcpflood"), *words], self.folder / "flood.log"
+        )
+        self.addCleanup(made.stop)
+        return made
+
+    def memory(self) -> int:
+        """Return the resident memory of the server, in MiB."""
+        status = Path(f"/proc/{self.server.pid}/status").read_text()
+        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        assert found is not None
+        return int(found[1]) // 1024
+
+    def counts(self) -> dict[str, int]:
+        os.kill(self.server.pid, signal.SIGUSR2)
+        line = self.server.wait_for(r"service dhcp: (.*)\n", 20)[1]
+        return {name: int(n) for name, n in re.findall(r"([a-z ]+?) (\d+)(?:, |$)", line)}
+
+    def test_a_flood(self) -> None:
+        before = self.client("lessee").wait_for(LEASE, 20)[1]
+        memory = self.memory()
+        flood = self.flood()
+        self.server.wait_for("more messages than can be answered", 10)
+        address = self.client("known").wait_for(LEASE, 20)[1]
+        again = self.client("lessee").wait_for(LEASE, 20)[1]
+        self.assertTrue(flood.running, "the flood was over too early to show anything")
+        self.assertRegex(address, r"10\.77\.0\.1\d\d")
+        self.assertEqual(again, before)
+        sent: dict[str, Any] = json.loads(flood.wait_for(r"\{.*\}", 30)[0])
+        self.assertGreater(sent["sent"], SECONDS * RATE / 5, sent)
+
+        later = self.client("known").wait_for(LEASE, 20)[1]
+        self.assertEqual(later, address)
+        counts = self.counts()
+        self.assertLess(self.memory() - memory, 100)
+        self.assertGreater(counts["dropped of others"], 1000, counts)
+        self.assertGreater(counts["malformed"], 1000, counts)
+        self.assertGreater(counts["oversized"], 1, counts)
+        self.assertLess((self.folder / "server.log").stat().st_size, 300_000)
+        self.assertNotIn("Traceback", self.server.text)
+        print(sent, counts, memory, self.memory())
