@@ -194,7 +194,10 @@ class BootFacade:
         return _Joined(tuple(each.reserved_addresses() for each in self._reservations))
 
     def remembers(self, mac: str) -> bool:
-        """Look where it costs nothing."""
+        """Look where it costs nothing: at what was found out, then at what is at hand."""
+        sighting = self.sightings.get(mac, self._reactor.seconds())
+        if sighting is not None and sighting.machine is not None:
+            return True
         return any(each.remembers(mac) for each in self._memories)
 
     # What does it get?

@@ -20,6 +20,7 @@ from pxetwist.config.server import Server
 from pxetwist.errors import ConfigError, ConfigErrors
 from pxetwist.interfaces import IReloads, Site
 from pxetwist.plugins import KINDS
+from pxetwist.services.guarded_leases import GuardedLeases
 
 
 @attrs.frozen
@@ -126,7 +127,7 @@ def _join(assembly: Assembly) -> None:
         policies=assembly.of_kind("policy"),
         content=assembly.of_kind("content"),
         observers=assembly.of_kind("observer"),
-        leases=stores[0][1],
+        leases=GuardedLeases(stores[0][1], assembly.boot),
     )
     for instance, thing in assembly.built:
         if IService.providedBy(thing):

@@ -12,7 +12,7 @@ from pxetwist.model.health import HealthState
 
 def status(assembly: Assembly) -> list[str]:
     """Return one line for each directory, policy and service."""
-    return [*_asked(assembly), *_services(assembly)]
+    return [*_asked(assembly), *_services(assembly), *_leases(assembly)]
 
 
 def _asked(assembly: Assembly) -> Iterator[str]:
@@ -26,6 +26,12 @@ def _services(assembly: Assembly) -> Iterator[str]:
     for instance, thing in assembly.built:
         if ICounts.providedBy(thing):
             yield f"{instance.kind} {instance.name}: {_spelled(ICounts(thing).counts())}"
+
+
+def _leases(assembly: Assembly) -> Iterator[str]:
+    leases = assembly.boot.leases
+    if ICounts.providedBy(leases):
+        yield f"leases: {_spelled(ICounts(leases).counts())}"
 
 
 def _spelled(counters: Mapping[str, int]) -> str:

@@ -25,7 +25,7 @@ PER_CLIENT = 100
 KNOWN_AT_ONCE = 2000
 #: And so many of others: few, for they stand in the same queues as known ones.
 OTHERS_AT_ONCE = 64
-#: So many messages of others wait; then the oldest is dropped.
+#: So many messages of others wait; what comes after them is dropped.
 WAITING = 1024
 
 _SPELL = 0.005  # seconds that others get before the port is read again
@@ -71,6 +71,13 @@ class Admission:
         self._dropped = 0  # since it was told
         self._told = float("-inf")
 
+    def glance(self, data: bytearray, size: int) -> bool:
+        """Drop what has no hope: in a flood nearly everything ends here."""
+        if len(self._waiting) < WAITING or self._is_known(bytes(data[28 : 28 + data[2]])):
+            return True
+        self._drop("dropped of others")
+        return False
+
     def received(self, data: bytes, peer: tuple[str, int], arrival: Arrival) -> None:
         """Take one datagram, or drop it and count why."""
         refusal = self._refusal(data)
@@ -84,8 +91,8 @@ class Admission:
             self._port.received(data, peer, arrival)
             return
         if len(self._waiting) >= WAITING:
-            self._waiting.popleft()
             self._drop("dropped of others")
+            return
         self._waiting.append((data, peer, arrival))
 
     def drained(self) -> None:

@@ -12,7 +12,7 @@ import os
 import socket
 import struct
 from collections import Counter
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import attrs
 from twisted.internet.address import IPv4Address
@@ -24,6 +24,7 @@ from zope.interface import implementer
 from pxetwist.services.ports import start_error
 
 IP_PKTINFO = 8  # not in Python 3.11's socket module
+_SO_RCVBUFFORCE = 33  # likewise
 _SIOCGIFADDR = 0x8915
 _PKTINFO = struct.Struct("@I4s4s")  # struct in_pktinfo: ifindex, spec_dst, addr
 _BATCH = 256
@@ -55,6 +56,14 @@ class IDatagramReceiver(Protocol):
 
     def drained(self) -> None:
         """Know that a batch is over: the place for work done once per group."""
+
+
+@runtime_checkable
+class IGlances(Protocol):
+    """May be provided by a receiver as well, if it must live through floods."""
+
+    def glance(self, data: bytearray, size: int) -> bool:
+        """Return whether a datagram is worth a closer look: `received` is told of no other."""
 
 
 class IDatagramSocket(Protocol):
@@ -119,6 +128,7 @@ class UdpSocket:
         self.failures: Counter[str] = Counter()
         self._reactor = reactor
         self._receiver = receiver
+        self._glance = receiver.glance if isinstance(receiver, IGlances) else None
         self._address = address
         self._port = port
         self._interface = interface
@@ -145,7 +155,10 @@ class UdpSocket:
 
     def _prepare(self, made: socket.socket) -> None:
         made.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        try:  # beyond net.core.rmem_max
+            made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+        except PermissionError:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         if self._broadcast:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         if self._reuse:
@@ -205,17 +218,19 @@ class UdpSocket:
 
     def doRead(self) -> None:
         """Read what has arrived, at most one batch of it."""
+        buffer, glance = self._buffer, self._glance
         for _ in range(_BATCH):
             if self._socket is None:
                 return
             try:
-                size, control, _flags, peer = self._socket.recvmsg_into([self._buffer], 64)
+                size, control, _flags, peer = self._socket.recvmsg_into([buffer], 64)
             except BlockingIOError:
                 break
             except OSError as error:  # an interface that went down reports here
                 self._count(error)
                 continue
-            self._deliver(bytes(self._buffer[:size]), peer, control)
+            if glance is None or glance(buffer, size):
+                self._deliver(bytes(buffer[:size]), peer, control)
         try:
             self._receiver.drained()
         except Exception:

@@ -102,11 +102,11 @@ class LeaseTable:
 
     def remembers(self, key: str) -> bool:
         """Return whether a client has or had a lease in any network, more than an offer."""
-        numbers = (self._clients.get((network, key)) for network in self._networks)
-        return any(
-            number is not None and self._records[number].state is not LeaseState.OFFERED
-            for number in numbers
-        )
+        for network in self._networks:
+            number = self._clients.get((network, key))
+            if number is not None and self._records[number].state is not LeaseState.OFFERED:
+                return True
+        return False
 
     def leases(self) -> Iterable[Lease]:
         """Return every record, in the order of addresses."""

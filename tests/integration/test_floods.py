@@ -101,7 +101,7 @@ class FloodTests(SynchronousTestCase):
         self.assertRegex(address, r"10\.77\.0\.1\d\d")
         self.assertEqual(again, before)
         sent: dict[str, Any] = json.loads(flood.wait_for(r"\{.*\}", 30)[0])
-        self.assertGreater(sent["sent"], SECONDS * RATE / 5, sent)
+        self.assertGreater(sent["sent"], SECONDS * 5000, sent)  # other work may share the cores
 
         later = self.client("known").wait_for(LEASE, 20)[1]
         self.assertEqual(later, address)
@@ -112,4 +112,3 @@ class FloodTests(SynchronousTestCase):
         self.assertGreater(counts["oversized"], 1, counts)
         self.assertLess((self.folder / "server.log").stat().st_size, 300_000)
         self.assertNotIn("Traceback", self.server.text)
-        print(sent, counts, memory, self.memory())

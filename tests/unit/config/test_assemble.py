@@ -89,7 +89,7 @@ class Assembling(IniCase):
         self.assertEqual(list(one.site.networks), ["lab"])
         self.assertIs(one.site.boot, assembly.boot)
         self.assertIs(one.site.reactor, self.reactor)
-        self.assertIs(assembly.boot.leases, assembly.of_kind("state")[0][1])
+        self.assertIs(assembly.boot.leases.store, assembly.of_kind("state")[0][1])
         self.assertFalse((self.folder / "var").exists())
 
     def test_started_in_order_and_stopped_in_reverse(self) -> None:

@@ -85,17 +85,28 @@ class AdmissionTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_known_machines_come_first(self) -> None:
-        """However many strangers wait; those are dropped from the oldest on, and counted."""
+        """However many strangers wait; those who find no place are dropped, and counted."""
         self.port.takes = 0.001
         strangers = [stranger(n) for n in range(admission.WAITING + 100)]
         self.hear(*strangers, message(KNOWN))
-        self.assertEqual(self.port.taken[:2], [message(KNOWN), strangers[100]])
+        self.assertEqual(self.port.taken[:2], [message(KNOWN), strangers[0]])
         self.assertLess(len(self.port.taken), 10)
         self.assertEqual(self.port.counters, {"dropped of others": 100})
         for _ in range(1000):
             self.clock.run()
         self.assertEqual(len(self.port.taken), admission.WAITING + 1)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_glance(self) -> None:
+        """Once nobody else finds a place, strangers are dropped unread."""
+        unread = bytearray(stranger(5)), len(stranger(5))
+        self.assertTrue(self.admission.glance(*unread))
+        self.port.waits = True
+        self.hear(*(stranger(n) for n in range(admission.WAITING + admission.OTHERS_AT_ONCE)))
+        for n in range(admission.OTHERS_AT_ONCE):
+            self.admission.received(stranger(n), PEER, ARRIVAL)
+        self.assertFalse(self.admission.glance(*unread))
+        self.assertTrue(self.admission.glance(bytearray(message(KNOWN)), 300))
 
     def test_at_once(self) -> None:
         """While a directory is slow, strangers take few places; known machines have theirs."""

@@ -121,6 +121,20 @@ class UdpSocketTests(SocketCase):
         self.socket.doRead()
         self.assertEqual((len(self.receiver.arrived), self.receiver.batches), (300, 2))
 
+    def test_a_glance(self) -> None:
+        """A receiver may drop what it does not want before anything else is done with it."""
+
+        class Choosy(Receiver):
+            def glance(self, data: bytearray, size: int) -> bool:
+                return bytes(data[:size]) == b"good"
+
+        self.receiver = Choosy()
+        made = self.started()
+        for data in (b"bad", b"good", b"goodbye"):
+            self.client.sendto(data, ("127.0.0.1", made.getHost().port))
+        made.doRead()
+        self.assertEqual([data for data, _, _ in self.receiver.arrived], [b"good"])
+
     def test_an_empty_datagram(self) -> None:
         self.client.sendto(b"", ("127.0.0.1", self.socket.getHost().port))
         self.socket.doRead()
