@@ -12,6 +12,7 @@ from pxetwist.config.load import Configuration
 from pxetwist.errors import ContentDenied, ContentNotFound, PxeError
 from pxetwist.exchange import dhcp4
 from pxetwist.exchange.dhcp4 import Silence
+from pxetwist.exchange.dhcp4_options import origin_of
 from pxetwist.exchange.dhcp4_replies import encode_reply
 from pxetwist.model.boot import (
     BootPlan,
@@ -29,6 +30,7 @@ from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine
 from pxetwist.services.addressing import AddressServer
+from pxetwist.services.client_options import ClientView
 from pxetwist.services.incoming import Answer, Incoming
 from pxetwist.services.proxydhcp import ProxyServer
 from pxetwist.wire.dhcp4 import Dhcp4Message, decode
@@ -54,6 +56,7 @@ class Explanation:
         self.server = server
         self.lines: list[str] = []
         self._networks = configuration.networks.values()
+        self._classes = configuration.classes
         names = {each.factory.name for each in configuration.of_kind("service")}
         self._servers = {
             name: made
@@ -129,12 +132,14 @@ class Explanation:
             await self._explain_silence(name, incoming, answer)
             return None
         self._explain_steps(answer.resolution)
+        if answer.view:
+            self._explain_classes(answer.resolution.request, answer.view)
         reply = decode(encode_reply(incoming.message, answer.reply))
         to = answer.destination
         where = f"{to.address}:{to.port}" + (" by MAC" if to.hardware else "")
         kind = reply.message_type.name if reply.message_type else "BOOTP reply"
         self.say(f"{name} answers {kind} to {where}", 1)
-        self._explain_reply(reply)
+        self._explain_reply(reply, answer.view)
         if answer.boot_file:
             self.say(f"boot file {answer.boot_file.name}: {answer.boot_file.reason}", 1)
         return answer
@@ -173,7 +178,9 @@ class Explanation:
         if machine.labels:
             self.say(f"labels {', '.join(f'{k}={v!r}' for k, v in machine.labels.items())}", 2)
 
-    def _explain_reply(self, reply: Dhcp4Message) -> None:
+    def _explain_reply(self, reply: Dhcp4Message, view: ClientView | None) -> None:
+        """Print what a client reads in a reply, and where the site says so."""
+        layers = view.layers if view else ()
         for field in ("yiaddr", "siaddr"):
             value = getattr(reply, field)
             if int(value):
@@ -181,7 +188,22 @@ class Explanation:
         if reply.file:
             self.say(f"file {reply.file.decode('latin-1')}", 2)
         for code, raw in reply.options.items():
-            self.say(describe(code, raw, pxe=OptionCode.VENDOR_CLASS in reply.options), 2)
+            origin = origin_of(code, raw, layers)
+            said = describe(code, raw, pxe=OptionCode.VENDOR_CLASS in reply.options)
+            self.say(f"{said} ({origin})" if origin else said, 2)
+        for layer in layers:
+            for mistake in layer.mistakes:
+                self.say(f"left out, {layer.origin}: {mistake}", 2)
+
+    def _explain_classes(self, request: BootRequest, view: ClientView) -> None:
+        for each in self._classes:
+            if each in view.classes:
+                said = "matches"
+            elif not each.holds_in(view.network):
+                said = f"does not hold in [subnet:{view.network.name}]"
+            else:
+                said = f"no, {each.why(request, self.boot.now())}"
+            self.say(f"class {each.name}: {said}", 1)
 
     async def _explain_loader(self, answer: Answer) -> None:
         """Show what the loader reads, and what it starts."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pxetwist.boot.loaders import BUILT_IN, FAMILIES
+from pxetwist.config.dhcp_advice import dhcp_advice
 from pxetwist.config.load import Configuration, Instance
 from pxetwist.errors import ConfigErrors
 from pxetwist.hosts.hostfile import read
@@ -28,6 +29,7 @@ def advice(configuration: Configuration, built: Sequence[tuple[Instance, Any]] =
     policies = [thing for instance, thing in built if instance.kind == "policy"]
     for policy in filter(IAdvises.providedBy, policies):
         lines += policy.advice(machines, _architectures(configuration, machines or ()))
+    lines += dhcp_advice(configuration, machines or ())
     return [*lines, *profiles_unused(configuration, policies, machines)]
 
 

@@ -45,7 +45,8 @@ class _Case:
     @property
     def client(self) -> Client:
         """Who asks, for the leases."""
-        return Client(self.resolution.request.identity, self.resolution.machine, self.link)
+        request = self.resolution.request
+        return Client(request.identity, request.machine, self.link, self.incoming.server)
 
     @property
     def wanted(self) -> IPv4Address | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import attrs
+from twisted.logger import Logger
 
 from pxetwist.exchange import dhcp4_options, dhcp4_replies
 from pxetwist.exchange.dhcp4_replies import Told
@@ -15,6 +16,10 @@ from pxetwist.model.lease import Layer, Network
 from pxetwist.model.machine import Machine
 from pxetwist.wire.option_text import Place, assembled, parse_option
 from pxetwist.wire.options import OptionCode
+
+#: So many combinations of networks and classes are remembered.
+_MOST = 4096
+_log = Logger(namespace="pxetwist.options")
 
 #: Labels of this prefix are options of a machine.
 PREFIX = "option."
@@ -48,6 +53,8 @@ class ClientOptions:
         key = (network.name, tuple(each.name for each in classes))
         view = self._shared.get(key)
         if view is None:
+            if len(self._shared) > _MOST:
+                self._shared.clear()
             layers = dhcp4_options.network_layers(network)
             layers += tuple(each.layer for each in reversed(classes))
             view = self._shared[key] = ClientView(network, classes, layers, _told(layers))
@@ -87,6 +94,8 @@ def _machine_layer(name: str, origin: str, said: tuple[tuple[str, str], ...]) ->
         options = _assembled(values)
     except ValueError as error:
         mistakes.append(str(error))
+    for mistake in mistakes:
+        _log.warn("{origin}: left out {mistake}", origin=origin, mistake=mistake)
     return Layer(
         origin, {OptionCode.HOST_NAME: name.encode(), **options}, mistakes=tuple(mistakes)
     )

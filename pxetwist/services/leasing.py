@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from ipaddress import IPv4Address
+from collections.abc import Collection, Iterator, Sequence
+from ipaddress import IPv4Address, IPv6Address
+from itertools import chain
 
 import attrs
 
@@ -17,12 +18,32 @@ Found = tuple[Network, Lease]
 
 
 @attrs.frozen
+class _Avoided(Collection[IPv4Address | IPv6Address]):
+    """One address, and others that may be many."""
+
+    _one: IPv4Address
+    _others: Collection[IPv4Address | IPv6Address]
+
+    def __contains__(self, address: object) -> bool:
+        return address == self._one or address in self._others
+
+    def __iter__(self) -> Iterator[IPv4Address | IPv6Address]:
+        return chain((self._one,), self._others)
+
+    def __len__(self) -> int:
+        return 1 + len(self._others)
+
+
+@attrs.frozen
 class Client:
-    """Who asks, on which wire: the network of arrival first, then those beside it."""
+    """Who asks, on which wire: the network of arrival first, then those beside it. `server` is
+    our address there, which is nobody else's.
+    """
 
     identity: ClientIdentity
     machine: Machine | None
     link: Sequence[Network]
+    server: IPv4Address
 
     @property
     def reserved(self) -> IPv4Address | None:
@@ -47,7 +68,8 @@ class Leasing:
         """Hold an address: the reserved one, the client's own, the one it wants, else one of the
         first network that has room.
         """
-        reserved, avoid = client.reserved, self._boot.reserved_addresses()
+        reserved = client.reserved
+        avoid = _Avoided(client.server, self._boot.reserved_addresses())
         for network in await self._by_preference(client, wanted, now):
             lease = await self._boot.leases.offer(
                 client.identity,

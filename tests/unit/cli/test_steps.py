@@ -86,3 +86,34 @@ class Resolved(IniCase):
             line.endswith(": no, floor is not set, and room is 'b12', and subnet is '10.0.0.1'"),
             line,
         )
+
+    def test_options_and_classes(self) -> None:
+        """Each option says where it stands; classes say whether they match, and why not."""
+        ini = INI.replace(
+            "[profile:base]",
+            "routers = 10.0.0.1\nshared-network = hall\n[shared-network:hall]\ndomain = lab\n"
+            "[class:exam]\nmatch = room=b12\noption.tz-name = UTC\nalways-send = tz-name\n"
+            "[class:phones]\nmatch = vendor=Cisco*\n[class:far]\nmatch = any\nsubnets = hal\n"
+            "[subnet:hal]\nnetwork = 10.9.0.0/24\n[profile:base]",
+        )
+        self.write(
+            "hosts.csv",
+            "name,mac,room,option.interface-mtu,option.ttl\nws1,525400123456,b12,1400,9\n",
+        )
+        explanation = Explanation(assemble(self.load(ini), Clock()), IPv4Address("10.0.0.1"))
+        identity = ClientIdentity(
+            mac="52:54:00:12:34:56", architecture=Architecture.X64_UEFI, firmware=Firmware.UEFI
+        )
+        result_of(explanation.walk(identity, BootStage.FIRMWARE, only=True))
+        lines = [line.strip() for line in explanation.lines]
+        for line in (
+            "class exam: matches",
+            "class phones: no, vendor is 'PXEClient:Arch:00007:UNDI:003000'",
+            "class far: does not hold in [subnet:lab]",
+            "routers (3): 10.0.0.1 ([subnet:lab])",
+            "domain-name (15): lab ([shared-network:hall])",
+            "tz-name (101): UTC ([class:exam])",
+            "host-name (12): ws1 (machine ws1)",
+            "left out, machine ws1: option.ttl: 'ttl' is no DHCP option; did you mean 'tcp-ttl'?",
+        ):
+            self.assertIn(line, lines)

@@ -243,3 +243,47 @@ MUTE = """
 
     factory = Factory()
 """
+
+
+class DhcpAdvice(IniCase):
+    """What machines of directories bring along."""
+
+    INI = """
+        [pxe]
+        services = dhcp
+        state = memory
+        hosts = known
+        [hosts:known]
+        plugin = static
+        file = hosts.csv
+        [subnet:a]
+        network = 10.0.0.0/24
+        routers = 10.0.0.1
+        [subnet:b]
+        network = 127.0.0.0/8
+        pool = 127.0.0.1 - 127.0.0.9
+        """
+
+    def test_machines(self) -> None:
+        self.write(
+            "hosts.csv",
+            "name,mac,address,option.interface-mtu\n"
+            "a,525400000001,10.0.0.9,1400\n"
+            "b,525400000002,10.0.0.1,x\n"
+            "c,525400000003,10.0.0.255,\n"
+            "d,525400000004,192.168.0.1,\n",
+        )
+        assembly = assemble(self.load(self.INI), Clock())
+        lines = advice(assembly.configuration, assembly.built)
+        self.assertEqual(
+            [line.replace(f"{self.folder}/", "") for line in lines[1:]],
+            [
+                "a pool of [subnet:b] holds 127.0.0.1, which lo has here",
+                "hosts.csv:3: machine b: option.interface-mtu: expected a number from 0 to 65535,"
+                " got 'x'",
+                "hosts.csv:3: machine b: its address 10.0.0.1 is a router of [subnet:a]",
+                "hosts.csv:4: machine c: its address 10.0.0.255 is no machine's in 10.0.0.0/24",
+                "hosts.csv:5: machine d: its address 192.168.0.1 is in no [subnet:…]: it gets"
+                " another one",
+            ],
+        )

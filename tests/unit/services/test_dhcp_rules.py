@@ -283,6 +283,15 @@ class ExchangeTests(SynchronousTestCase):
         self.assertEqual(kind_of(plain), "OFFER")
         self.assertNotIn(O.RAPID_COMMIT, plain.reply.options)
 
+    def test_our_own_address_is_nobodys(self) -> None:
+        """A pool that holds the server's address gives the others."""
+        pool = Pool(SERVER, IPv4Address("10.0.0.2"))
+        world = World(self, networks=[attrs.evolve(NETWORK, pools=(pool,))])
+        wish = {O.REQUESTED_ADDRESS: SERVER.packed}
+        given = [world.answered(DISCOVER, client(n), wish).reply.yiaddr for n in range(1)]
+        self.assertEqual(given, [pool.last])
+        self.assertIsInstance(world.ask(DISCOVER, client(9)), Silence)
+
     def test_a_lost_ack_is_repeated(self) -> None:
         """The same REQUEST gets the same bytes."""
         world = World(self)

@@ -1,0 +1,49 @@
+"""What is no mistake in the sections of the DHCP server, and yet will not do what is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from ipaddress import IPv4Address
+
+from pxetwist.config.load import Configuration
+from pxetwist.model.lease import Network
+from pxetwist.model.machine import Machine
+from pxetwist.services.client_options import machine_layer
+from pxetwist.services.interfaces import network_interfaces
+
+
+def dhcp_advice(configuration: Configuration, machines: Collection[Machine]) -> Iterator[str]:
+    """Yield a sentence for each thing that looks wrong; the machines are those that are listed."""
+    if "dhcp" not in {each.factory.name for each in configuration.of_kind("service")}:
+        return
+    networks = configuration.networks.values()
+    yield from own_addresses(networks)
+    for machine in machines:
+        place = f"{machine.provenance}: machine {machine.name}: "
+        yield from (place + mistake for mistake in machine_layer(machine).mistakes)
+        if machine.address is not None and networks:
+            found = reservation(machine.address, networks)
+            if found:
+                yield f"{place}its address {machine.address} {found}"
+
+
+def own_addresses(networks: Collection[Network]) -> Iterator[str]:
+    """Addresses of this host in pools: they are not given, but somebody may have miscounted."""
+    for interface in network_interfaces():
+        for network in networks:
+            if network.in_pool(interface.local):
+                pool = f"a pool of [subnet:{network.name}]"
+                yield f"{pool} holds {interface.local}, which {interface.name} has here"
+
+
+def reservation(address: IPv4Address, networks: Collection[Network]) -> str:
+    """Say what is wrong with an address that is promised to a machine; empty if nothing is."""
+    network = next((each for each in networks if address in each.network), None)
+    if network is None:
+        return "is in no [subnet:…]: it gets another one"
+    net = network.network
+    if net.prefixlen < 31 and address in (net[0], net[-1]):
+        return f"is no machine's in {net}"
+    if address in network.routers:
+        return f"is a router of [subnet:{network.name}]"
+    return ""
