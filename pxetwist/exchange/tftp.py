@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from typing import NamedTuple
 
 import attrs
 
@@ -16,10 +17,12 @@ from pxetwist.errors import WireError
 from pxetwist.wire import tftp
 from pxetwist.wire.tftp import Error, ErrorCode, OptionAck, Options
 
-_FIRST_WAIT = 1.0  # seconds until the first repetition
+_FIRST_WAIT = 1.0  # seconds until the first repetition, and at most while the client answers
+_SHORTEST_WAIT = 0.025
 _LONGEST_WAIT = 8.0
 _PATIENCE = 30.0  # seconds without a sign of life
-_LAST_TRIES = 4  # EDK2 and many ROMs leave without acknowledging the last block
+_LAST_TRIES = 4  # EDK2 and many ROMs leave without acknowledging the last block,
+_LAST_PATIENCE = 20.0  # but one that lost it may come back for it after seconds
 
 
 class Outcome(enum.Enum):
@@ -39,12 +42,11 @@ class SendOack:
     packet: bytes
 
 
-@attrs.frozen
-class SendBlocks:
-    """Send `count` blocks from the absolute number `first`."""
+class SendBlocks(NamedTuple):  # there is one for each packet: a tuple is made in no time
+    """Send so many `blocks` from the absolute number `first`."""
 
     first: int
-    count: int
+    blocks: int
 
 
 @attrs.frozen
@@ -130,22 +132,43 @@ _OPTIONS: dict[str, Callable[[int, int | None, Limits], int | None]] = {
 
 
 class RepeatTimer:
-    """When to repeat: doubling waits, short again after every sign of life."""
+    """When to repeat: after a few round trips as they are measured (RFC 6298 §2), then after
+    doubling waits. A `timeout` that was agreed on holds as it is (RFC 2349).
+    """
 
     def __init__(self, timeout: float, now: float) -> None:
-        self._first = timeout or _FIRST_WAIT
-        self._longest = max(_LONGEST_WAIT, self._first)
-        self._patience = max(_PATIENCE, 2 * self._first)
-        self.progress(now)
-
-    def progress(self, now: float) -> None:
-        """Take note of an acknowledgement."""
-        self.wait = self._first
+        self._agreed = timeout
+        self._longest = max(_LONGEST_WAIT, timeout)
+        self._patience = max(_PATIENCE, 2 * timeout)
+        self._usual = timeout or _FIRST_WAIT
+        self._mean = self._deviation = 0.0
+        self._clean = True  # what was sent last was not repeated: the answer measures (Karn)
+        self._sent = now
+        self.wait = self._usual
         self.heard = now
         self.deadline = now + self.wait
 
+    def progress(self, now: float) -> None:
+        """Take note of an acknowledgement, after which the next packets leave."""
+        if self._clean and not self._agreed:
+            self._measure(now - self._sent)
+        self._clean = True
+        self._sent = self.heard = now
+        self.wait = self._usual
+        self.deadline = now + self.wait
+
+    def _measure(self, trip: float) -> None:
+        if self._mean:
+            self._deviation += (abs(trip - self._mean) - self._deviation) / 4
+            self._mean += (trip - self._mean) / 8
+        else:
+            self._mean, self._deviation = max(trip, 1e-9), trip / 2
+        usual = self._mean + 4 * self._deviation
+        self._usual = min(max(usual, _SHORTEST_WAIT), _FIRST_WAIT)
+
     def repeated(self, now: float) -> None:
         """Take note that something was sent once more."""
+        self._clean = False
         self.wait = min(self.wait * 2, self._longest)
         self.deadline = now + self.wait
 
@@ -227,7 +250,8 @@ class ReadTransfer:
         all_sent = self._end >= self.blocks
         if all_sent:
             self._last_tries += 1
-        if self._timer.exhausted(now) or self._last_tries > _LAST_TRIES:
+        left = self._last_tries > _LAST_TRIES and now - self.heard >= _LAST_PATIENCE
+        if left or self._timer.exhausted(now):
             return Finished(Outcome.PRESUMED if all_sent else Outcome.LOST)
         self._timer.repeated(now)
         self.repetitions += 1

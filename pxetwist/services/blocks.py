@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Awaitable, Callable
 
 import attrs
@@ -12,25 +11,6 @@ from pxetwist.errors import ContentError
 from pxetwist.interfaces import IContent
 from pxetwist.model.content import ContentInfo
 from pxetwist.wire.netascii import PIECE, NetasciiIndex, encode
-
-
-def mapped(content: IContent) -> memoryview | None:
-    """Map a plain file into memory; `None` if the content is none.
-
-    Only the kernel may look at the bytes: if the file is cut short, a system call fails with
-    EFAULT where our own access would kill the process.
-
-    :raises ContentError: if the file is shorter than its size was said to be.
-    """
-    descriptor = content.fileno()
-    if descriptor is None:
-        return None
-    if not content.info.size:
-        return memoryview(b"")
-    try:
-        return memoryview(mmap.mmap(descriptor, content.info.size, access=mmap.ACCESS_READ))
-    except ValueError as error:
-        raise ContentError("the file was cut short") from error
 
 
 async def read_exactly(content: IContent, offset: int, length: int) -> bytes:

@@ -20,12 +20,13 @@ from pxetwist.exchange.tftp import (
 )
 from pxetwist.interfaces import IContent
 from pxetwist.model.boot import BootRequest
-from pxetwist.services.blocks import mapped, read_exactly
+from pxetwist.services.blocks import read_exactly
+from pxetwist.services.images import HEADER, FramedImage, FramedImages, Piece, framed
 from pxetwist.services.transfer_sockets import MAX_SEGMENTS, MAX_SEND, ITransferSocket
-from pxetwist.wire.tftp import Error, ErrorCode, ReadRequest, data_header, encode
+from pxetwist.wire.tftp import Error, ErrorCode, ReadRequest, encode
 
-_HEADER = 4  # of DATA
 _IP_UDP = 28
+_NOTHING = Piece(0, 0, memoryview(b""))
 
 
 class ITransferOwner(Protocol):
@@ -67,23 +68,22 @@ class FileTransfer:
         self._content = content
         self._clock = clock
         self._socket: ITransferSocket
-        self._view: memoryview | None = None
+        self._image: FramedImage | None = None
+        self._piece = _NOTHING
         self._wanted: SendBlocks | None = None
         self._fetching: Deferred[None] | None = None
 
-    def begin(self, machine: ReadTransfer, socket: ITransferSocket) -> None:
+    def begin(self, machine: ReadTransfer, socket: ITransferSocket, images: FramedImages) -> None:
         """Send the first packet.
 
         :raises ContentError: if the content is no longer what it was.
         """
         self.machine = machine
         self._socket = socket
-        self._view = mapped(self._content)
-        if self._view is not None:
-            self._content.close()  # the map has a descriptor of its own
-        block = machine.terms.block_size + _HEADER
-        fits = block + _IP_UDP <= socket.mtu
-        self._per_send = min(MAX_SEGMENTS, MAX_SEND // block) if fits else 1
+        self._image = images.open(self._content, machine.terms.block_size)
+        self._packet = packet = machine.terms.block_size + HEADER
+        fits = packet + _IP_UDP <= socket.mtu
+        self._per_send = min(MAX_SEGMENTS, MAX_SEND // packet) if fits else 1
         self._perform(machine.start())
 
     def repeat_first(self) -> None:
@@ -115,36 +115,44 @@ class FileTransfer:
 
     def _perform(self, action: Action) -> None:
         try:
-            match action:
-                case SendOack(packet):
-                    self._socket.send([packet])
-                case SendBlocks() if self._view is not None:
-                    self._send(self._view, 0, action)
-                case SendBlocks():
+            if isinstance(action, SendBlocks):
+                if self._image is not None:
+                    self._send_from(self._image, *action)
+                else:
                     self._fetch(action)
-                case Finished():
-                    self._finish(action)
+            elif isinstance(action, SendOack):
+                self._socket.send(action.packet)
+            else:
+                self._finish(action)
         except Exception as error:
             self._broken(error)
-        if not self.over:
+        if not self.over and self.machine.next_timeout() < self.watched:
             self._owner.moved(self)
 
-    def _send(self, view: memoryview, offset: int, blocks: SendBlocks) -> None:
-        """Send blocks; `view` holds the content from byte `offset`."""
-        size = self.machine.terms.block_size
-        number, end = blocks.first, blocks.first + blocks.count
-        while number < end and not self.over:
-            count = min(self._per_send, end - number)
-            parts: list[bytes | memoryview] = []
-            for block in range(number, number + count):
-                start = (block - 1) * size - offset
-                parts += (data_header(block), view[start : start + size])
-            if count == 1:
-                self._socket.send(parts)
-            elif not self._socket.send_segments(parts, size + _HEADER):
+    def _send_from(self, image: FramedImage, first: int, count: int) -> None:
+        end = first + count
+        while first < end:
+            piece = self._piece
+            if not piece.first <= first < piece.end:
+                piece = self._piece = image.piece_with(first)
+            here = min(end, piece.end) - first
+            self._send(piece, first, here)
+            first += here
+
+    def _send(self, piece: Piece, first: int, count: int) -> None:
+        """Send blocks that are in a piece."""
+        packet = self._packet
+        start = (first - piece.first) * packet
+        end = start + count * packet
+        while start < end and not self.over:
+            stop = min(start + self._per_send * packet, end)
+            packets = piece.packets[start:stop]
+            if stop - start == packet:
+                self._socket.send(packets)
+            elif not self._socket.send_segments(packets, packet):
                 self._per_send = 1  # not here: block by block from now on
                 continue
-            number += count
+            start = stop
 
     def _fetch(self, blocks: SendBlocks) -> None:
         """Read first, as the content has no descriptor; the latest wish counts."""
@@ -158,13 +166,14 @@ class FileTransfer:
 
     async def _read_and_send(self) -> None:
         try:
-            while (blocks := self._wanted) is not None and not self.over:
+            while (wanted := self._wanted) is not None and not self.over:
+                first, count = wanted
                 size = self.machine.terms.block_size
-                offset = (blocks.first - 1) * size
-                data = await read_exactly(self._content, offset, blocks.count * size)
-                if self._wanted == blocks:
+                data = await read_exactly(self._content, (first - 1) * size, count * size)
+                if self._wanted == wanted:
                     self._wanted = None
-                    self._send(memoryview(data), offset, blocks)
+                    packets = framed(memoryview(data), first, first + count, size)
+                    self._send(Piece(first, first + count, packets), first, count)
         except CancelledError:
             return
         except Exception as error:
@@ -180,7 +189,7 @@ class FileTransfer:
         else:
             self._log.failure("Sending {path} failed", path=path)
         told = Error(ErrorCode.UNDEFINED, "The server cannot read the file")
-        self._socket.send([encode(told)])
+        self._socket.send(encode(told))
         self._finish(Finished(Outcome.LOST, told))
 
     def _finish(self, finished: Finished) -> None:
@@ -189,7 +198,7 @@ class FileTransfer:
         self.over = True
         if self._fetching is not None:
             self._fetching.cancel()
-        self._view = None
+        self._image, self._piece = None, _NOTHING
         self._socket.close()
         self._content.close()
         self._owner.ended(self, finished)

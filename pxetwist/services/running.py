@@ -13,6 +13,7 @@ from pxetwist.model.boot import BootRequest
 from pxetwist.model.event import EventKind
 from pxetwist.services.deadlines import Deadlines
 from pxetwist.services.file_transfer import FileTransfer
+from pxetwist.services.images import FramedImages
 from pxetwist.services.requests import octets_text, tell, transferred
 from pxetwist.services.transfer_sockets import ITransferSockets
 from pxetwist.wire.tftp import ReadRequest
@@ -38,6 +39,7 @@ class RunningTransfers:
         *,
         block_size: int,
         window: int,
+        image_memory: int,
         left: Callable[[Peer], None],
     ) -> None:
         self.counters: Counter[str] = Counter()
@@ -45,6 +47,7 @@ class RunningTransfers:
         self._sockets = sockets
         self._block_size = block_size
         self._window = window
+        self._images = FramedImages(image_memory)
         self._left = left
         self._deadlines = Deadlines(site.reactor)
         self._running: dict[Peer, FileTransfer] = {}
@@ -75,6 +78,7 @@ class RunningTransfers:
             transfer.abandon("the server was stopped")
         self._sockets.stop()
         self._deadlines.stop()
+        self._images.clear()
 
     def repeated(self, asked: ReadRequest, peer: Peer) -> bool:
         """Treat a request from a port that has a transfer; `True` if it needs no new one."""
@@ -108,7 +112,7 @@ class RunningTransfers:
             tell_size=asked.mode == "octet",
         )
         self._running[peer] = transfer
-        transfer.begin(machine, socket)
+        transfer.begin(machine, socket, self._images)
 
     def moved(self, transfer: FileTransfer) -> None:
         """Look at a transfer's deadline."""

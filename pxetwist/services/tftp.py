@@ -67,6 +67,9 @@ class Settings:
         default=0,
         doc="Largest block in bytes; 0: what the MTU of the client's network can carry.",
     )
+    image_memory: int = option(
+        fields.size, default=256 << 20, doc="Memory for files that are being sent."
+    )
     max_transfers: int = option(
         fields.integer(1), default=4096, doc="Transfers at a time; further requests must wait."
     )
@@ -120,6 +123,7 @@ class TftpService(Service):
             transfer_sockets(site.reactor, settings.port_range),
             block_size=settings.max_block_size,
             window=settings.max_window,
+            image_memory=settings.image_memory,
             left=self._left,
         )
 

@@ -15,7 +15,7 @@ from twisted.internet.task import Clock
 
 from pxetwist.errors import StartError
 from pxetwist.services.sockets import Arrival, IDatagramReceiver
-from pxetwist.services.transfer_sockets import ITransferReceiver, Parts
+from pxetwist.services.transfer_sockets import ITransferReceiver, Packets
 
 #: What becomes of a datagram on its way: none, one or several copies arrive.
 Link = Callable[[bytes], Sequence[bytes]]
@@ -272,17 +272,16 @@ class MemoryTransferSocket:
         """The network's MTU."""
         return self.network.mtu
 
-    def send(self, parts: Parts) -> None:
-        """Send the joined parts as one datagram."""
-        self.network.from_server(Datagram(b"".join(parts), self.local, self.peer))
+    def send(self, packet: Packets) -> None:
+        """Send one datagram."""
+        self.network.from_server(Datagram(bytes(packet), self.local, self.peer))
 
-    def send_segments(self, parts: Parts, segment: int) -> bool:
-        """Send the joined parts as datagrams of `segment` bytes."""
+    def send_segments(self, packets: Packets, segment: int) -> bool:
+        """Send datagrams of `segment` bytes."""
         if not self.network.segments or segment + 28 > self.network.mtu:
             return False
-        joined = b"".join(parts)
-        for start in range(0, len(joined), segment):
-            self.send([joined[start : start + segment]])
+        for start in range(0, len(packets), segment):
+            self.send(packets[start : start + segment])
         return True
 
     def close(self) -> None:

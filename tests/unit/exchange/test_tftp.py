@@ -195,6 +195,40 @@ class TimeTests(SynchronousTestCase):
         transfer.receive(ack(1), 8.0)
         self.assertEqual(transfer.next_timeout(), 9.0)
 
+    def answering(self, trip: float, rounds: int = 30) -> tuple[ReadTransfer, float]:
+        """A transfer whose client takes so long for each window, and the time."""
+        transfer, now = started(512 * 1000, window=4), 0.0
+        for number in range(1, rounds + 1):
+            now += trip
+            transfer.receive(ack(4 * number), now)
+        return transfer, now
+
+    def test_a_lost_block_costs_a_few_round_trips(self) -> None:
+        for trip, least, most in ((0.0005, 0.024, 0.026), (0.05, 0.049, 0.1), (0.5, 0.49, 1.0)):
+            transfer, now = self.answering(trip)
+            wait = transfer.next_timeout() - now
+            self.assertTrue(least <= wait <= most, (trip, wait))
+
+    def test_a_short_wait_doubles_as_well(self) -> None:
+        transfer, now = self.answering(0.001)
+        self.assertLess(transfer.next_timeout(), now + 0.03)
+        done = self.run_out(transfer)
+        self.assertLess(len(done), 16)
+        self.assertEqual(done[-1][1], Finished(Outcome.LOST))
+
+    def test_an_answer_to_what_was_repeated_measures_nothing(self) -> None:
+        transfer, now = self.answering(0.001)
+        transfer.handle_timeout(transfer.next_timeout())
+        transfer.receive(ack(124), now + 20)
+        self.assertLess(transfer.next_timeout(), now + 20.03)
+
+    def test_a_fast_client_may_come_back_for_the_last_block(self) -> None:
+        transfer, now = self.answering(0.001, 249)
+        self.assertEqual(transfer.receive(ack(1000), now + 0.001), SendBlocks(1001, 1))
+        done = self.run_out(transfer)
+        self.assertEqual(done[-1][1], Finished(Outcome.PRESUMED))
+        self.assertGreater(done[-1][0], now + 20)
+
     def test_a_window_is_repeated_whole(self) -> None:
         transfer = started(512 * 20, window=4)
         self.assertEqual(transfer.handle_timeout(1.0), SendBlocks(1, 4))
@@ -265,8 +299,8 @@ class LossTests(SynchronousTestCase):
                 return sent
             numbers = range(0, 1)
             if isinstance(action, SendBlocks):
-                numbers = range(action.first, action.first + action.count)
-                sent += action.count
+                numbers = range(action.first, action.first + action.blocks)
+                sent += action.blocks
             for number in numbers:
                 if rules.random() < 0.1:
                     continue
