@@ -20,6 +20,9 @@ from pxetwist.config.profiles import ProfileSettings
 from pxetwist.config.sections import LoaderSettings, PxeSettings
 from pxetwist.errors import ConfigError, ConfigErrors
 from pxetwist.plugins import Provided, discover
+from pxetwist.wire import shapes, structures
+from pxetwist.wire.option_text import SERVERS_OWN
+from pxetwist.wire.options import OPTIONS
 
 #: The sections that are no plugins: page, title in the INI, settings, what they are.
 SECTIONS = (
@@ -34,6 +37,29 @@ SECTIONS = (
     ("class", "[class:NAME]", ClassSettings, "Some clients, and what they are told."),
     ("profile", "[profile:NAME]", ProfileSettings, "One thing that a machine may boot."),
     ("loader", "[loader:NAME]", LoaderSettings, "A boot loader of your own."),
+)
+#: How values of DHCP options are written.
+_SHAPES = (
+    (shapes.ADDRESS, "an address"),
+    (shapes.ADDRESSES, "addresses"),
+    (shapes.ADDRESS_PAIRS, "pairs of addresses"),
+    (shapes.U8, "a number from 0 to 255"),
+    (shapes.U16, "a number from 0 to 65535"),
+    (shapes.U32, "a number from 0 to 4294967295"),
+    (shapes.S32, "a number, also below 0"),
+    (shapes.U8_LIST, "numbers from 0 to 255"),
+    (shapes.U16_LIST, "numbers from 0 to 65535"),
+    (shapes.TEXT, "text"),
+    (shapes.SWITCH, "yes or no"),
+    (shapes.FLAG, "yes"),
+    (shapes.OCTETS, "bytes: ``hex:0a0b`` or ``0a:0b``"),
+    (shapes.NODE_TYPE, "``b-node``, ``p-node``, ``m-node`` or ``h-node``"),
+    (shapes.ARCHITECTURES, "numbers from 0 to 65535"),
+    (structures.NAMES, "domain names"),
+    (structures.SERVERS, "domain names, or addresses"),
+    (structures.ROUTES, "routes: ``10.1.0.0/16 via 10.0.0.1``"),
+    (structures.ENCAPSULATED, "sub-options: ``option.175.NUMBER``, or bytes"),
+    (structures.ENTERPRISES, "by enterprise: ``option.125.ENTERPRISE.NUMBER``, or bytes"),
 )
 #: Where plugins are named.
 LISTED_IN = {
@@ -63,9 +89,23 @@ def write(folder: Path) -> None:
         page.unlink()
     for name, title, settings, summary in SECTIONS:
         _save(folder, name, _page(title, summary, settings, [title]))
+    _save(folder, "dhcp-options", _option_codes())
     for plugin in ours:
         _save(folder, f"{plugin.kind}-{plugin.name}", _plugin_page(plugin))
     _save(folder, "index", _index(ours))
+
+
+def _option_codes() -> Iterator[str]:
+    """Yield a table of all DHCP options that have a name."""
+    yield from _heading("DHCP options")
+    yield from ["``option.NAME`` and ``option.NUMBER`` mean the same; see :doc:`../dhcp`.", ""]
+    yield from [".. list-table::", "   :header-rows: 1", "   :widths: 12 44 44", ""]
+    yield from ["   * - Number", "     - Name", "     - Value"]
+    for code, (name, shape) in OPTIONS.items():
+        if code in SERVERS_OWN:
+            continue
+        what = next(words for each, words in _SHAPES if each is shape)
+        yield from [f"   * - {code}", f"     - ``{name}``", f"     - {what}"]
 
 
 def _save(folder: Path, name: str, lines: Iterable[str]) -> None:
@@ -113,6 +153,7 @@ def _index(plugins: list[Provided]) -> Iterator[str]:
     yield "The same text as ``pxetwist plugins`` prints, made from the code that reads the INI."
     yield from ["", ".. toctree::", "   :maxdepth: 1", ""]
     yield from (f"   {name}" for name, *_ in SECTIONS)
+    yield "   dhcp-options"
     yield from (f"   {plugin.kind}-{plugin.name}" for plugin in plugins)
 
 

@@ -41,7 +41,7 @@ _ALIASES: Mapping[str, OptionCode] = {
     "wpad": OptionCode.PROXY_AUTODISCOVERY,
 }
 #: What the server says by itself, or repeats, and what else would do what is meant.
-_OURS: Mapping[int, str] = {
+SERVERS_OWN: Mapping[int, str] = {
     OptionCode.REQUESTED_ADDRESS: "",
     OptionCode.LEASE_TIME: "lease-time",
     OptionCode.OVERLOAD: "",
@@ -90,8 +90,8 @@ def parse_option(key: str, text: str) -> tuple[Place, bytes]:
     """
     name, *numbers = key.split(".")
     code = _code(key, name)
-    if code in _OURS:
-        mend = f"; see {_OURS[code]}" if _OURS[code] else ""
+    if code in SERVERS_OWN:
+        mend = f"; see {SERVERS_OWN[code]}" if SERVERS_OWN[code] else ""
         raise ValueError(f"{OptionCode(code).label} ({code}) is up to the server{mend}")
     place = (code, *_numbers(key, code, numbers))
     if text == NOTHING and len(place) == 1:

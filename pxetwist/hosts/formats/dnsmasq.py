@@ -30,7 +30,7 @@ _OTHER_TYPE = re.compile(
 _ELSEWHERE = {
     "dhcp-range": "'pool' of [subnet:NAME]",
     "dhcp-option": "'option.NAME' of [subnet:NAME]",
-    "dhcp-option-force": "'option.NAME' of [subnet:NAME]",
+    "dhcp-option-force": "'option.NAME' and 'always-send' of [subnet:NAME]",
     "dhcp-authoritative": "'authoritative' of [subnet:NAME]",
     "dhcp-boot": "[profile:NAME] and rules",
     "pxe-service": "[profile:NAME] and rules",

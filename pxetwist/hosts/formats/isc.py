@@ -20,16 +20,16 @@ _HEX = re.compile(r"[0-9a-f]{1,2}(?::[0-9a-f]{1,2})*", re.IGNORECASE)
 #: Where to say here what other statements say there.
 _ELSEWHERE = {
     "subnet": "[subnet:NAME]",
-    "shared-network": "a [subnet:NAME] for each network",
+    "shared-network": "[shared-network:NAME], and shared-network in each [subnet:NAME]",
     "pool": "'pool' of [subnet:NAME]",
     "range": "'pool' of [subnet:NAME]",
     "option": "'option.NAME' of [subnet:NAME]",
     "default-lease-time": "'lease-time' of [subnet:NAME]",
-    "max-lease-time": "'lease-time' of [subnet:NAME]",
+    "max-lease-time": "'max-lease-time' of [subnet:NAME]",
     "authoritative": "'authoritative' of [subnet:NAME]",
     "include": "name that file in 'file' as well",
-    "class": "rules",
-    "subclass": "rules",
+    "class": "[class:NAME], or rules",
+    "subclass": "[class:NAME], or rules",
     "if": "rules",
 }
 #: What a host is known by, besides its MAC; the value is the last word.

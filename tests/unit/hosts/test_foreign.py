@@ -156,8 +156,8 @@ class IscTests(ForeignCase):
         warnings = self.warnings(SAMPLES / "dhcpd.conf")
         self.assert_warned(
             warnings,
-            "dhcpd.conf:4: max-lease-time is not taken over; instead: 'lease-time' of",
-            "dhcpd.conf:8: class is not taken over; instead: rules",
+            "dhcpd.conf:4: max-lease-time is not taken over; instead: 'max-lease-time' of",
+            "dhcpd.conf:8: class is not taken over; instead: [class:NAME], or rules",
             "dhcpd.conf:19: subnet is not taken over; instead: [subnet:NAME] (also on line 24)",
             "dhcpd.conf:33: a machine has one address",
             "dhcpd.conf:34: option root-path of a single host",
