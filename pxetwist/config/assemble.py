@@ -65,7 +65,7 @@ def assemble(configuration: Configuration, reactor: Any) -> Assembly:
     if errors:
         raise ConfigErrors(errors)
     assembly = Assembly(configuration, Server(reactor), boot, tuple(built))
-    _join(assembly)
+    _join(assembly, reactor)
     return assembly
 
 
@@ -120,14 +120,14 @@ def _titled(error: ConfigError, instance: Instance) -> ConfigError:
     return ConfigError(error.location, title + error.message.removeprefix(title))
 
 
-def _join(assembly: Assembly) -> None:
+def _join(assembly: Assembly, reactor: Any) -> None:
     stores = assembly.of_kind("state")
     assembly.boot.attach(
         hosts=assembly.of_kind("hosts"),
         policies=assembly.of_kind("policy"),
         content=assembly.of_kind("content"),
         observers=assembly.of_kind("observer"),
-        leases=GuardedLeases(stores[0][1], assembly.boot),
+        leases=GuardedLeases(stores[0][1], assembly.boot, reactor),
     )
     for instance, thing in assembly.built:
         if IService.providedBy(thing):

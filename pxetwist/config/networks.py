@@ -129,6 +129,12 @@ class SharedNetworkSettings(_Common):
         doc="Whether clients that ask for it get their lease at once (RFC 4039): only where no"
         " other server answers them, too.",
     )
+    conflict_check: bool = option(
+        boolean,
+        default=False,
+        doc="Whether to ask, by ARP or beyond relay agents by ping, if somebody has an address"
+        " before it is offered; an offer waits for that, 0.3 s at most.",
+    )
     bootp: str = option(
         choice("reserved", "dynamic"),
         default="reserved",
@@ -278,11 +284,17 @@ def _network(
         inherited=_inherited(settings.shared_network, wire),
         rapid_commit=chosen("rapid-commit"),
         dynamic_bootp=chosen("bootp"),
+        conflict_check=chosen("conflict-check"),
     )
 
 
 def _of(settings: SharedNetworkSettings, name: str) -> bool:
-    return settings.rapid_commit if name == "rapid-commit" else settings.authoritative
+    values = {
+        "authoritative": settings.authoritative,
+        "rapid-commit": settings.rapid_commit,
+        "conflict-check": settings.conflict_check,
+    }
+    return values[name]
 
 
 def _inherited(name: str, wire: SharedNetworkSettings) -> Layer | None:

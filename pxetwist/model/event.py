@@ -17,6 +17,7 @@ class EventKind(enum.Enum):
     FAILED = "failed"  # a transfer ended before its end
     CALLBACK = "callback"  # a machine said how far it is
     ORDER = "order"  # an order was taken, or came to its end
+    CONFLICT = "conflict"  # an address that was to be offered is in use by somebody else
     DISCOVERED = "discovered"  # an unknown machine said what it is
 
 

@@ -98,7 +98,8 @@ class Network:
     same `shared` name lie on one wire, and `inherited` is what they say together.
     `authoritative` means that no other DHCP server lives here, so strangers may be refused.
     `rapid_commit` lets clients skip half of the exchange (RFC 4039); `dynamic_bootp` gives
-    BOOTP clients addresses of the pools, for ever.
+    BOOTP clients addresses of the pools, for ever. With `conflict_check` an address is offered
+    after a look whether somebody has it already.
     """
 
     name: str
@@ -117,6 +118,7 @@ class Network:
     inherited: Layer | None = None
     rapid_commit: bool = False
     dynamic_bootp: bool = False
+    conflict_check: bool = False
 
     def in_pool(self, address: IPv4Address | IPv6Address) -> bool:
         """Whether the address may be given to anyone."""

@@ -5,23 +5,33 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address
+from typing import Any
 
 from zope.interface import implementer
 
 from pxetwist.interfaces import IBoot, ICounts, ILeaseStore, IRemembers
+from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, Network
+from pxetwist.services.conflicts import BUDGET, ConflictCheck
 from pxetwist.services.strangers import Strangers
+
+#: So many addresses are looked at for one offer, while there is time.
+_TRIES = 8
 
 _Address = IPv4Address | IPv6Address
 
 
 @implementer(ICounts, ILeaseStore, IRemembers)
 class GuardedLeases:
-    """Leaves part of each pool to known machines. All else is up to the store."""
+    """Leaves part of each pool to known machines, and where a network wants it, offers no address
+    that somebody else uses. All else is up to the store.
+    """
 
-    def __init__(self, store: ILeaseStore, boot: IBoot) -> None:
+    def __init__(self, store: ILeaseStore, boot: IBoot, reactor: Any) -> None:
         self.counters: Counter[str] = Counter()
+        self._reactor = reactor
+        self.conflicts = ConflictCheck(reactor, self.counters)
         self.store = store
         self._boot = boot
         self._memory = IRemembers(store) if IRemembers.providedBy(store) else None
@@ -46,7 +56,41 @@ class GuardedLeases:
         ):
             self.counters["strangers refused"] += 1
             return None
-        return await self.store.offer(identity, network, wanted, reserved, avoid, now)
+        if not network.conflict_check:
+            return await self.store.offer(identity, network, wanted, reserved, avoid, now)
+        begun = self._reactor.seconds()
+        for _ in range(_TRIES):
+            held = await self.store.held(identity, network, now)
+            lease = await self.store.offer(identity, network, wanted, reserved, avoid, now)
+            left = BUDGET - (self._reactor.seconds() - begun)
+            if lease is None or left <= 0 or (held and held.address == lease.address):
+                return lease
+            if not await self._is_taken(lease, identity, now, left):
+                return lease
+        return None
+
+    async def _is_taken(
+        self, lease: Lease, identity: ClientIdentity, now: float, budget: float
+    ) -> bool:
+        """Look whether somebody else has an address, and put it out of use if so."""
+        if not isinstance(lease.address, IPv4Address):
+            return False
+        who = await self.conflicts.taken_by(lease.address, identity.mac, budget)
+        if who is None:
+            return False
+        self.counters["conflicts"] += 1
+        await self.store.decline(lease.address, identity, now)
+        self._boot.tell(
+            BootEvent(
+                now,
+                EventKind.CONFLICT,
+                "dhcp",
+                str(identity),
+                summary=f"{lease.address} is in use by {who}: it is not given for a day",
+                details={"address": str(lease.address), "by": who},
+            )
+        )
+        return True
 
     async def commit(self, lease: Lease, now: float) -> Lease:
         """Store a lease."""

@@ -17,10 +17,10 @@ def encode_udp4(
     length = _UDP.size + len(payload)
     udp = _UDP.pack(source[1], destination[1], length, 0)
     pseudo = addresses + struct.pack("!HH", 17, length)
-    checksum = _checksum(pseudo + udp + payload) or 0xFFFF  # 0 would mean: none (RFC 768)
-    udp = _UDP.pack(source[1], destination[1], length, checksum)
+    checked = checksum(pseudo + udp + payload) or 0xFFFF  # 0 would mean: none (RFC 768)
+    udp = _UDP.pack(source[1], destination[1], length, checked)
     head = _IP.pack(0x45, 0, _IP.size + length, 0, 0x4000, 64, 17, 0, *_halves(addresses))
-    head = head[:10] + struct.pack("!H", _checksum(head)) + head[12:]
+    head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
     return head + udp + payload
 
 
@@ -28,7 +28,7 @@ def _halves(addresses: bytes) -> tuple[bytes, bytes]:
     return addresses[:4], addresses[4:]
 
 
-def _checksum(data: bytes) -> int:
+def checksum(data: bytes) -> int:
     """The Internet checksum (RFC 1071)."""
     if len(data) % 2:
         data += b"\0"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 
 import attrs
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -34,7 +35,7 @@ def stranger(number: int) -> ClientIdentity:
 class GuardTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.boot = FakeBoot(machine=Machine("ws1", (KNOWN.mac,)))
-        self.leases = GuardedLeases(MemoryLeases(), self.boot)
+        self.leases = GuardedLeases(MemoryLeases(), self.boot, Clock())
 
     def offer(self, who: ClientIdentity, now: float = NOW, reserved: str = "") -> Lease | None:
         address = IPv4Address(reserved) if reserved else None
@@ -79,4 +80,4 @@ class StrangersOnlyContract(LeaseStoreContract, SynchronousTestCase):
             def remembers(self, mac: str) -> bool:
                 return True
 
-        return GuardedLeases(MemoryLeases(), Everybody())
+        return GuardedLeases(MemoryLeases(), Everybody(), Clock())
