@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import fcntl
+import heapq
 import os
 import sqlite3
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
+from typing import Any
 
 from pxetwist.errors import StartError
 from pxetwist.model.lease import Lease, LeaseState
+from pxetwist.state.grouped import Group, Outcome, Wish
 
 #: How long to wait for a database that somebody else has locked, in seconds.
 BUSY = 2.0
+#: So much of the write-ahead log is kept when it has become longer.
+_LOG = 64 << 20
 
 #: What brings the schema from each version to the next; never change one that was released.
 UPGRADES = (
@@ -38,16 +44,35 @@ UPGRADES = (
         ends real not null
     )
     """,
+    """
+    create table request (
+        number integer primary key autoincrement,
+        made real not null,
+        address text not null,
+        key text not null,
+        network text not null,
+        hostname text not null,
+        state text not null,
+        ends real not null,
+        taken integer not null default 0,
+        answer text
+    )
+    """,
 )
 _TABLES = ("lease", "lease6")
 _UPSERT = "insert or replace into {} values (?, ?, ?, ?, ?, ?)"
+_STATES = {state.value: state for state in LeaseState}
+#: What a command is told when it is done; anything else says why not.
+DONE = ""
 
 
 class LeaseFile:
-    """The database, locked against other processes.
+    """The database, locked against other servers; commands may ask something of it.
 
     :raises StartError: if it cannot be opened, is of a newer version, or is in use.
     """
+
+    interval = 1.0
 
     def __init__(self, path: Path, durability: str) -> None:
         with ExitStack() as undo:
@@ -63,24 +88,44 @@ class LeaseFile:
                 )
                 undo.callback(self._database.close)
                 self._database.execute("pragma journal_mode = wal")
+                self._database.execute(f"pragma journal_size_limit = {_LOG}")
                 self._database.execute(f"pragma synchronous = {durability}")
                 self._upgrade(path)
+                # What was taken by a server that ended was not answered by it.
+                self._database.execute("update request set taken = 0 where answer is null")
             except (OSError, sqlite3.Error) as error:
                 raise StartError(f"cannot use {path}: {error}") from error
             undo.pop_all()
+        self._version = -1
 
-    def load(self) -> list[Lease]:
-        """Return every record."""
-        return [
-            Lease(ip_address(address), key, ends, network, hostname, LeaseState(state))
-            for table in _TABLES
-            for address, key, ends, network, hostname, state in self._database.execute(
-                f"select address, key, ends, network, hostname, state from {table}"
-            )
-        ]
+    def load(self) -> Iterable[Lease]:
+        """Return every record, those that end first first."""
+        return read(self._database, "order by ends")
 
-    def store(self, records: Iterable[Lease]) -> None:
-        """Store records in one transaction; it is durable when this returns.
+    def exchange(self, group: Group) -> Outcome:
+        """Store what has changed, forget what is too old, and look what commands have asked."""
+        answers = [(DONE, change.request) for change in group.changes if change.request]
+        answers += [(refusal.reason, refusal.number) for refusal in group.refusals]
+        if group.changes or answers:
+            self.store((change.record for change in group.changes), answers)
+        if group.prune > 0:
+            for table in _TABLES:
+                self._database.execute(f"delete from {table} where ends < ?", (group.prune,))
+        [(version,)] = self._database.execute("pragma data_version")
+        if version == self._version:
+            return Outcome()
+        wishes = self._wishes()
+        self._version = version
+        return Outcome(wishes=wishes)
+
+    def close(self) -> None:
+        """Close the database and let go of the lock."""
+        self._database.close()
+        os.close(self._lock)
+
+    def store(self, records: Iterable[Lease], answers: Iterable[tuple[str, int]] = ()) -> None:
+        """Store records, and answers to commands, in one transaction; it is durable when this
+        returns.
 
         :raises sqlite3.Error: if nothing was stored.
         """
@@ -96,16 +141,30 @@ class LeaseFile:
         try:
             for table, changed in rows.items():
                 database.executemany(_UPSERT.format(table), changed)
+            database.executemany("update request set answer = ? where number = ?", answers)
             database.execute("commit")
         except BaseException:
             if database.in_transaction:
                 database.execute("rollback")
             raise
 
-    def close(self) -> None:
-        """Close the database and let go of the lock."""
-        self._database.close()
-        os.close(self._lock)
+    def _wishes(self) -> list[Wish]:
+        """Take what commands have written since, each once."""
+        where = "from request where not taken and answer is null"
+        database = self._database
+        [(waiting,)] = database.execute(f"select count(*) {where}")
+        if not waiting:
+            return []
+        database.execute("begin immediate")
+        try:
+            found = database.execute(f"select number, {_COLUMNS} {where} order by number")
+            wishes = [Wish(number, _lease(row)) for number, *row in found.fetchall()]
+            database.execute("update request set taken = 1 where answer is null")
+            database.execute("commit")
+        finally:
+            if database.in_transaction:
+                database.execute("rollback")
+        return wishes
 
     def _upgrade(self, path: Path) -> None:
         database = self._database
@@ -119,8 +178,33 @@ class LeaseFile:
             database.execute("commit")
 
 
+_COLUMNS = "address, key, ends, network, hostname, state"
+
+
+def read(database: sqlite3.Connection, how: str) -> Iterator[Lease]:
+    """Return every record of a database, sorted as `how` says."""
+    four = database.execute(f"select {_COLUMNS} from lease {how}")
+    six = database.execute(f"select {_COLUMNS} from lease6 {how}")
+    intern, states = sys.intern, _STATES
+    # Millions of them: no text twice, nothing looked up that is known.
+    leases4 = (
+        Lease(IPv4Address(number), key, ends, intern(network), hostname, states[state])
+        for number, key, ends, network, hostname, state in four
+    )
+    leases6 = (
+        Lease(IPv6Address(packed), key, ends, intern(network), hostname, states[state])
+        for packed, key, ends, network, hostname, state in six
+    )
+    return heapq.merge(leases4, leases6, key=lambda lease: lease.ends)
+
+
+def _lease(row: Iterable[Any]) -> Lease:
+    address, key, ends, network, hostname, state = row
+    return Lease(ip_address(address), key, ends, network, hostname, _STATES[state])
+
+
 def _locked(path: Path) -> int:
-    """Lock out other processes and return the lock's descriptor."""
+    """Lock out other servers and return the lock's descriptor."""
     lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

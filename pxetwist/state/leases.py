@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import gc
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address
 
 import attrs
@@ -19,6 +21,23 @@ DECLINED_FOR = 86400.0
 _HELD = (LeaseState.OFFERED, LeaseState.LEASED)
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Make many objects that stay, without the collector walking through them again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def held_by(record: Lease) -> str:
+    """Say in words who has an address."""
+    return "out of use" if record.state is LeaseState.DECLINED else f"held by {record.key}"
+
+
 class LeaseTable:
     """All records by address, and the address of each client in each network.
 
@@ -26,15 +45,17 @@ class LeaseTable:
     holds at most one address that counts in a network; one it was moved away from runs out.
     """
 
-    def __init__(self, records: Iterable[Lease] = ()) -> None:
+    def __init__(self, records: Iterable[Lease] = (), *, in_order: bool = False) -> None:
+        """Begin with records; `in_order` if those that end first come first."""
         self._records: dict[int, Lease] = {}
-        self._clients: dict[tuple[str, str], int] = {}
+        self._clients: dict[str, dict[str, int]] = {}  # by network: no pair for each client
         self._left: dict[tuple[str, str], set[int]] = {}  # what moved clients still hold
         self._free: dict[str, FreeAddresses] = {}
         self._unclaimed: dict[str, Unclaimed] = {}
-        self._networks: set[str] = set()  # of all records
-        for record in sorted(records, key=lambda record: record.ends):
-            self.put(record)
+        ordered = records if in_order else sorted(records, key=lambda record: record.ends)
+        with _uncollected():
+            for record in ordered:
+                self.put(record)
 
     def offer(  # noqa: PLR0917  # as in the interface
         self,
@@ -93,7 +114,7 @@ class LeaseTable:
 
     def held(self, key: str, network: Network, now: float) -> Lease | None:
         """Return the offer or lease of a client in a network."""
-        number = self._clients.get((network.name, key))
+        number = self._client(network.name, key)
         return None if number is None else self._active(number, now)
 
     def holder(self, address: IPv4Address | IPv6Address, now: float) -> Lease | None:
@@ -102,11 +123,15 @@ class LeaseTable:
 
     def remembers(self, key: str) -> bool:
         """Return whether a client has or had a lease in any network, more than an offer."""
-        for network in self._networks:
-            number = self._clients.get((network, key))
+        for clients in self._clients.values():
+            number = clients.get(key)
             if number is not None and self._records[number].state is not LeaseState.OFFERED:
                 return True
         return False
+
+    def knows(self, key: str, network: Network) -> bool:
+        """Return whether this client has or had anything in a network, be it an offer."""
+        return self._client(network.name, key) is not None
 
     def leases(self) -> Iterable[Lease]:
         """Return every record, in the order of addresses."""
@@ -121,25 +146,62 @@ class LeaseTable:
         number = int(record.address)
         before = self._records.get(number)
         if before is not None:
-            former = (before.network, before.key)
-            if self._clients.get(former) == number:
-                del self._clients[former]
-            self._forget_left(former, number)
+            self._leave(before, number)
             if record.ends < before.ends:
                 for free in self._free.values():
                     free.hasten(number, record.ends)
         self._records[number] = record
-        self._networks.add(record.network)
         if record.state is not LeaseState.OFFERED and record.network in self._unclaimed:
             self._unclaimed[record.network].discard(number)
-        client = (record.network, record.key)
+        clients = self._clients.get(record.network)
+        if clients is None:
+            clients = self._clients[record.network] = {}
         if record.state in _HELD or (
-            record.state is LeaseState.RELEASED and client not in self._clients
+            record.state is LeaseState.RELEASED and record.key not in clients
         ):
-            moved_from = self._clients.get(client, number)
+            moved_from = clients.get(record.key, number)
             if moved_from != number:
-                self._left.setdefault(client, set()).add(moved_from)
-            self._clients[client] = number
+                self._left.setdefault((record.network, record.key), set()).add(moved_from)
+            clients[record.key] = number
+
+    def forget(self, before: float) -> None:
+        """Forget all records that ended before that moment."""
+        old = [number for number, record in self._records.items() if record.ends < before]
+        for number in old:
+            record = self._records.pop(number)
+            self._leave(record, number)
+            if record.network in self._unclaimed:
+                self._unclaimed[record.network].discard(number)
+
+    def apply(self, wish: Lease, now: float) -> Lease:
+        """Do what an administrator wants: give an address to a client, or take it back from
+        whoever has it. Return the new record.
+
+        :raises LeaseConflict: if the address is another one's, or there is nothing to take back.
+        """
+        present = self._records.get(int(wish.address))
+        active = present is not None and present.ends > now
+        if wish.state is LeaseState.RELEASED:
+            if present is None or not active:
+                raise LeaseConflict(f"nobody holds {wish.address}")
+            record = attrs.evolve(present, ends=now, state=LeaseState.RELEASED)
+        elif present is not None and not self._free_for(int(wish.address), wish.key, now):
+            raise LeaseConflict(f"{wish.address} is {held_by(present)}")
+        else:
+            ends = max(present.ends, wish.ends) if present is not None and active else wish.ends
+            record = attrs.evolve(wish, ends=ends)
+        self.put(record)
+        return record
+
+    def _client(self, network: str, key: str) -> int | None:
+        clients = self._clients.get(network)
+        return None if clients is None else clients.get(key)
+
+    def _leave(self, record: Lease, number: int) -> None:
+        """Let a client have nothing to do with a record any more."""
+        if self._client(record.network, record.key) == number:
+            del self._clients[record.network][record.key]
+        self._forget_left((record.network, record.key), number)
 
     def _forget_left(self, client: tuple[str, str], number: int) -> None:
         left = self._left.get(client)
@@ -157,7 +219,7 @@ class LeaseTable:
         now: float,
     ) -> int | None:
         free = self._free_in(network)
-        former = self._clients.get((network.name, key))
+        former = self._client(network.name, key)
         left = self._left.get((network.name, key), set())
         for number in (former, None if wanted is None else int(wanted), *left):
             if (

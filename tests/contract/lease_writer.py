@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import resource
 import sys
+import time
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Network, Pool
 from pxetwist.state import sqlite
 
-NOW = 1_700_000_000.0
+NOW = time.time()
 NETWORK = Network(
     "lab",
     IPv4Network("10.0.0.0/8"),

@@ -78,7 +78,7 @@ class CrashTests(SynchronousTestCase):
     def stored(self, file: Path) -> set[IPv4Address | IPv6Address]:
         database = LeaseFile(file, "full")
         try:
-            records = database.load()
+            records = list(database.load())
         finally:
             database.close()
         return {lease.address for lease in records if lease.state is LeaseState.LEASED}

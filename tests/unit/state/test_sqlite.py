@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from ipaddress import IPv4Address, IPv4Network
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
 from stat import S_IMODE
 from threading import Event
@@ -89,11 +90,13 @@ class WritingTests(SqliteTestCase):
         taken = Event()
         original = leasefile.LeaseFile.store
 
-        def counting(file: leasefile.LeaseFile, records: list[Lease]) -> None:
+        def counting(
+            file: leasefile.LeaseFile, records: Iterable[Lease], answers: Any = ()
+        ) -> None:
             stored = list(records)
             groups.append(len(stored))
             taken.set()
-            original(file, stored)
+            original(file, stored, answers)
 
         other = sqlite3.connect(self.file, isolation_level=None)
         self.patch(leasefile.LeaseFile, "store", counting)
@@ -201,23 +204,35 @@ class StartTests(SqliteTestCase):
         error = self.assertRaises(StartError, self.make().startService)
         self.assertIn("newer pxetwist", str(error))
 
-    def test_an_older_version_is_upgraded(self) -> None:
-        """One of before IPv6."""
-        upgrades, tables = leasefile.UPGRADES, leasefile._TABLES
-        self.patch(leasefile, "UPGRADES", upgrades[:1])
-        self.patch(leasefile, "_TABLES", tables[:1])
-        store = self.start()
-        commit = self.committing(store, 1)
-        self.wait(commit)
-        self.stop(store)
-        self.patch(leasefile, "UPGRADES", upgrades)
-        self.patch(leasefile, "_TABLES", tables)
-        store = self.start()
-        self.assertEqual(list(store.leases()), [self.successResultOf(commit)])
-        self.wait(self.committing(store, 2))
-        database = sqlite3.connect(self.file)
-        self.assertEqual(list(database.execute("pragma user_version")), [(2,)])
-        database.close()
+    def test_older_versions_are_upgraded(self) -> None:
+        """Of before IPv6, and of before commands could ask the running server."""
+        columns = "key text not null, network text not null, hostname text not null,"
+        columns += "state text not null, ends real not null"
+        four = "insert into lease values (167772170, 'k4', 'lab', 'pc', 'leased', 1700003600.0)"
+        six = "insert into lease6 values (x'fd77000000000000000000000000000a', 'k6', 'lab6', '',"
+        six += "'released', 1700003601.0)"
+        versions = [
+            [f"create table lease (address integer primary key, {columns})", four],
+            [f"create table lease6 (address blob primary key, {columns})", six],
+        ]
+        leases = [
+            Lease(IPv4Address("10.0.0.10"), "k4", NOW + 3600, "lab", "pc", LeaseState.LEASED),
+            Lease(IPv6Address("fd77::a"), "k6", NOW + 3601, "lab6", "", LeaseState.RELEASED),
+        ]
+        for version in (1, 2):
+            self.folder = Path(self.mktemp()).absolute()
+            self.folder.mkdir()
+            self.file = self.folder / "leases.sqlite"
+            database = sqlite3.connect(self.file)
+            for statement in [each for part in versions[:version] for each in part]:
+                database.execute(statement)
+            database.execute(f"pragma user_version = {version}")
+            database.commit()
+            store = self.start()
+            self.assertEqual(list(store.leases()), leases[:version])
+            self.wait(self.committing(store, 2))
+            self.assertEqual(list(database.execute("pragma user_version")), [(3,)])
+            database.close()
 
     def test_durability(self) -> None:
         """The setting reaches SQLite: 2 is FULL, 1 is NORMAL."""

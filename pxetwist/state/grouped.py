@@ -1,0 +1,361 @@
+"""Leases answered from memory, and stored before they are acknowledged: by one thread, which
+stores together all that came while it stored the last ones.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Protocol
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
+from zope.interface import implementer
+
+from pxetwist.errors import LeaseConflict, StateUnavailable
+from pxetwist.interfaces import IHealth, Site
+from pxetwist.model.health import Health, HealthState
+from pxetwist.model.identity import ClientIdentity
+from pxetwist.model.lease import Lease, LeaseState
+from pxetwist.state.leases import LeaseTable
+from pxetwist.state.memory import MemoryLeases
+
+#: So often (seconds) records that are too old are forgotten.
+PRUNE = 3600.0
+#: So much may wait for the thread.
+QUEUE = 20_000
+
+
+@attrs.define(eq=False)
+class Change:
+    """A record on its way to be stored, and the one before it if it never gets there.
+
+    `request` is the number of the :class:`Wish` of a command that it fulfils.
+    """
+
+    record: Lease
+    before: Lease | None
+    since: float
+    stored: Deferred[None]
+    request: int = 0
+
+
+@attrs.frozen
+class Wish:
+    """What a command has asked of the running server: its number, and the record to be made."""
+
+    number: int
+    record: Lease
+
+
+@attrs.frozen
+class Refusal:
+    """What a command is told of a wish that cannot be fulfilled."""
+
+    number: int
+    reason: str
+
+
+@attrs.define
+class Group:
+    """What the thread does at once. `look`: others' changes are wanted now, by somebody;
+    records that ended before `prune` are too old.
+    """
+
+    changes: list[Change] = attrs.field(factory=list)
+    refusals: list[Refusal] = attrs.field(factory=list)
+    looks: list[Deferred[None]] = attrs.field(factory=list)
+    prune: float = -math.inf
+    last: bool = False
+
+    def add(self, item: Change | Refusal | Deferred[None] | float | None) -> None:
+        """Put an item of the queue where it belongs; `None` is the last one."""
+        match item:
+            case Change():
+                self.changes.append(item)
+            case Refusal():
+                self.refusals.append(item)
+            case Deferred():
+                self.looks.append(item)
+            case None:
+                self.last = True
+            case _:
+                self.prune = max(self.prune, item)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nobody waits for anything."""
+        return not (self.changes or self.looks)
+
+
+@attrs.frozen
+class Outcome:
+    """What came of a group: changes that lost against another server's, each with the record
+    that is there; others' changes; wishes of commands.
+    """
+
+    lost: Mapping[Change, Lease | None] = attrs.field(factory=dict)
+    news: Sequence[Lease] = ()
+    wishes: Sequence[Wish] = ()
+
+
+class Ledger(Protocol):
+    """What stores leases; used by one thread, after `load`.
+
+    `interval` is how often (seconds) it wants to look for what others have changed.
+    """
+
+    interval: float
+
+    def load(self) -> Iterable[Lease]:
+        """Return the records, those that end first first; none if it can tell them later only."""
+
+    def exchange(self, group: Group) -> Outcome:
+        """Store a group durably, and look for what others have changed; raise if it cannot."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+@implementer(IHealth)
+class GroupedLeases(MemoryLeases, Service):
+    """A lease store of one :class:`Ledger`; `keep` is how long ended leases are remembered."""
+
+    def __init__(self, title: str, keep: float, site: Site) -> None:
+        super().__init__()
+        self.title = title
+        self._keep = keep
+        self._site = site
+        self._queue: SimpleQueue[Change | Refusal | Deferred[None] | float | None]
+        self._thread: Thread | None = None
+        self._stopped: Deferred[None]
+        self._pending: dict[IPv4Address | IPv6Address, list[Change]] = {}
+        self._error = ""
+        self._since = 0.0
+        self._counters = {"stored": 0, "groups": 0, "conflicts": 0, "failed": 0}
+        self._pruning = LoopingCall(self._prune)
+        self._pruning.clock = site.reactor
+
+    def open(self) -> Ledger:
+        """Open what stores the leases.
+
+        :raises StartError: if that cannot be.
+        """
+        raise NotImplementedError
+
+    def startService(self) -> None:
+        """Open and load."""
+        ledger = self.open()
+        self._table = LeaseTable(ledger.load(), in_order=True)
+        self._queue, self._stopped = SimpleQueue(), Deferred()
+        self._since = self._site.reactor.seconds()
+        self._thread = Thread(target=self._work, args=(ledger,), name="leases", daemon=True)
+        self._thread.start()
+        super().startService()
+        if self._keep:
+            self._pruning.start(PRUNE)
+
+    def stopService(self) -> Deferred[None] | None:
+        """Store what waits and close; fires when the thread has ended."""
+        super().stopService()
+        if self._pruning.running:
+            self._pruning.stop()
+        if self._thread is None:
+            return None
+        self._queue.put(None)
+        return self._stopped
+
+    def health(self) -> Health:
+        """Say whether leases can be stored."""
+        state = HealthState.DOWN if self._error else HealthState.UP
+        return Health(state, self._since, self._error, dict(self._counters))
+
+    async def commit(self, lease: Lease, now: float) -> Lease:
+        """Store a lease."""
+        before = self._table.get(lease.address)
+        return await self._store(self._table.commit(lease, now), before, now)
+
+    async def release(
+        self, address: IPv4Address | IPv6Address, identity: ClientIdentity, now: float
+    ) -> bool:
+        """End a lease and store that."""
+        before = self._table.get(address)
+        return await self._end(self._table.release(address, identity.key, now), before, now)
+
+    async def decline(
+        self, address: IPv4Address | IPv6Address, identity: ClientIdentity, now: float
+    ) -> bool:
+        """Put an address out of use for a day and store that."""
+        before = self._table.get(address)
+        return await self._end(self._table.decline(address, identity.key, now), before, now)
+
+    async def _end(self, record: Lease | None, before: Lease | None, now: float) -> bool:
+        if record is None:
+            return False
+        try:
+            await self._store(record, before, now)
+        except LeaseConflict:
+            return False
+        return True
+
+    async def _store(self, record: Lease, before: Lease | None, now: float) -> Lease:
+        change = Change(record, before, now, Deferred())
+        if self.running and self._queue.qsize() < QUEUE:
+            self._put(change)
+        else:
+            self._undo(change)
+            raise StateUnavailable(
+                "too many leases wait" if self.running else "the lease store does not run"
+            )
+        await change.stored
+        return record
+
+    def _put(self, change: Change) -> None:
+        self._pending.setdefault(change.record.address, []).append(change)
+        self._queue.put(change)
+
+    async def _look(self) -> None:
+        """Wait until all is known that others had stored when this was called.
+
+        :raises StateUnavailable: if that cannot be.
+        """
+        if not self.running:
+            raise StateUnavailable("the lease store does not run")
+        look: Deferred[None] = Deferred()
+        self._queue.put(look)
+        await look
+
+    def _prune(self) -> None:
+        before = self._site.reactor.seconds() - self._keep
+        self._table.forget(before)
+        self._queue.put(before)
+
+    # In the thread
+
+    def _work(self, ledger: Ledger) -> None:
+        failing, looked = False, time.monotonic()
+        while True:
+            group = self._collected(looked + ledger.interval - time.monotonic())
+            outcome, error = Outcome(), None
+            try:
+                outcome = ledger.exchange(group)
+            except Exception as caught:  # whatever it is, nobody may be acknowledged
+                error = caught
+            looked = time.monotonic()
+            if not group.empty or outcome.news or outcome.wishes or failing is not bool(error):
+                self._site.reactor.callFromThread(self._ended, group, outcome, error)
+            failing = error is not None
+            if group.last:
+                break
+        try:
+            ledger.close()
+        finally:
+            self._site.reactor.callFromThread(self._joined)
+
+    def _collected(self, patience: float) -> Group:
+        """Wait for something to do, and take all that is there."""
+        group = Group()
+        try:
+            group.add(self._queue.get(timeout=max(patience, 0.001)))
+            while True:
+                group.add(self._queue.get_nowait())
+        except Empty:
+            return group
+
+    # Back in the reactor
+
+    def _ended(self, group: Group, outcome: Outcome, error: Exception | None) -> None:
+        self._tell(error)
+        for change in group.changes:
+            self._settled(change)
+        if error is not None:
+            self._counters["failed"] += len(group.changes)
+            for change in reversed(group.changes):
+                self._undo(change)
+            away = StateUnavailable(f"{self.title}: {error}")
+            for waiting in (*(change.stored for change in group.changes), *group.looks):
+                if not waiting.called:
+                    waiting.errback(away)
+            return
+        self._counters["stored"] += len(group.changes) - len(outcome.lost)
+        self._counters["conflicts"] += len(outcome.lost)
+        self._counters["groups"] += bool(group.changes)
+        for change, present in outcome.lost.items():
+            self._lose(change, present)
+        for record in outcome.news:
+            self._learn(record)
+        for change in group.changes:
+            if change not in outcome.lost:
+                change.stored.callback(None)
+        for look in group.looks:
+            look.callback(None)
+        for wish in outcome.wishes:
+            self._fulfil(wish)
+
+    def _settled(self, change: Change) -> None:
+        waiting = self._pending[change.record.address]
+        waiting.remove(change)
+        if not waiting:
+            del self._pending[change.record.address]
+
+    def _tell(self, error: Exception | None) -> None:
+        """Log once that it does not work, and once that it does again."""
+        if error is not None and not self._error:
+            self._site.log.error(
+                "leases cannot be stored, nobody is acknowledged: {error}", error=error
+            )
+        elif error is None and self._error:
+            self._site.log.info("leases can be stored again")
+        if bool(error) is not bool(self._error):
+            self._since = self._site.reactor.seconds()
+        self._error = str(error) or repr(error) if error is not None else ""
+
+    def _undo(self, change: Change) -> None:
+        """Take back in memory what is not stored, unless more has happened since."""
+        record = change.record
+        if self._table.get(record.address) is record:
+            ended = attrs.evolve(record, state=LeaseState.RELEASED, ends=0.0)
+            self._table.put(change.before or ended)
+
+    def _lose(self, change: Change, present: Lease | None) -> None:
+        """Another server was quicker: what it stored counts."""
+        record = change.record
+        self._undo(change)
+        if present is not None:
+            self._learn(present)
+        change.stored.errback(LeaseConflict(f"{record.address} is not free for {record.key}"))
+
+    def _learn(self, record: Lease) -> None:
+        """Take over what another server stored. What is just being stored here comes after it,
+        or will lose against it.
+        """
+        pending = self._pending.get(record.address, ())
+        for change in pending:
+            change.before = record
+        if not pending:
+            self._table.put(record)
+
+    def _fulfil(self, wish: Wish) -> None:
+        """Do what a command has asked for, or tell it why not."""
+        now = self._site.reactor.seconds()
+        before = self._table.get(wish.record.address)
+        try:
+            record = self._table.apply(wish.record, now)
+        except LeaseConflict as conflict:
+            self._queue.put(Refusal(wish.number, str(conflict)))
+            return
+        change = Change(record, before, now, Deferred(), wish.number)
+        change.stored.addErrback(lambda _: None)  # it is logged, and the command is not answered
+        self._put(change)
+
+    def _joined(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        self._stopped.callback(None)
