@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from pxetwist.boot.loaders import Loader, Loaders
 from pxetwist.boot.neighbours import neighbour_mac, peer_address
+from pxetwist.boot.offered import Offers
 from pxetwist.boot.policies import Policies
 from pxetwist.boot.resolver import IDENTIFICATION, BootResolver, Identification
 from pxetwist.boot.sightings import LOOP_LIMIT, Sightings
@@ -100,6 +101,7 @@ class BootFacade:
         self._identification = identification
         self.loaders = Loaders(tuple(loaders))
         self.sightings = Sightings()
+        self._offers = Offers()
         self.tokens = Tokens(state_folder)
         self.attach(hosts=(), policies=(), content=(), observers=(), leases=None)
 
@@ -126,6 +128,7 @@ class BootFacade:
     def reload(self) -> None:
         """Decide every machine anew: directories were read again."""
         self.sightings.forget_plans()
+        self._offers.forget()
 
     @property
     def rehearsal(self) -> bool:
@@ -191,7 +194,9 @@ class BootFacade:
 
     def reserved_addresses(self) -> Collection[IPv4Address | IPv6Address]:
         """Collect what the directories have promised."""
-        return _Joined(tuple(each.reserved_addresses() for each in self._reservations))
+        parts = [each.reserved_addresses() for each in self._reservations]
+        filled = tuple(part for part in parts if part)
+        return filled[0] if len(filled) == 1 else _Joined(filled) if filled else ()
 
     def remembers(self, mac: str) -> bool:
         """Look where it costs nothing: at what was found out, then at what is at hand."""
@@ -204,10 +209,12 @@ class BootFacade:
 
     async def resolve(self, request: BootRequest) -> Resolution:
         """Resolve a request. Within one boot TFTP and HTTP keep the plan that DHCP announced,
-        unless it was that of a stranger, who tells now by what directories may know it.
+        unless it was that of a stranger, who tells now by what directories may know it. Who
+        takes up an offer gets what was offered.
         """
         now = self._reactor.seconds()
         sighting = self.sightings.get(request.identity.key, now)
+        dhcp = sighting is not None and request.protocol is Protocol.DHCP
         if sighting is not None:
             news = sighting.learn(request.identity) and sighting.machine is None
             recalled = sighting.recall(request.identity)
@@ -215,10 +222,16 @@ class BootFacade:
                 request = attrs.evolve(request, identity=recalled)
             if sighting.plan and request.protocol in _LATER and not news:
                 return _as_announced(request, sighting.machine, sighting.plan)
+        if dhcp and request.accepts:
+            offered = self._offers.take(request, now)
+            if offered is not None:
+                return offered
         resolution = await self.resolver.resolve(request)
         if sighting is not None:
             sighting.machine = resolution.machine
             sighting.plan = resolution.plan
+        if dhcp and not request.accepts and resolution.verdict is not Verdict.BROKEN:
+            self._offers.note(resolution, now)
         return resolution
 
     def script_base(self, request: BootRequest, now: float) -> str:

@@ -128,7 +128,7 @@ class BootResolver:
                 # It may well be known there: treating it as unknown would be a wrong answer.
                 return Resolution(request, Verdict.BROKEN, tuple(trail.steps), trail.broken)
             if machine is not None:
-                request = attrs.evolve(request, machine=machine)
+                request = request.answered(machine, request.plan)
             trail.broken = ""
         plan = await self._plan_boot(request, trail)
         steps = tuple(trail.steps)
@@ -138,7 +138,7 @@ class BootResolver:
             return Resolution(request, Verdict.NO_OPINION, steps, "no policy had an opinion")
         if plan.ignored:
             return Resolution(request, Verdict.IGNORED, steps, plan.reason or "policy: silence")
-        return Resolution(attrs.evolve(request, plan=plan), Verdict.PLANNED, steps)
+        return Resolution(request.answered(request.machine, plan), Verdict.PLANNED, steps)
 
     async def _find_machine(self, identity: ClientIdentity, trail: _Trail) -> Machine | None:
         told = self._identification.told(identity)
@@ -158,7 +158,7 @@ class BootResolver:
         for name, guard in self._policies:
             plan = await trail.ask(guard, request, _describe_plan)
             if plan is not None:
-                return _for_machine(attrs.evolve(plan, policy=name), request, trail)
+                return _for_machine(plan.decided_by(name), request, trail)
             if trail.broken:
                 return None  # it should have decided: another's opinion is not its decision
         return None

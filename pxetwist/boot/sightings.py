@@ -59,7 +59,11 @@ class Sighting:
         not tell the UUID that its firmware told.
         """
         known = self.identity
-        if known is identity:
+        if known is identity or (
+            (identity.uuid is not None or known.uuid is None)
+            and not known.serial
+            and not known.asset
+        ):
             return identity
         kept: dict[str, Any] = {
             name: getattr(known, name)
@@ -75,7 +79,7 @@ class Sightings:
     def __init__(self, limit: int = 100_000) -> None:
         self._limit = limit
         self._by_key: OrderedDict[str, Sighting] = OrderedDict()
-        self._by_address: OrderedDict[IPv4Address | IPv6Address, str] = OrderedDict()
+        self._by_address: OrderedDict[int, str] = OrderedDict()  # none of IPv6 is below 2**32
 
     def see(self, identity: ClientIdentity, stage: BootStage, now: float) -> Sighting:
         """Note a machine at a stage. Going back to an earlier stage is a new boot, and so
@@ -86,7 +90,7 @@ class Sightings:
         if (
             sighting is None
             or now - sighting.last > BOOT_GAP
-            or _ORDER[stage] < _ORDER[sighting.stage]
+            or (stage is not sighting.stage and _ORDER[stage] < _ORDER[sighting.stage])
             or (sighting.begun and stage is not BootStage.KERNEL)
         ):
             sighting = Sighting(identity, secrets.token_hex(2), stage, now)
@@ -113,14 +117,15 @@ class Sightings:
 
     def locate(self, address: IPv4Address | IPv6Address, key: str) -> None:
         """Note that a machine speaks from an address; the latest one counts."""
-        self._by_address[address] = key
-        self._by_address.move_to_end(address)
+        number = int(address)
+        self._by_address[number] = key
+        self._by_address.move_to_end(number)
         if len(self._by_address) > self._limit:
             self._by_address.popitem(last=False)
 
     def at(self, address: IPv4Address | IPv6Address, now: float) -> Sighting | None:
         """Return the machine seen at an address."""
-        key = self._by_address.get(address)
+        key = self._by_address.get(int(address))
         return self.get(key, now) if key else None
 
     def forget_plans(self) -> None:

@@ -112,31 +112,58 @@ def address_option(message: Dhcp4Message, code: int) -> IPv4Address | None:
 
 def identify(message: Dhcp4Message, interface: str = "") -> ClientIdentity:
     """Read all that a message proves about its sender. Malformed details are left out."""
-    options = message.options
-    vendor_class = _text(options.get(OptionCode.VENDOR_CLASS, b""))
-    users = _tolerant(pxe.user_classes, options.get(OptionCode.USER_CLASS)) or ()
-    features = _tolerant(pxe.ipxe_features, options.get(OptionCode.IPXE)) or frozenset()
+    options, mac = message.options, message.mac
+    vendor = options.get(OptionCode.VENDOR_CLASS, b"")
+    user = options.get(OptionCode.USER_CLASS, b"")
+    ipxe = options.get(OptionCode.IPXE, b"")
+    architectures = options.get(OptionCode.CLIENT_ARCHITECTURE, b"")
+    # What is longer than any machine says is not remembered.
+    small = len(vendor) + len(user) + len(ipxe) + len(architectures) < 512
+    read = _software if small else _software.__wrapped__
+    software = read(vendor, user, ipxe, architectures, mac.startswith(_RASPBERRY_PI))
     raw_uuid = _tolerant(pxe.machine_id, options.get(OptionCode.CLIENT_MACHINE_ID))
-    architecture = _architecture(message, vendor_class)
+    hostname = options.get(OptionCode.HOST_NAME)
     return ClientIdentity(
-        mac=message.mac,
-        uuid=machine_uuid(raw_uuid) if raw_uuid else None,
-        client_id=options.get(OptionCode.CLIENT_ID, b""),
-        architecture=architecture,
-        firmware=_firmware(message.mac, vendor_class, users, features, architecture),
-        vendor_class=vendor_class,
-        user_class=",".join(users),
-        hostname=_text(options.get(OptionCode.HOST_NAME, b"")),
-        relay=_relay(message),
-        interface=interface,
-        address=message.ciaddr if int(message.ciaddr) else None,
-        features=features,
+        mac,
+        machine_uuid(raw_uuid) if raw_uuid else None,
+        options.get(OptionCode.CLIENT_ID, b""),
+        software.architecture,
+        software.firmware,
+        software.vendor_class,
+        software.user_class,
+        _text(hostname) if hostname else "",
+        _relay(message),
+        interface,
+        message.ciaddr if int(message.ciaddr) else None,
+        software.features,
     )
 
 
-def _architecture(message: Dhcp4Message, vendor_class: str) -> Architecture | None:
+@attrs.frozen
+class _Software:
+    """What many machines say alike of the program that asks."""
+
+    vendor_class: str
+    user_class: str
+    features: frozenset[int]
+    architecture: Architecture | None
+    firmware: Firmware
+
+
+@lru_cache(maxsize=1024)
+def _software(
+    vendor: bytes, user: bytes, ipxe: bytes, architectures: bytes, raspberry: bool
+) -> _Software:
+    vendor_class = _text(vendor)
+    users = _tolerant(pxe.user_classes, user) or ()
+    features = _tolerant(pxe.ipxe_features, ipxe) or frozenset()
+    architecture = _architecture(architectures, vendor_class)
+    firmware = _firmware(raspberry, vendor_class, users, features, architecture)
+    return _Software(vendor_class, ",".join(users), features, architecture, firmware)
+
+
+def _architecture(raw: bytes, vendor_class: str) -> Architecture | None:
     """Option 93 may list several (quirk C6): the first that we know, else the first."""
-    raw = message.options.get(OptionCode.CLIENT_ARCHITECTURE)
     listed = _tolerant(pxe.architectures, raw) or ()
     for architecture in listed:
         if not architecture.short.startswith("arch"):
@@ -145,7 +172,7 @@ def _architecture(message: Dhcp4Message, vendor_class: str) -> Architecture | No
 
 
 def _firmware(
-    mac: str,
+    raspberry: bool,
     vendor_class: str,
     users: tuple[str, ...],
     features: frozenset[int],
@@ -160,7 +187,7 @@ def _firmware(
         return Firmware.UBOOT
     if vendor_class.startswith("PXEClient"):
         if architecture is None or architecture.short == "bios":
-            return Firmware.RASPBERRY_PI if mac.startswith(_RASPBERRY_PI) else Firmware.BIOS
+            return Firmware.RASPBERRY_PI if raspberry else Firmware.BIOS
         return Firmware.UEFI
     return Firmware.SYSTEM
 

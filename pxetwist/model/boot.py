@@ -149,6 +149,12 @@ class BootPlan:
         """Stay silent, and say why in the log."""
         return cls(Ignored(), reason=reason)
 
+    def decided_by(self, policy: str) -> BootPlan:
+        """Return it with the name of the instance that decided."""
+        return BootPlan(
+            self.boot, self.profile, self.reason, policy, self.loader, settings=self.settings
+        )
+
     @property
     def ignored(self) -> bool:
         """Whether the machine must get no answer at all."""
@@ -161,7 +167,7 @@ class BootRequest:
 
     `wanted` is the path asked for over TFTP or HTTP. `machine` and `plan` are filled in by the
     resolver on the way. `boot_id` ties the requests of one boot together. `login` came with an
-    HTTP request (RFC 7617).
+    HTTP request (RFC 7617). `accepts` says that it takes up what was offered a moment ago.
     """
 
     identity: ClientIdentity
@@ -173,6 +179,22 @@ class BootRequest:
     plan: BootPlan | None = None
     boot_id: str = ""
     login: Login | None = None
+    accepts: bool = False
+
+    def answered(self, machine: Machine | None, plan: BootPlan | None) -> BootRequest:
+        """Return it with machine and plan; every message is, so it must not cost much."""
+        return BootRequest(
+            self.identity,
+            self.stage,
+            self.protocol,
+            self.wanted,
+            self.endpoints,
+            machine,
+            plan,
+            boot_id=self.boot_id,
+            login=self.login,
+            accepts=self.accepts,
+        )
 
 
 @attrs.frozen

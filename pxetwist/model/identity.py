@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
@@ -25,6 +26,8 @@ _SHARED_UUIDS = frozenset(
         UUID("00020003-0004-0005-0006-000700080009"),
     }
 )
+
+_SHARED_RAW = frozenset(raw for each in _SHARED_UUIDS for raw in (each.bytes, each.bytes_le))
 
 #: What makers leave in SMBIOS where a serial number or an asset tag belongs.
 _SHARED_MARKS = frozenset(
@@ -79,10 +82,12 @@ def machine_uuid(raw: bytes) -> UUID | None:
     """
     if len(raw) != 16:
         return None
-    uuid = UUID(bytes_le=raw)
-    if uuid in _SHARED_UUIDS or UUID(bytes=raw) in _SHARED_UUIDS:
-        return None
-    return uuid
+    return None if raw in _SHARED_RAW else _uuid(raw)
+
+
+@lru_cache(maxsize=8192)
+def _uuid(raw: bytes) -> UUID:
+    return UUID(bytes_le=raw)
 
 
 def swapped(uuid: UUID) -> UUID:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 
@@ -16,6 +15,7 @@ from pxetwist.exchange.dhcp4_replies import encode_reply
 from pxetwist.interfaces import Site
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.services.admission import Admission
+from pxetwist.services.driving import begin
 from pxetwist.services.incoming import Answer, Incoming
 from pxetwist.services.interfaces import NetworkInterface
 from pxetwist.services.linklayer import LinkLayerSender
@@ -110,31 +110,31 @@ class Dhcp4Port:
             peer,
             broadcast,
         )
-        Deferred.fromCoroutine(self._treat(incoming, key))
+        begin(self._treat(incoming, key))
 
     def drained(self) -> None:
         """Nothing is left to do at the end of a batch: commits group themselves."""
 
     async def _treat(self, incoming: Incoming, key: _Key) -> None:
+        answer: Answer | Silence
         try:
-            await self._respond(incoming)
+            try:
+                answer = await self._answer(incoming)
+            except StateUnavailable as error:
+                answer = Silence(f"the lease could not be stored: {error}", in_vain=True)
+            self._respond(incoming, answer)
         except Exception:
             self.log.failure("answering {mac}", mac=incoming.message.mac)
         finally:
             self._busy.discard(key)
 
-    async def _respond(self, incoming: Incoming) -> None:
-        message = incoming.message
-        try:
-            answer = await self._answer(incoming)
-        except StateUnavailable as error:
-            answer = Silence(f"the lease could not be stored: {error}", in_vain=True)
+    def _respond(self, incoming: Incoming, answer: Answer | Silence) -> None:
         if isinstance(answer, Silence):
             self.counters["silent"] += 1
             self._tell_silence(incoming, answer)
             return
         try:
-            payload = encode_reply(message, answer.reply)
+            payload = answer.payload or encode_reply(incoming.message, answer.reply)
         except WireError as error:
             self._tell_silence(
                 incoming, Silence(f"the reply cannot be encoded: {error}", in_vain=True)
@@ -171,10 +171,11 @@ class Dhcp4Port:
     def _tell_answer(self, incoming: Incoming, answer: Answer) -> None:
         request = answer.resolution.request
         machine, reply = answer.resolution.machine, answer.reply
+        address = str(reply.yiaddr)
         details = {
             "asked": _asked(incoming.message),
             "mac": request.identity.mac,
-            "address": str(reply.yiaddr),
+            "address": address,
             "xid": reply.xid,
             "boot_file": answer.boot_file.name if answer.boot_file else "",
             "interface": self.interface.name,
@@ -188,7 +189,7 @@ class Dhcp4Port:
                 machine.name if machine else str(request.identity),
                 answer.boot_id,
                 request.stage.value,
-                summary_of(answer),
+                _summary(answer, address),
                 details,
             )
         )
@@ -200,10 +201,14 @@ def _asked(message: Dhcp4Message) -> str:
 
 def summary_of(answer: Answer) -> str:
     """Say in one line what was answered and why."""
+    return _summary(answer, str(answer.reply.yiaddr))
+
+
+def _summary(answer: Answer, address: str) -> str:
     reply, plan = answer.reply, answer.resolution.plan
     words = [reply.message_type.name if reply.message_type else "BOOTP reply"]
     if int(reply.yiaddr):
-        words.append(str(reply.yiaddr))
+        words.append(address)
     if answer.boot_file:
         words.append(f"boot file {answer.boot_file.name} ({answer.boot_file.reason})")
     if plan is not None:

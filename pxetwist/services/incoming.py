@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Address
 
 import attrs
@@ -13,11 +14,14 @@ from pxetwist.model.boot import BootFile, BootRequest, Endpoints, Protocol, Reso
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.services.client_options import ClientView
 from pxetwist.wire.dhcp4 import Dhcp4Message
+from pxetwist.wire.iana import Dhcp4Type
 
 
 @attrs.frozen
 class Answer:
-    """A reply, where it goes, and how it came about."""
+    """A reply, where it goes, and how it came about; `payload` is the reply in bytes, if it has
+    been encoded already.
+    """
 
     reply: Dhcp4Message
     destination: Destination
@@ -25,6 +29,7 @@ class Answer:
     boot_file: BootFile | None
     boot_id: str
     view: ClientView | None = None
+    payload: bytes = b""
 
 
 @attrs.frozen
@@ -52,6 +57,11 @@ class Incoming:
         return dhcp4.server_id(self.message, self.server)
 
 
+@lru_cache(maxsize=256)
+def _endpoints(server: int, http_port: int) -> Endpoints:
+    return Endpoints(str(IPv4Address(server)), http_port)
+
+
 async def resolve_incoming(
     boot: IBoot, incoming: Incoming, protocol: Protocol, http_port: int
 ) -> tuple[Resolution, BootFile | None, str]:
@@ -61,8 +71,14 @@ async def resolve_incoming(
     boot_id = boot.see(identity, stage, incoming.now)
     if identity.address:
         boot.locate(identity.address, identity, incoming.now)
-    endpoints = Endpoints(str(incoming.server), http_port)
-    request = BootRequest(identity, stage, protocol, endpoints=endpoints, boot_id=boot_id)
+    request = BootRequest(
+        identity,
+        stage,
+        protocol,
+        endpoints=_endpoints(int(incoming.server), http_port),
+        boot_id=boot_id,
+        accepts=incoming.message.message_type == Dhcp4Type.REQUEST,
+    )
     resolution = await boot.resolve(request)
     boot_file = boot.boot_file(resolution.request, incoming.now)
     return resolution, boot_file, boot_id

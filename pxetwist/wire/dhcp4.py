@@ -26,6 +26,7 @@ _TYPE = int(OptionCode.MESSAGE_TYPE)
 _RAPID_COMMIT = int(OptionCode.RAPID_COMMIT)
 _RELAY = int(OptionCode.RELAY_AGENT)
 _IN_FILE, _IN_SNAME = 1, 2
+_WITH_MAC = (int(HardwareType.ETHERNET), int(HardwareType.IEEE802))
 _OPS = tuple(Dhcp4Op(number) for number in range(256))
 _TYPES = {bytes((number,)): Dhcp4Type(number) for number in range(256)}
 
@@ -74,7 +75,7 @@ class Dhcp4Message:
     @property
     def mac(self) -> str:
         """The MAC address as ``52:54:00:12:34:56``; empty on anything but Ethernet."""
-        if self.hlen != 6 or self.htype not in (HardwareType.ETHERNET, HardwareType.IEEE802):
+        if self.hlen != 6 or self.htype not in _WITH_MAC:
             return ""
         return self.chaddr[:6].hex(":")
 
@@ -92,8 +93,8 @@ def decode(data: bytes) -> Dhcp4Message:
     """
     if len(data) < _HEAD.size:
         raise WireError("a message shorter than its fixed part", len(data))
-    op, htype, hlen, hops, xid, secs, flags, *addresses, chaddr, sname, file = _HEAD.unpack_from(
-        data
+    op, htype, hlen, hops, xid, secs, flags, ci, yi, si, gi, chaddr, sname, file = (
+        _HEAD.unpack_from(data)
     )
     if hlen > 16:
         raise WireError(f"a hardware address of {hlen} bytes", 2)
@@ -103,7 +104,6 @@ def decode(data: bytes) -> Dhcp4Message:
         tlv.split(data, options, _OPTIONS)
         if _OVERLOAD in options:
             sname, file = _overloaded(options, sname, file)
-    ciaddr, yiaddr, siaddr, giaddr = addresses
     return Dhcp4Message(
         _OPS[op],
         htype,
@@ -112,10 +112,10 @@ def decode(data: bytes) -> Dhcp4Message:
         xid,
         secs,
         flags,
-        _address(ciaddr),
-        _address(yiaddr),
-        _address(siaddr),
-        _address(giaddr),
+        _address(ci) if ci else _NOWHERE,
+        _address(yi) if yi else _NOWHERE,
+        _address(si) if si else _NOWHERE,
+        _address(gi) if gi else _NOWHERE,
         chaddr,
         sname.partition(b"\0")[0],
         file.partition(b"\0")[0],
