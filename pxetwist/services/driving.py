@@ -1,4 +1,4 @@
-"""Runs coroutines that seldom wait: those that never do cost no Deferred and never see the reactor."""
+"""Coroutines that seldom wait: one that never does costs no Deferred, and no reactor sees it."""
 
 from __future__ import annotations
 
