@@ -203,7 +203,9 @@ def search(server: Slapd, connections: int, size: Size) -> Rate:
         numbers = range(first, size.lookups, connections)
         identities = (ClientIdentity(mac=_mac(n % size.machines)) for n in numbers)
         file = folder / f"filters-{first}"
-        file.write_text("".join(f"{next(schema.filters(each))[1:-1]}\n" for each in identities))
+        file.write_text(
+            "".join(f"{str(next(schema.filters(each)))[1:-1]}\n" for each in identities)
+        )
         parts.append([*words, "-b", BASE, "-f", str(file), "(%s)", *schema.attributes])
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     watch = Stopwatch(server)

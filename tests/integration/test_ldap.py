@@ -516,6 +516,24 @@ class InjectionTests(LdapTestCase):
         filter_ = f"(&(objectClass=ieee802Device){equal('description', raw)})"
         self.assertEqual(self.session.search(Search(BASE, filter_, ("cn",))), [])
 
+    @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(st.tuples(HOSTILE, st.integers(0, 5)), min_size=10, max_size=50))
+    def test_together_each_gets_what_it_gets_alone(self, said: list[tuple[str, int]]) -> None:
+        """Many at the same time on one connection, those that are known among the hostile."""
+        known = (WS12.mac, "52:54:00:00:00:ab", "52:54:00:00:00:77", *[""] * 3)
+        identities = [
+            ClientIdentity(mac=known[number], serial=text, hostname=text) for text, number in said
+        ]
+        directory = self.directory(pool=1, find_by=("mac", "serial", "name"))
+        alone = [self.find(directory, each) for each in identities]
+
+        async def together() -> list[Machine | None]:
+            finding = [Deferred.fromCoroutine(directory.find_machine(i)) for i in identities]
+            return [await each for each in finding]
+
+        self.assertEqual(self.done(together()), alone)
+        self.stop(directory)
+
     @staticmethod
     def folded(text: str) -> str:
         """Case and white space do not count in these attributes (RFC 4518)."""

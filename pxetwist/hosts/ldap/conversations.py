@@ -5,7 +5,7 @@ A conversation knows of no connection, so that many of them share one at the sam
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 import attrs
@@ -57,7 +57,7 @@ class Talk(Generic[T]):
 class Round(Generic[T]):
     """Talks that share a session: all ask at once, and the same thing is asked once.
 
-    What has been answered is so for all of them, for they last no longer than one look-up does.
+    What has been answered is so for all of them, for a round lasts no longer than a moment.
     """
 
     def __init__(self, session: Asks) -> None:
@@ -66,8 +66,14 @@ class Round(Generic[T]):
         self._waiting: dict[Search, list[Talk[T]]] = {}
         self._unsent: list[Search] = []
 
-    def talk(self, talks: Iterable[Talk[T]]) -> ServerFault | None:
+    def talk(
+        self,
+        talks: Iterable[Talk[T]],
+        more: Callable[[int], Iterable[Talk[T]]] = lambda open_: (),
+    ) -> ServerFault | None:
         """Let all talks come to their ends; return the fault if the server cannot answer some.
+
+        After each answer `more` is told how many searches are still open, and may join in.
 
         :raises ServerFault: if the connection breaks; talks that have not ended may be had again
             elsewhere.
@@ -90,6 +96,8 @@ class Round(Generic[T]):
                     self._known[search] = answer
                     for talk in hearers:
                         self._go_on(talk, answer)
+            for talk in more(len(self._waiting)):
+                self._go_on(talk, None)
         return fault
 
     def _go_on(self, talk: Talk[T], heard: Sequence[Entry] | None) -> None:

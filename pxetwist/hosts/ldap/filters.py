@@ -21,15 +21,16 @@ def escaped(value: str | bytes) -> str:
     if isinstance(value, str):
         if _ALL_PLAIN.fullmatch(value):
             return value
-        raw = _encoded(value)
+        raw = octets(value)
     else:
         raw = value
     return "".join(chr(byte) if byte in _PLAIN else f"\\{byte:02x}" for byte in raw)
 
 
-def _encoded(value: str) -> bytes:
+def octets(value: str) -> bytes:
+    """Return the bytes that stand for a text; those of the wire come back as they were sent."""
     try:
-        return value.encode("utf-8", "surrogateescape")  # bytes from the wire come back as sent
+        return value.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return value.encode("utf-8", "surrogatepass")
 
@@ -49,6 +50,25 @@ def all_of(*filters: str) -> str:
     """Return the filter for entries that all of these are true of; empty ones do not count."""
     terms = [each for each in filters if each]
     return terms[0] if len(terms) == 1 else f"(&{''.join(terms)})"
+
+
+@attrs.frozen
+class MarkFilter:
+    """The filter for entries that have one of these values, and that `condition` holds for.
+
+    Requests are made of it as it is; its text is for people.
+    """
+
+    condition: str
+    values: tuple[tuple[str, str | bytes], ...]
+
+    def __str__(self) -> str:
+        """Spell it."""
+        return all_of(self.condition, any_of(equal(*each) for each in self.values))
+
+
+#: Filters as text, or not yet.
+Filter = str | MarkFilter
 
 
 def mac_spellings(mac: str) -> list[str]:

@@ -80,21 +80,26 @@ class Lookups:
         """Run in a thread: answer look-ups until there are no more."""
         while lookups := self._share():
             began = self.reactor.seconds()
-            whole = self._answer(lookups, began + self.timeout)
+            whole = self._answer(lookups, began + 2 * self.timeout)
             each = (self.reactor.seconds() - began) / len(lookups)
             ahead = int(self.timeout / 2 / each) if each > 0 else self.most
-            self._ahead = max(1, min(ahead, self.most)) if whole else 1
+            if whole:
+                self._ahead = max(1, min(ahead, self.most))
 
-    def _share(self) -> list[_Lookup]:
-        """Take so many look-ups that all connections have the same; none ends the thread."""
+    def _share(self, open_: int = 0) -> list[_Lookup]:
+        """Take so many look-ups that all connections have the same, beside those that are open.
+
+        If there are none, nor any open, the thread ends.
+        """
         with self._lock:
-            share = min(-(-len(self._waiting) // self.connections), self._ahead)
+            share = min(-(-len(self._waiting) // self.connections), self._ahead - open_)
             found: list[_Lookup] = []
             while self._waiting and len(found) < share:
                 lookup = self._waiting.popleft()
                 if not lookup.asker.called:  # nobody waits any more
                     found.append(lookup)
-            self._threads -= not found
+            if not found and not open_:
+                self._threads -= 1
             return found
 
     def _answer(self, lookups: list[_Lookup], latest: float) -> bool:
@@ -109,7 +114,7 @@ class Lookups:
             nonlocal broken
             broken = False
             try:
-                fault = self._talk(session, [each for each in lookups if not each.told])
+                fault = self._talk(session, lookups, latest)
             except ServerFault as breach:
                 broken = not breach.silent
                 raise
@@ -124,6 +129,7 @@ class Lookups:
             error = unavailable
         except Exception as bug:
             error, broken = bug, False
+        self._ahead = 1
         left = [each for each in lookups if not each.told]
         if broken and len(left) > 1 and self.reactor.seconds() < latest:
             half = len(left) // 2
@@ -133,14 +139,33 @@ class Lookups:
             self._hand_over([(each, error) for each in left])
         return False
 
-    def _talk(self, session: Session, lookups: list[_Lookup]) -> ServerFault | None:
-        """Have all talks at once, and hand over what comes of them, whatever happens."""
-        talks = [Talk(each.begin(session)) for each in lookups]
+    def _talk(self, session: Session, lookups: list[_Lookup], latest: float) -> ServerFault | None:
+        """Have all talks at once, and hand over what comes of them, whatever happens.
+
+        If the server is quick others join for a while, so that it always has questions; they are
+        added to the look-ups.
+        """
+        talks = {each: Talk(each.begin(session)) for each in lookups if not each.told}
+
+        def more(open_: int) -> list[Talk[Machine | None]]:
+            if not 0 < 2 * open_ <= self._ahead == self.most:
+                return []
+            if self.reactor.seconds() > latest - self.timeout:
+                return []
+            self._hand_over_ended(talks)
+            others = {each: Talk(each.begin(session)) for each in self._share(open_)}
+            talks.update(others)
+            lookups.extend(others)
+            return list(others.values())
+
         try:
-            return Round[Machine | None](session).talk(talks)
+            return Round[Machine | None](session).talk(list(talks.values()), more)
         finally:
-            pairs = zip(lookups, talks, strict=True)
-            self._hand_over([(each, talk.outcome) for each, talk in pairs if talk.ended])
+            self._hand_over_ended(talks)
+
+    def _hand_over_ended(self, talks: dict[_Lookup, Talk[Machine | None]]) -> None:
+        ended = [each for each, talk in talks.items() if talk.ended]
+        self._hand_over([(each, talks.pop(each).outcome) for each in ended])
 
     def _hand_over(self, outcomes: list[tuple[_Lookup, Outcome]]) -> None:
         if outcomes:

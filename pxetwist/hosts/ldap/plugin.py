@@ -8,7 +8,6 @@ from ipaddress import IPv4Address, IPv6Address
 from threading import Thread
 from typing import TypeVar
 
-import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -19,7 +18,7 @@ from zope.interface import implementer
 from pxetwist.errors import DirectoryUnavailable
 from pxetwist.hosts.cache import cached
 from pxetwist.hosts.ldap.conversations import Conversation
-from pxetwist.hosts.ldap.filters import any_of
+from pxetwist.hosts.ldap.filters import Filter, any_of
 from pxetwist.hosts.ldap.groups import groups_of
 from pxetwist.hosts.ldap.lookups import Lookups
 from pxetwist.hosts.ldap.persons import check_login
@@ -156,7 +155,7 @@ class LdapDirectory(Service):
         reactor, ask = self._site.reactor, self._sessions.ask
         return await deferToThreadPool(reactor, self._threads, ask, work)
 
-    def _find(self, filters: tuple[str, ...], session: Session) -> Conversation[Machine | None]:
+    def _find(self, filters: tuple[Filter, ...], session: Session) -> Conversation[Machine | None]:
         """Try the filters in turn, then ask for groups; runs in a thread."""
         began = self._site.reactor.seconds()
         for filter_ in filters:
@@ -166,8 +165,7 @@ class LdapDirectory(Service):
                 break
         else:
             return None
-        machine = self._schema.machine(entry, self._site.name)
-        if machine is None:
+        if not self._schema.knows(entry):
             return None
         groups: tuple[str, ...] = ()
         if self._settings.groups != "none":
@@ -178,18 +176,20 @@ class LdapDirectory(Service):
                 active_directory=session.active_directory,
             )
         took = (self._site.reactor.seconds() - began) * 1000
-        return attrs.evolve(machine, groups=groups, provenance=f"{session.uri} in {took:.0f} ms")
+        provenance = f"{session.uri} in {took:.0f} ms"
+        return self._schema.machine(entry, self._site.name, groups, provenance)
 
-    def _one(self, found: Sequence[Entry], filter_: str) -> Entry:
+    def _one(self, found: Sequence[Entry], filter_: Filter) -> Entry:
         """Return the entry whose DN is first, so that it is always the same; warn of others."""
+        if len(found) == 1:
+            return found[0]
         first = min(found, key=lambda entry: entry.dn.lower())
-        if len(found) > 1:
-            self._site.log.warn(
-                "{count} entries match {filter}: {dn} is taken",
-                count=len(found),
-                filter=filter_,
-                dn=first.dn,
-            )
+        self._site.log.warn(
+            "{count} entries match {filter}: {dn} is taken",
+            count=len(found),
+            filter=str(filter_),
+            dn=first.dn,
+        )
         return first
 
     def _list(self) -> None:

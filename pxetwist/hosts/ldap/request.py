@@ -23,6 +23,8 @@ from ldap3.operation.search import (
     parse_filter,
 )
 
+from pxetwist.hosts.ldap.filters import Filter, MarkFilter, octets
+
 _INTEGER, _OCTETS, _BOOLEAN, _ENUMERATED, _SEQUENCE = 0x02, 0x04, 0x01, 0x0A, 0x30
 _SEARCH_REQUEST = 0x63
 _SUBTREE, _NEVER_ALIASES = 2, 0
@@ -41,12 +43,12 @@ _ESCAPE = re.compile(rb"\\([0-9A-Fa-f]{2})")
 _PIECE = re.compile(r"\(([&|!])|\(([A-Za-z0-9.;-]+)=((?:[^()*\\\s]|\\[0-9A-Fa-f]{2})+)\)|(\))")
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Search:
     """What is asked: these attributes of all entries below `base` that the filter holds for."""
 
     base: str
-    filter: str
+    filter: Filter
     attributes: tuple[str, ...]
 
 
@@ -74,12 +76,35 @@ def _around(base: str, attributes: tuple[str, ...], seconds: int) -> tuple[bytes
     return b"".join(before), _tlv(_SEQUENCE, *map(_octets, attributes))
 
 
-def _encoded(filter_: str) -> bytes:
+def _encoded(filter_: Filter) -> bytes:
     """Encode a filter: piece by piece if it is as plain as ours, else by ldap3's parser."""
+    if isinstance(filter_, MarkFilter):
+        return _marks(filter_)
     if found := _plain(filter_):
         return found
     root: Any = parse_filter(filter_, None, False, False, None, False)
     return _filter(root.elements[0])
+
+
+def _marks(filter_: MarkFilter) -> bytes:
+    terms = dict.fromkeys(
+        _equality(_name(attribute), value if isinstance(value, bytes) else octets(value))
+        for attribute, value in filter_.values
+    )
+    found = next(iter(terms)) if len(terms) == 1 else _tlv(_SETS[OR], *terms)
+    if not filter_.condition:
+        return found
+    return _tlv(_SETS[AND], _condition(filter_.condition), found)
+
+
+@lru_cache(maxsize=256)
+def _name(attribute: str) -> bytes:
+    return attribute.encode()
+
+
+@lru_cache(maxsize=64)
+def _condition(text: str) -> bytes:
+    return _encoded(text)
 
 
 def _plain(filter_: str) -> bytes:
@@ -93,7 +118,7 @@ def _plain(filter_: str) -> bytes:
         at = piece.end()
         kind, attribute, value, end = piece.groups()
         if attribute:
-            levels[-1].append(_equality(attribute.encode(), value.encode()))
+            levels[-1].append(_equality(attribute.encode(), _unescaped(value.encode())))
         elif kind:
             kinds.append(kind)
             levels.append([])
@@ -105,16 +130,14 @@ def _plain(filter_: str) -> bytes:
     return levels[0][0] if levels[0] and not kinds and at == len(filter_) else b""
 
 
-def _equality(attribute: bytes, escaped: bytes) -> bytes:
-    if b"\\" in escaped:
-        escaped = _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), escaped)
-    first, second = len(attribute), len(escaped)
+def _equality(attribute: bytes, value: bytes) -> bytes:
+    first, second = len(attribute), len(value)
     if first + second < 0x7C:  # all lengths have one byte, as nearly always
         return b"%c%c%c%c%b%c%c%b" % (
             *(0xA3, first + second + 4, _OCTETS, first, attribute),
-            *(_OCTETS, second, escaped),
+            *(_OCTETS, second, value),
         )
-    return _tlv(0xA3, _tlv(_OCTETS, attribute), _tlv(_OCTETS, escaped))
+    return _tlv(0xA3, _tlv(_OCTETS, attribute), _tlv(_OCTETS, value))
 
 
 def _filter(node: Any) -> bytes:
@@ -154,9 +177,13 @@ def _extensible(assertion: dict[str, Any]) -> bytes:
 
 
 def _value(tag: int, escaped: bytes) -> bytes:
-    if b"\\" in escaped:
-        escaped = _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), escaped)
-    return _tlv(tag, escaped)
+    return _tlv(tag, _unescaped(escaped))
+
+
+def _unescaped(value: bytes) -> bytes:
+    if b"\\" not in value:
+        return value
+    return _ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), value)
 
 
 def _octets(text: str) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from itertools import chain
@@ -15,10 +15,9 @@ from ldap3.core.exceptions import LDAPInvalidDnError
 from ldap3.utils.dn import parse_dn
 
 from pxetwist.hosts.ldap.filters import (
+    Filter,
+    MarkFilter,
     Template,
-    all_of,
-    any_of,
-    equal,
     mac_spellings,
     uuid_spellings,
 )
@@ -100,25 +99,29 @@ class Schema:
         names = (self.fields.get(field, ()) for field in ("address", "address6"))
         return tuple(dict.fromkeys(chain.from_iterable(names)))
 
-    def filters(self, identity: ClientIdentity) -> Iterator[str]:
+    def filters(self, identity: ClientIdentity) -> Iterator[Filter]:
         """Yield the filters to try for a machine, the surest mark first."""
         for mark in self.marks:
-            terms = [
-                term
+            values = [
+                (attribute, value)
                 for attribute in self.fields.get(mark, ())
-                for term in _terms(mark, attribute, identity)
+                for value in _values(mark, attribute, identity)
             ]
-            if terms:
-                yield all_of(self.condition, any_of(terms))
+            if values:
+                yield MarkFilter(self.condition, tuple(values))
         for template in self.templates:
             if found := template.fill(identity):
                 yield found
 
-    def machine(self, entry: Entry, directory: str) -> Machine | None:
-        """Read an entry; `None` if its account is disabled and such machines are unknown."""
-        account = entry.number("userAccountControl")
-        if not self.disabled and account is not None and account & _DISABLED:
-            return None
+    def knows(self, entry: Entry) -> bool:
+        """Whether this machine is known: not if its account is disabled and such are not."""
+        account = None if self.disabled else entry.number("userAccountControl")
+        return account is None or not account & _DISABLED
+
+    def machine(
+        self, entry: Entry, directory: str, groups: tuple[str, ...] = (), provenance: str = ""
+    ) -> Machine:
+        """Read an entry."""
         addresses = self._values("address", entry, IPv4Address)
         six = self._values("address6", entry, IPv6Address)
         uuids = self._uuids(entry)
@@ -130,6 +133,8 @@ class Schema:
             address6=six[0] if six else None,
             labels=self._labels(entry),
             directory=directory,
+            groups=groups,
+            provenance=provenance,
             serial=self._text("serial", entry),
             asset=self._text("asset", entry),
         )
@@ -189,38 +194,36 @@ class Schema:
         return labels
 
 
-def _terms(mark: str, attribute: str, identity: ClientIdentity) -> Iterator[str]:
-    """Yield the filters for one attribute that may hold this mark of a machine."""
+def _values(mark: str, attribute: str, identity: ClientIdentity) -> Iterable[str | bytes]:
+    """Return what an attribute may have for this mark of a machine."""
     octets = attribute.lower() in _OCTETS
     match mark:
         case "mac" if identity.mac and octets:
-            yield equal(attribute, _NO_UUID + bytes.fromhex(identity.mac.replace(":", "")))
+            return [_NO_UUID + bytes.fromhex(identity.mac.replace(":", ""))]
         case "mac" if identity.mac:
             word = _MAC_WORD if attribute.lower() == "dhcphwaddress" else ""
-            yield from (equal(attribute, word + each) for each in mac_spellings(identity.mac))
+            return [word + each for each in mac_spellings(identity.mac)]
         case "uuid" if octets:
-            yield from (equal(attribute, uuid.bytes_le) for uuid in identity.uuids)
+            return [uuid.bytes_le for uuid in identity.uuids]
         case "uuid" if identity.uuid:
-            yield from (equal(attribute, spelled) for spelled in uuid_spellings(identity.uuid))
+            return uuid_spellings(identity.uuid)
         case "serial" if identity.serial:
-            yield equal(attribute, identity.serial)
+            return [identity.serial]
         case "asset" if identity.asset:
-            yield equal(attribute, identity.asset)
+            return [identity.asset]
         case "name" if identity.hostname:
-            yield from _name_terms(attribute, identity.hostname)
+            return _names(attribute, identity.hostname)
+    return []
 
 
-def _name_terms(attribute: str, name: str) -> Iterator[str]:
+def _names(attribute: str, name: str) -> list[str]:
     qualified = "." in name
     match attribute.lower():
         case "samaccountname":
-            if not qualified:
-                yield equal(attribute, f"{name}$")
+            return [] if qualified else [f"{name}$"]
         case "dnshostname":
-            if qualified:
-                yield equal(attribute, name)
-        case _:
-            yield equal(attribute, name)
+            return [name] if qualified else []
+    return [name]
 
 
 @lru_cache(maxsize=256)

@@ -6,7 +6,7 @@ import math
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any, Literal, Self, TypeVar, cast
 
 import attrs
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 _ACTIVE_DIRECTORY = "1.2.840.113556.1.4.800"  # among supportedCapabilities (MS-ADTS 3.1.1.3.4.3)
 _PAGE = 500
-_PIECE = 64 * 1024  # bytes that are read at a time
+_PIECE = 16 * 1024  # bytes that are read at a time: TLS gives no more (RFC 8446 §5.1)
 _SUCCESS = 0
 # Result codes (RFC 4511 appendix A) with which there may be entries.
 _ENTRIES = frozenset({0, 4, 10})  # success, size limit, referral
@@ -129,12 +129,14 @@ class Session:
         :raises ServerFault: if the connection breaks.
         """
         messages = []
-        with self._faults():
+        try:
             for search in searches:
                 number = self._connection.server.next_message_id()
                 messages.append(search_request(number, search, self._seconds))
                 self._asked[number] = (search, [])
             self._connection.socket.sendall(b"".join(messages))
+        except Exception as error:
+            raise self._breach(error) from None
 
     def receive(self) -> list[tuple[Search, list[Entry] | DirectoryUnavailable]]:
         """Wait until a search or several of those sent are answered; what came of each.
@@ -146,9 +148,11 @@ class Session:
         ended: list[tuple[Search, list[Entry] | DirectoryUnavailable]] = []
         latest = time.monotonic() + self._timeout
         while not ended:
-            with self._faults():
+            try:
                 piece = self._connection.socket.recv(_PIECE)
                 answers = self._responses.feed(piece)
+            except Exception as error:
+                raise self._breach(error) from None
             if not piece:
                 raise ServerFault(f"the connection to {self.uri} was closed")
             for number, answer in answers:
@@ -238,8 +242,10 @@ class Session:
 
     def _answer(self, exchange: Callable[[], tuple[Any, Any]], base: str) -> list[Any]:
         """Return what a search by ldap3's means brings; its result code is judged here."""
-        with self._faults():
+        try:
             response, result = exchange()
+        except Exception as error:
+            raise self._breach(error) from None
         if result is None:
             raise ServerFault(f"the connection to {self.uri} was closed")
         refusal = self._refusal(Result(result["result"], str(result["message"] or "")), base)
@@ -247,20 +253,16 @@ class Session:
             raise refusal
         return list(response or ())
 
-    @contextmanager
-    def _faults(self) -> Iterator[None]:
-        """Turn whatever breaks a connection into a fault of the server."""
-        try:
-            yield
-        except (LDAPExceptionError, OSError) as error:
-            raise fault(self.uri, error, self._timeout) from None
-        except Malformed as error:
-            raise ServerFault(f"{self.uri} does not speak LDAP: {error}") from None
-        except Exception as error:
-            if not self._connection.closed:
-                raise
+    def _breach(self, error: Exception) -> Exception:
+        """Return what breaks a connection as a fault of the server, a bug of ours as it is."""
+        if isinstance(error, (LDAPExceptionError, OSError)):
+            return fault(self.uri, error, self._timeout)
+        if isinstance(error, Malformed):
+            return ServerFault(f"{self.uri} does not speak LDAP: {error}")
+        if self._connection.closed:
             # another thread has closed it, and ldap3 is not made for that
-            raise ServerFault(f"the connection to {self.uri} was closed") from error
+            return ServerFault(f"the connection to {self.uri} was closed")
+        return error
 
     def _refusal(self, result: Result, base: str) -> DirectoryUnavailable | None:
         """Return what a server says instead of an answer, if it does."""

@@ -53,17 +53,24 @@ class FakeSession:
     servers: Servers
     uri: Uri
     open: list[Search] = attrs.field(factory=list)
+    due: dict[Search, float] = attrs.field(factory=dict)
+    free: float = 0.0
 
     def send(self, searches: Iterable[Search]) -> None:
-        self.open += searches
-        self.servers.rounds.append([search.filter for search in self.open])
+        now, slowness = self.servers.clock.seconds(), self.servers.slowness
+        for search in searches:
+            self.open.append(search)
+            self.free = now if self.servers.together else max(now, self.free)
+            self.free += slowness
+            self.due[search] = self.free
+        self.servers.rounds.append([str(search.filter) for search in self.open])
 
     def receive(self) -> Sequence[tuple[Search, list[Entry] | DirectoryUnavailable]]:
         servers = self.servers
         if any(search.filter in servers.poison for search in self.open):
             raise ServerFault("the connection broke", servers.silent)
         search = self.open.pop(-1 if servers.backwards else 0)
-        servers.clock.advance(0 if servers.together and self.open else servers.slowness)
+        servers.clock.advance(max(self.due[search] - servers.clock.seconds(), 0))
         if search.filter in servers.refused:
             return [(search, DirectoryUnavailable("refused"))]
         if search.filter in servers.busy:
@@ -147,8 +154,16 @@ class LookupTests(SynchronousTestCase):
             self.find(lookups, name)
         self.assertEqual(len(self.threads), 1)
         self.run_threads()
-        self.assertEqual(self.servers.rounds, [["a", "b", "c"], ["d", "e"]])
+        self.assertEqual(self.servers.rounds, [["a", "b", "c"], ["c", "d", "e"]])
         self.assert_found(*"abcde")
+
+    def test_one_after_the_other(self) -> None:
+        lookups = self.grown(most=1)
+        for name in "abc":
+            self.find(lookups, name)
+        self.run_threads()
+        self.assertEqual(self.servers.rounds, [["a"], ["b"], ["c"]])
+        self.assert_found(*"abc")
 
     def test_connections_share(self) -> None:
         lookups = self.grown(connections=2)

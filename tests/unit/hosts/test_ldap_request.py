@@ -11,7 +11,7 @@ from ldap3.protocol.rfc4511 import LDAPMessage, MessageID, ProtocolOp
 from pyasn1.codec.ber.encoder import encode
 from twisted.trial.unittest import SynchronousTestCase
 
-from pxetwist.hosts.ldap.filters import all_of, any_of, equal, escaped
+from pxetwist.hosts.ldap.filters import MarkFilter, all_of, any_of, equal, escaped
 from pxetwist.hosts.ldap.request import Search, search_request
 
 BASE = "ou=Räume,dc=lab"
@@ -72,6 +72,22 @@ class RequestTests(SynchronousTestCase):
     def test_any_bytes(self, values: list[bytes], part: bytes) -> None:
         self.same(any_of(equal("cn", value) for value in values))
         self.same(all_of("(objectClass=device)", f"(cn=*{escaped(part)}*)"))
+
+    @given(
+        st.sampled_from(("", "(objectClass=device)", "(|(a=1)(b=*))")),
+        st.lists(
+            st.tuples(st.sampled_from(("cn", "netbootGUID")), st.text() | st.binary(max_size=200)),
+            min_size=1,
+            max_size=9,
+        ),
+    )
+    def test_marks(self, condition: str, values: list[tuple[str, str | bytes]]) -> None:
+        """They say the same whether they were text in between or not."""
+        marks = MarkFilter(condition, tuple(values))
+        made, spelled = (
+            search_request(7, Search(BASE, each, ()), 2) for each in (marks, str(marks))
+        )
+        self.assertEqual(made, spelled)
 
     def test_no_filter(self) -> None:
         for wrong in ("", "cn=a", "(cn=a", "(cn)", "()"):

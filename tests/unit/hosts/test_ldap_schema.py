@@ -31,7 +31,7 @@ def entry(dn: str, **values: str | bytes | list[str]) -> Entry:
 class FilterTests(SynchronousTestCase):
     def test_rfc2307(self) -> None:
         identity = ClientIdentity(mac=MAC, uuid=UUID1, serial="S(1)", hostname="ws12")
-        mac, serial = RFC2307.filters(identity)
+        mac, serial = map(str, RFC2307.filters(identity))
         self.assertIn(f"(macAddress={MAC})", mac)
         self.assertIn("(macAddress=52-54-00-00-00-AB)", mac)
         self.assertIn("(objectClass=ieee802Device)", mac)
@@ -39,13 +39,13 @@ class FilterTests(SynchronousTestCase):
 
     def test_ad(self) -> None:
         identity = ClientIdentity(mac=MAC, uuid=UUID1, hostname="ws12")
-        mac, uuid, name = AD.filters(identity)
+        mac, uuid, name = map(str, AD.filters(identity))
         self.assertIn(f"(macAddress={MAC})", mac)
         self.assertIn(r"(netbootGUID=" + r"\00" * 10 + r"RT\00\00\00\ab)", mac)
         self.assertIn(r"(netbootGUID=3\22\11\00UDwf\88\99\aa\bb\cc\dd\ee\ff)", uuid)
         self.assertIn(r"(netbootGUID=\00\11\223DUfw\88\99\aa\bb\cc\dd\ee\ff)", uuid)
         self.assertEqual(name, r"(&(objectClass=computer)(|(cn=ws12)(sAMAccountName=ws12\24)))")
-        [name] = AD.filters(ClientIdentity(hostname="ws12.lab.example"))
+        [name] = map(str, AD.filters(ClientIdentity(hostname="ws12.lab.example")))
         self.assertIn("(dNSHostName=ws12.lab.example)", name)
         self.assertNotIn("sAMAccountName", name)
 
@@ -61,10 +61,9 @@ class FilterTests(SynchronousTestCase):
 
     def test_dhcp_hardware_address(self) -> None:
         schema = attrs.evolve(FREE, fields={"mac": ("dhcpHWAddress",)}, marks=("mac",))
-        [filter_] = schema.filters(ClientIdentity(mac=MAC))
+        [filter_] = map(str, schema.filters(ClientIdentity(mac=MAC)))
         self.assertIn(rf"(dhcpHWAddress=ethernet\20{MAC})", filter_)
         machine = schema.machine(entry("cn=a", dhcpHWAddress=f"ethernet {MAC}"), "lab")
-        assert machine is not None
         self.assertEqual(machine.macs, (MAC,))
 
 
@@ -81,7 +80,6 @@ class EntryTests(SynchronousTestCase):
             userAccountControl="4096",
         )
         machine = AD.machine(found, "lab")
-        assert machine is not None
         self.assertEqual((machine.name, machine.macs, machine.uuid), ("ws12", (MAC,), UUID1))
         self.assertEqual(machine.labels["ou"], "B, 12")
         self.assertEqual(machine.labels["ou-path"], "Rooms/B, 12")
@@ -91,13 +89,12 @@ class EntryTests(SynchronousTestCase):
     def test_prestaged_by_mac(self) -> None:
         raw = bytes(10) + bytes.fromhex(MAC.replace(":", ""))
         machine = AD.machine(entry("CN=ws12", netbootGUID=raw), "lab")
-        assert machine is not None
         self.assertEqual((machine.macs, machine.uuid), ((MAC,), None))
 
     def test_disabled(self) -> None:
         found = entry("CN=ws12", userAccountControl="4098")
-        self.assertIsNone(attrs.evolve(AD, disabled=False).machine(found, "lab"))
-        self.assertIsNotNone(AD.machine(found, "lab"))
+        self.assertFalse(attrs.evolve(AD, disabled=False).knows(found))
+        self.assertTrue(AD.knows(found))
 
     def test_names(self) -> None:
         """The entry's own one of several; never one that is no name of a host."""
@@ -109,7 +106,6 @@ class EntryTests(SynchronousTestCase):
             ("no dn", [], "no-dn"),
         ):
             machine = RFC2307.machine(entry(dn, cn=cn), "lab")
-            assert machine is not None
             self.assertEqual(machine.name.rstrip("-"), name)
 
     def test_wrong_values_are_left_out(self) -> None:
@@ -117,7 +113,6 @@ class EntryTests(SynchronousTestCase):
             "cn=a", macAddress="x", ipHostNumber=["fd00::1", "10.0.0.7"], description=b"\xff"
         )
         machine = RFC2307.machine(found, "lab")
-        assert machine is not None
         self.assertEqual((machine.macs, machine.address), ((), IPv4Address("10.0.0.7")))
         self.assertEqual(machine.address6, IPv6Address("fd00::1"))
         self.assertNotIn("description", machine.labels)
@@ -142,8 +137,8 @@ class FakeServer:
         )
         search = talk.hear(None)
         while search is not None:
-            self.asked.append(search.filter)
-            search = talk.hear(self.found(search.filter))
+            self.asked.append(str(search.filter))
+            search = talk.hear(self.found(str(search.filter)))
         assert isinstance(talk.outcome, tuple), talk.outcome
         return talk.outcome
 
