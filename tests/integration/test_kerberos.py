@@ -56,6 +56,7 @@ PC = "CN=kerberos-pc,OU=Rooms"
 CLIENT = """
 import sys
 from pathlib import Path
+from pxetwist.hosts.ldap.request import Search
 from pxetwist.hosts.ldap.session import Session
 from pxetwist.hosts.ldap.settings import Settings, uri
 
@@ -66,7 +67,7 @@ settings = Settings(
 for clock in "+0", "+1", "+160":
     (folder / "clock").write_text(clock)
     session = Session.open(settings.uri[0], settings)
-    print(len(session.search(session.base, "(cn=kerberos-pc)", ["cn"])))
+    print(len(session.search(Search(session.base, "(cn=kerberos-pc)", ("cn",)))))
     session.close()
 """
 
