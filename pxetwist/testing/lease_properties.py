@@ -16,6 +16,9 @@ from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease
 from pxetwist.testing.leases import DAY, LAB, NOW, POOL, RESERVED, LeaseStoreContract, client
 
+#: How far the clock goes between two steps, in seconds; it is also set back.
+_STEPS = (0, 1, 30, 61, 4000, -5, -100, -5000)
+
 
 class LeasePropertyContract(LeaseStoreContract):
     """Random interleavings of what clients do, on top of the rest of the contract."""
@@ -24,11 +27,11 @@ class LeasePropertyContract(LeaseStoreContract):
     examples: ClassVar[int] = 100
 
     def test_any_interleaving(self) -> None:
-        """One holder per address, holders can renew, what ended is free: in whatever order."""
+        """One holder per address, holders can renew, what ended is free: in whatever order, with
+        messages lost or doubled on their way, and a clock that is set forth and back.
+        """
         actions = st.sampled_from(["offer", "offer", "reserve", "commit", "release", "decline"])
-        step = st.tuples(
-            actions, st.integers(0, 5), st.integers(0, 3), st.sampled_from([0, 1, 30, 61, 4000])
-        )
+        step = st.tuples(actions, st.integers(0, 5), st.integers(0, 3), st.sampled_from(_STEPS))
 
         @settings(max_examples=self.examples, deadline=None, database=None)
         @given(st.lists(step, max_size=60))
