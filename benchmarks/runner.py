@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import attrs
 
-from benchmarks import dhcp, ldap, resolve, servers, tftp
+from benchmarks import dhcp, ldap, leases, resolve, servers, tftp
 from benchmarks.namespaces import Link, linked
 from benchmarks.report import Result, json_line, table
 from benchmarks.servers import Server
@@ -80,10 +80,27 @@ def _resolve(
     return resolve.measure(_cases(options.cases, resolve.case, resolve.CASES), folder, size)
 
 
+def _leases(
+    link: Link, chosen: Sequence[Server], options: argparse.Namespace, folder: Path
+) -> list[Result]:
+    size = leases.Size()
+    if options.quick:
+        size = leases.Size(leases=20_000, asked=500, repeats=1)
+    if options.repeats:
+        size = attrs.evolve(size, repeats=options.repeats)
+    return leases.measure(_cases(options.cases, leases.case, leases.CASES), folder, size)
+
+
 BENCHMARKS = {
     "dhcp": Benchmark("highest rate of DHCP exchanges; a case is CLIENTS", servers.DHCP, _dhcp),
     "ldap": Benchmark(
         "look-ups of machines per second; a case is CONNECTIONS", ldap.SERVERS, _ldap
+    ),
+    "leases": Benchmark(
+        "offers per second with a million leases; a case is of16m (a pool of 16 million), or how"
+        " full a pool of a million is: 1%, 50%, 99% or 100%",
+        leases.SERVERS,
+        _leases,
     ),
     "resolve": Benchmark(
         "decisions per second; a case is static, cached, slow or storm",
