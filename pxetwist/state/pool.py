@@ -12,16 +12,16 @@ from pxetwist.model.lease import Lease, Pool, address_of
 #: How long an offer is held, and how long an avoided address is not looked at again, in seconds.
 HOLD = 60.0
 
-_END = 1 << 128  # one past the last address of all: the end of the last pool
+_PAGE = 1 << 16  # positions that are marked together
 
 
 class FreeAddresses:
     """The addresses of some pools that nobody holds; memory grows with those given, not the pool.
 
     `records` is the table of all leases by address (as a number), kept by its owner. An address
-    without a record has never been used. Each is passed by at most once: `_jump` then leads
-    beyond it (a union-find over the line of addresses, so a nearly full pool costs no more), and
-    it waits in a heap for the end of its lease.
+    without a record has never been used. Pools are one line of positions; one that was passed
+    by is marked with a byte, so that a nearly full pool costs no more. When all are marked, each
+    waits in a heap for the end of its lease.
     """
 
     def __init__(self, pools: tuple[Pool, ...], records: Mapping[int, Lease]) -> None:
@@ -29,11 +29,14 @@ class FreeAddresses:
         self._records = records
         self._ranges = _disjoint(pools)
         self._size = sum(last - first + 1 for first, last in self._ranges)
-        starts = [first for first, _ in self._ranges[1:]] + [_END]
-        self._after = {r[1]: start for r, start in zip(self._ranges, starts, strict=False)}
-        self._jump: dict[int, int] = {}
+        self._pages: dict[int, bytearray] = {}
+        self._avoided: dict[int, float] = {}
+        self._queue: list[tuple[float, int]] | None = None  # until all are marked
         self._due: dict[int, float] = {}
-        self._queue: list[tuple[float, int]] = []
+        for number in records:
+            position = self._position(number)
+            if position is not None:
+                self._mark(position)
 
     def __contains__(self, number: int) -> bool:
         return any(first <= number <= last for first, last in self._ranges)
@@ -46,18 +49,32 @@ class FreeAddresses:
         """
         if not self._size:
             return None
-        found = self._never_used(self._sticky(key), avoid, now)
-        if found == _END:
-            found = self._never_used(self._ranges[0][0], avoid, now)
-        return found if found != _END else self._longest_unused(avoid, now)
+        if self._queue is None:
+            for start in (crc32(key.encode()) % self._size, 0):
+                found = self._never_used(start, avoid, now)
+                if found is not None:
+                    return found
+            self._queue = self._all_in_use()
+        return self._longest_unused(self._queue, avoid, now)
 
     def hasten(self, number: int, ends: float) -> None:
         """Note that the lease of an address ends earlier than it said."""
-        if number in self._due:
-            self._wait(number, ends)
+        if self._queue is not None and number in self._due:
+            self._due[number] = ends
+            heappush(self._queue, (ends, number))
+            if len(self._queue) > 2 * len(self._due) + 16:
+                self._queue = [(due, number) for number, due in self._due.items()]
+                heapify(self._queue)
 
-    def _sticky(self, key: str) -> int:
-        position = crc32(key.encode()) % self._size
+    def _position(self, number: int) -> int | None:
+        before = 0
+        for first, last in self._ranges:
+            if first <= number <= last:
+                return before + number - first
+            before += last - first + 1
+        return None
+
+    def _number(self, position: int) -> int:
         ranges = iter(self._ranges)
         first, last = next(ranges)
         while position > last - first:
@@ -65,31 +82,52 @@ class FreeAddresses:
             first, last = next(ranges)
         return first + position
 
+    def _mark(self, position: int) -> None:
+        page, offset = divmod(position, _PAGE)
+        marks = self._pages.get(page)
+        if marks is None:
+            marks = self._pages[page] = bytearray(min(_PAGE, self._size - page * _PAGE))
+        marks[offset] = 1
+
     def _never_used(
-        self, number: int, avoid: Collection[IPv4Address | IPv6Address], now: float
-    ) -> int:
-        path = []
-        while number != _END:
-            following = self._jump.get(number)
-            if following is None:
-                record = self._records.get(number)
-                if record is not None:
-                    self._wait(number, record.ends)
-                elif address_of(number) in avoid:
-                    self._wait(number, now + HOLD)
-                else:
-                    break
-                following = self._after.get(number, number + 1)
-            path.append(number)
-            number = following
-        for passed in path:
-            self._jump[passed] = number
-        return number
+        self, position: int, avoid: Collection[IPv4Address | IPv6Address], now: float
+    ) -> int | None:
+        """Return the first address from a position on that is not marked and was never used."""
+        while position < self._size:
+            page, offset = divmod(position, _PAGE)
+            marks = self._pages.get(page)
+            if marks is not None:
+                offset = marks.find(0, offset)
+                if offset < 0:
+                    position = (page + 1) * _PAGE
+                    continue
+                position = page * _PAGE + offset
+            number = self._number(position)
+            if number not in self._records:
+                if address_of(number) not in avoid:
+                    return number
+                self._avoided[number] = now + HOLD
+            self._mark(position)
+            position += 1
+        return None
+
+    def _all_in_use(self) -> list[tuple[float, int]]:
+        self._due = {
+            number: record.ends for number, record in self._records.items() if number in self
+        }
+        for number, until in self._avoided.items():
+            self._due.setdefault(number, until)
+        self._avoided.clear()
+        queue = [(due, number) for number, due in self._due.items()]
+        heapify(queue)
+        return queue
 
     def _longest_unused(
-        self, avoid: Collection[IPv4Address | IPv6Address], now: float
+        self,
+        queue: list[tuple[float, int]],
+        avoid: Collection[IPv4Address | IPv6Address],
+        now: float,
     ) -> int | None:
-        queue = self._queue
         while queue and queue[0][0] <= now:
             due, number = queue[0]
             if self._due[number] != due:
@@ -103,13 +141,6 @@ class FreeAddresses:
             if not renewed and address_of(number) not in avoid:
                 return number
         return None
-
-    def _wait(self, number: int, due: float) -> None:
-        self._due[number] = due
-        heappush(self._queue, (due, number))
-        if len(self._queue) > 2 * len(self._due) + 16:
-            self._queue = [(due, number) for number, due in self._due.items()]
-            heapify(self._queue)
 
 
 def _disjoint(pools: tuple[Pool, ...]) -> list[tuple[int, int]]:
