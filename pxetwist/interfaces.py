@@ -349,6 +349,14 @@ class IBoot(Interface):
     def remembers(mac: str) -> bool:
         """Return whether a directory or the leases know this MAC, without asking anybody."""
 
+    def choose(identity: ClientIdentity, entry: str, now: float) -> None:
+        """Note which entry of its menu a machine's firmware shows as chosen: it holds for this
+        boot. An empty one takes that back.
+        """
+
+    def attend(observer: IBootObserver) -> None:
+        """Let a part of the server hear every event as well."""
+
     def tell(event: BootEvent) -> None:
         """Pass an event to every observer."""
 

@@ -39,6 +39,7 @@ from pxetwist.model.boot import (
     BootRequest,
     BootStage,
     Login,
+    Menu,
     Nbp,
     Protocol,
     Resolution,
@@ -103,6 +104,7 @@ class BootFacade:
         self.sightings = Sightings()
         self._offers = Offers()
         self.tokens = Tokens(state_folder)
+        self._attending: list[IBootObserver] = []
         self.attach(hosts=(), policies=(), content=(), observers=(), leases=None)
 
     def attach(
@@ -228,6 +230,8 @@ class BootFacade:
                 return offered
         resolution = await self.resolver.resolve(request)
         if sighting is not None:
+            if sighting.choice:
+                resolution = _as_chosen(resolution, sighting.choice)
             sighting.machine = resolution.machine
             sighting.plan = resolution.plan
         if dhcp and not request.accepts and resolution.verdict is not Verdict.BROKEN:
@@ -303,13 +307,39 @@ class BootFacade:
                 continue
         raise ContentNotFound(str(path))
 
+    def choose(self, identity: ClientIdentity, entry: str, now: float) -> None:
+        """Let an entry of a machine's menu be its plan for this boot."""
+        sighting = self.sightings.get(identity.key, now)
+        if sighting is not None:
+            sighting.choice = entry
+
+    def attend(self, observer: IBootObserver) -> None:
+        """Let a part of the server hear every event as well."""
+        self._attending.append(observer)
+
     def tell(self, event: BootEvent) -> None:
         """Pass an event to every observer; one that breaks hinders nobody."""
+        for attending in self._attending:
+            attending.notice(event)
         for name, observer in self._observers:
             try:
                 observer.notice(event)
             except Exception:
                 self.log.failure("observer {name}", name=name)
+
+
+def _as_chosen(resolution: Resolution, choice: str) -> Resolution:
+    """Replace a menu by the entry that was chosen from it."""
+    plan = resolution.plan
+    entries = plan.boot.entries if plan and isinstance(plan.boot, Menu) else ()
+    for entry in entries:
+        if plan and entry.name == choice and not entry.locked:
+            reason = f"chosen from menu {plan.profile}"
+            plan = attrs.evolve(plan, boot=entry.boot, profile=entry.name, reason=reason)
+            request = attrs.evolve(resolution.request, plan=plan)
+            step = Step("this boot", f"profile {entry.name} ({reason})")
+            return attrs.evolve(resolution, request=request, steps=(*resolution.steps, step))
+    return resolution
 
 
 def _as_announced(request: BootRequest, machine: Machine | None, plan: BootPlan) -> Resolution:

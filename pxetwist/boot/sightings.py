@@ -42,6 +42,7 @@ class Sighting:
     last: float
     machine: Machine | None = None
     plan: BootPlan | None = None
+    choice: str = ""  # the entry of its menu that was chosen in its firmware
     handed: int = 0  # boot programs given to iPXE in this boot
     begun: bool = False  # the plan took effect: a loader that asks by DHCP again was restarted
 

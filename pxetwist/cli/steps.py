@@ -57,12 +57,14 @@ class Explanation:
         self.lines: list[str] = []
         self._networks = configuration.networks.values()
         self._classes = configuration.classes
-        names = {each.factory.name for each in configuration.of_kind("service")}
+        services = configuration.of_kind("service")
+        names = {each.factory.name: each.settings for each in services}
+        offer = names["proxydhcp"].offer if "proxydhcp" in names else None
         self._servers = {
             name: made
             for name, made in (
                 ("dhcp", self._addresses(configuration)),
-                ("proxydhcp", ProxyServer(self.boot, self.boot.http_port)),
+                ("proxydhcp", ProxyServer(self.boot, self.boot.http_port, offer)),
             )
             if name in names
         }

@@ -18,6 +18,8 @@ class EventKind(enum.Enum):
     CALLBACK = "callback"  # a machine said how far it is
     ORDER = "order"  # an order was taken, or came to its end
     CONFLICT = "conflict"  # an address that was to be offered is in use by somebody else
+    VARIANT = "variant"  # ProxyDHCP offers it otherwise from now on, or found what it takes
+    NEIGHBOUR = "neighbour"  # another DHCP server was found, has changed or has gone
     DISCOVERED = "discovered"  # an unknown machine said what it is
 
 

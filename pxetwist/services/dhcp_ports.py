@@ -211,6 +211,8 @@ def _summary(answer: Answer, address: str) -> str:
         words.append(address)
     if answer.boot_file:
         words.append(f"boot file {answer.boot_file.name} ({answer.boot_file.reason})")
+    if answer.note:
+        words.append(answer.note)
     if plan is not None:
         words.append(f"profile {plan.profile}" + (f": {plan.reason}" if plan.reason else ""))
     return ", ".join(words)

@@ -30,6 +30,7 @@ class Answer:
     boot_id: str
     view: ClientView | None = None
     payload: bytes = b""
+    note: str = ""  # what else is to be said of it
 
 
 @attrs.frozen

@@ -6,21 +6,63 @@ safe on any network.
 
 from __future__ import annotations
 
-import attrs
+from collections.abc import Mapping
 
-from pxetwist.config.fields import choice, list_of, option, text
-from pxetwist.exchange import dhcp4
+import attrs
+from zope.interface import implementer
+
+from pxetwist.config.fields import Keyed, list_of, option, text
+from pxetwist.exchange import dhcp4, remedies
 from pxetwist.exchange.dhcp4 import Asks, Destination, Silence
 from pxetwist.exchange.dhcp4_replies import BootData
-from pxetwist.exchange.proxydhcp import ProxyOffer, boot_server_reply, proxy_offer
-from pxetwist.interfaces import IBoot, Site
-from pxetwist.model.boot import Protocol
+from pxetwist.exchange.proxy_trials import Choice, Fingerprint, Trials, order_for
+from pxetwist.exchange.proxydhcp import (
+    PxeMenu,
+    Variant,
+    boot_item,
+    boot_server_reply,
+    proxy_offer,
+)
+from pxetwist.interfaces import IBoot, IBootObserver, Site
+from pxetwist.model.boot import BootFile, Menu, Protocol, Resolution
+from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.identity import ClientIdentity, Firmware
+from pxetwist.model.machine import Machine
 from pxetwist.services.dhcp_service import DhcpPortsService
 from pxetwist.services.incoming import Answer, Incoming, resolve_incoming
 from pxetwist.wire.options import OptionCode
 
 _AUTO = "auto"
+#: The label of a machine that has the options of `offer`.
+_LABEL = "proxy-offer"
+#: Firmware with a choice of variants.
+_FIRMWARES = {each.value: each for each in (Firmware.BIOS, Firmware.UEFI, Firmware.IPXE)}
+#: What loads a loader, which then proves by its own question that the offer was good.
+_BEFORE_LOADERS = (Firmware.BIOS, Firmware.UEFI, Firmware.UEFI_HTTP, Firmware.RASPBERRY_PI)
+#: So many boots are told by their files which offer they took.
+_BOOTS = 20_000
+
+Wanted = tuple[Variant, ...]
+_Resolved = tuple[Resolution, BootFile | None, str]
+
+
+def _variants(value: str) -> Wanted:
+    """Expect variants: full, redirect, menu or header, the first to try first; or auto."""
+    if value.strip() == _AUTO:
+        return ()
+    known = {each.value: each for each in Variant if each is not Variant.RASPBERRY_PI}
+    words = list_of(text)(value)
+    for word in words:
+        if word not in known:
+            raise ValueError(f"expected {_AUTO} or some of {', '.join(known)}, got {word!r}")
+    return tuple(dict.fromkeys(known[word] for word in words))
+
+
+def _offer(key: str, value: str) -> tuple[str, Wanted]:
+    if key and key not in _FIRMWARES:
+        known = ", ".join(_FIRMWARES)
+        raise ValueError(f"{key!r} is no firmware that takes several (known: {known})")
+    return key, _variants(value)
 
 
 @attrs.frozen
@@ -33,66 +75,209 @@ class Settings:
         doc="Interfaces to answer on. Left out: all that are up and have an IPv4 address,"
         " but for those of containers and virtual machines.",
     )
-    offer: str = option(
-        choice(_AUTO, *(style.value for style in ProxyOffer)),
-        default=_AUTO,
+    offer: Mapping[str, Wanted] = option(
+        Keyed("auto, or variants in the order to try them; also per firmware: offer.uefi", _offer),
+        default={},
         doc="How offers are made: `full` (the boot file is in the offer), `redirect` (the client"
-        " must ask port 4011), `menu` (a PXE menu of one item), or `auto`: redirect for UEFI,"
-        " full for the others.",
+        " must ask port 4011), `menu` (a PXE menu), `header` (as full, without option 67). Of"
+        " several the next one is tried for a machine that keeps asking. `auto`, the default:"
+        " the order that fits the firmware. `offer.bios`, `offer.uefi` and `offer.ipxe` are for"
+        " that firmware; a machine's label `proxy-offer` for that machine.",
     )
 
 
-def style_for(identity: ClientIdentity) -> ProxyOffer:
-    """Choose by firmware: much UEFI ignores an offer that skips port 4011 (quirk D2)."""
-    return ProxyOffer.REDIRECT if identity.firmware is Firmware.UEFI else ProxyOffer.FULL
-
-
+@implementer(IBootObserver)
 class ProxyServer:
     """Answers network boot clients with boot data and nothing else. No sockets."""
 
-    def __init__(self, boot: IBoot, http_port: int, offer: str = _AUTO) -> None:
+    def __init__(
+        self, boot: IBoot, http_port: int, offer: Mapping[str, Wanted] | None = None
+    ) -> None:
         self._boot = boot
         self._http_port = http_port
-        self._style = None if offer == _AUTO else ProxyOffer(offer)
+        self._offer = offer or {}
+        self._trials = Trials()
+        self._keys: dict[str, str] = {}  # by boot id, the oldest first
 
     async def answer(self, incoming: Incoming) -> Answer | Silence:
         """Return the reply, or why there is none."""
         asks = dhcp4.classify(incoming.message, port=incoming.port)
         if isinstance(asks, Silence):
             return asks
-        identity = dhcp4.identify(incoming.message, incoming.interface)
-        self._listen(incoming, identity)
+        identity = incoming.identity
+        self._listen(incoming, identity, asks)
         refusal = _refusal(asks, identity)
         if refusal:
             return refusal
-        resolution, boot_file, boot_id = await resolve_incoming(
-            self._boot,
-            incoming,
-            Protocol.BINL if asks is Asks.BOOT_SERVER else Protocol.PROXY_DHCP,
-            self._http_port,
-        )
-        if resolution.plan is None:
-            return dhcp4.unserved(identity, resolution.reason)
-        if boot_file is None:
-            return dhcp4.unserved(identity, f"no loader for {_describe(identity)}")
-        data = BootData(boot_file.name, incoming.server)
-        message = incoming.message
         if asks is Asks.BOOT_SERVER:
-            reply = boot_server_reply(message, identity, incoming.server, data)
-            # To where the question came from: ROMs use port 68, EDK2 port 4011.
-            host, port = incoming.source
-            destination = Destination(dhcp4.parse_address(host), port)
-        else:
-            style = self._style or style_for(identity)
-            reply = proxy_offer(message, identity, incoming.server, data, style)
-            destination = dhcp4.reply_destination(message, reply)
+            return await self._answer_boot_server(incoming)
+        if identity.firmware is not Firmware.IPXE:  # it may be what was chosen
+            self._boot.choose(identity, "", incoming.now)  # who boots anew may choose anew
+        found = await self._resolve(incoming, Protocol.PROXY_DHCP)
+        return found if isinstance(found, Silence) else self._make_offer(incoming, found)
+
+    def notice(self, event: BootEvent) -> None:
+        """Learn from files that were fetched which offers were good."""
+        fetched = event.protocol in (Protocol.TFTP.value, Protocol.HTTP.value)
+        if fetched and event.kind in (EventKind.ENDED, EventKind.FAILED):
+            key = self._keys.pop(event.boot_id, "")
+            news = self._trials.worked(key) if key else ""
+            if news:
+                self._tell(event.time, event.machine, event.boot_id, news, {})
+
+    def _listen(self, incoming: Incoming, identity: ClientIdentity, asks: Asks) -> None:
+        """Learn from a broadcast REQUEST which address the other server gave the machine."""
+        if not identity.key:
+            return
+        wanted = dhcp4.address_option(incoming.message, OptionCode.REQUESTED_ADDRESS)
+        if wanted is not None:
+            self._boot.locate(wanted, identity, incoming.now)
+        if asks in (Asks.SELECTING, Asks.BOOT_SERVER):
+            self._trials.went_on(identity.key, identity.firmware)
+        if identity.firmware is Firmware.IPXE and asks is Asks.DISCOVER:
+            news = self._trials.worked(identity.key, *_BEFORE_LOADERS)
+            if news:
+                self._tell(incoming.now, str(identity), "", news, {})
+
+    async def _resolve(self, incoming: Incoming, protocol: Protocol) -> _Resolved | Silence:
+        resolved = await resolve_incoming(self._boot, incoming, protocol, self._http_port)
+        resolution, boot_file, _ = resolved
+        if resolution.plan is None:
+            return dhcp4.unserved(incoming.identity, resolution.reason)
+        if boot_file is None:
+            what = _describe(incoming.identity)
+            return dhcp4.unserved(incoming.identity, f"no loader for {what}")
+        return resolved
+
+    # Port 67
+
+    def _make_offer(self, incoming: Incoming, found: _Resolved) -> Answer:
+        resolution, boot_file, boot_id = found
+        assert boot_file is not None
+        assert resolution.plan is not None
+        identity, machine = incoming.identity, resolution.machine
+        choice = self._choose(incoming, found)
+        menu = None
+        if choice.variant is Variant.MENU:
+            menu = PxeMenu.of(resolution.plan, self._shows_menus(identity, machine))
+        data = BootData(boot_file.name, incoming.server)
+        reply = proxy_offer(incoming.message, identity, data, choice.variant, menu)
+        note = f"as {choice.variant.value}" if len(self._wanted(identity, machine)) > 1 else ""
+        destination = dhcp4.reply_destination(incoming.message, reply)
+        return Answer(reply, destination, resolution, boot_file, boot_id, note=note)
+
+    def _choose(self, incoming: Incoming, found: _Resolved) -> Choice:
+        resolution, boot_file, boot_id = found
+        identity, machine = incoming.identity, resolution.machine
+        wanted = self._wanted(identity, machine)
+        ours = f"//{incoming.server}"
+        if not boot_file or ("://" in boot_file.name and ours not in boot_file.name):
+            return Choice(wanted[0])  # what others serve is fetched unseen
+        choice = self._trials.choose(
+            identity.key, Fingerprint.of(identity, machine), wanted, incoming.now
+        )
+        self._keys[boot_id] = identity.key
+        if len(self._keys) > _BOOTS:
+            self._keys.pop(next(iter(self._keys)))
+        if choice.news:
+            who = machine.name if machine else str(identity)
+            details: dict[str, object] = {"offer": choice.variant.value, "mac": identity.mac}
+            summary = choice.news
+            if choice.exhausted:
+                lines = _remedy(incoming, boot_file)
+                summary = f"{_EXHAUSTED}: {summary}; {'; '.join(lines)}"
+                details |= {"exhausted": True, "remedy": lines}
+            self._tell(incoming.now, who, boot_id, summary, details)
+        return choice
+
+    def _wanted(self, identity: ClientIdentity, machine: Machine | None) -> Wanted:
+        """Return the variants to try: the machine's, its firmware's, the INI's, else ours."""
+        firmware = identity.firmware
+        if firmware.value not in _FIRMWARES:
+            return order_for(firmware)
+        own = self._offer.get(firmware.value, self._offer.get("", ()))
+        return _labelled(machine) or own or order_for(firmware)
+
+    def _shows_menus(self, identity: ClientIdentity, machine: Machine | None) -> bool:
+        """Whether a menu of several items is safe: iPXE loops through them (quirk D10), and much
+        UEFI has broken ones (D3), unless somebody says that this one has not.
+        """
+        if identity.firmware is Firmware.UEFI:
+            own = self._offer.get(Firmware.UEFI.value, ())
+            return Variant.MENU in (*_labelled(machine), *own)
+        return identity.firmware is Firmware.BIOS
+
+    # Port 4011
+
+    async def _answer_boot_server(self, incoming: Incoming) -> Answer | Silence:
+        identity, item = incoming.identity, boot_item(incoming.message)
+        if item is not None:
+            number, layer = item
+            if layer & 0x8000:
+                return Silence("a boot item with credentials: there are none", in_vain=True)
+            if layer:
+                return Silence(f"layer {layer} of boot item {number}: there is one", in_vain=True)
+            self._boot.choose(identity, "", incoming.now)
+        found = await self._resolve(incoming, Protocol.BINL)
+        if item is not None and not isinstance(found, Silence):
+            found = await self._follow_choice(incoming, found, item[0])
+        if isinstance(found, Silence):
+            return found
+        resolution, boot_file, boot_id = found
+        assert boot_file is not None
+        data = BootData(boot_file.name, incoming.server)
+        reply = boot_server_reply(incoming.message, identity, data)
+        # To where the question came from: ROMs use port 68, EDK2 port 4011.
+        host, port = incoming.source
+        destination = Destination(dhcp4.parse_address(host), port)
         return Answer(reply, destination, resolution, boot_file, boot_id)
 
-    def _listen(self, incoming: Incoming, identity: ClientIdentity) -> None:
-        """Learn from a broadcast REQUEST which address the other server gave the machine."""
-        wanted = dhcp4.address_option(incoming.message, OptionCode.REQUESTED_ADDRESS)
-        if wanted is not None and identity.key:
-            self._boot.locate(wanted, identity, incoming.now)
+    async def _follow_choice(
+        self, incoming: Incoming, found: _Resolved, number: int
+    ) -> _Resolved | Silence:
+        """Let the chosen item of a menu of several be the machine's plan for this boot."""
+        plan, identity = found[0].plan, incoming.identity
+        if plan is None or not isinstance(plan.boot, Menu):
+            return found
+        several = self._shows_menus(identity, found[0].machine)
+        item = PxeMenu.of(plan, several).item(number)
+        if item is None:
+            return Silence(f"boot item {number} is in no menu of its", in_vain=True)
+        if not item.name:
+            return found
+        self._boot.choose(identity, item.name, incoming.now)
+        return await self._resolve(incoming, Protocol.BINL)
+
+    def _tell(
+        self, time: float, machine: str, boot_id: str, summary: str, details: Mapping[str, object]
+    ) -> None:
+        kind, protocol = EventKind.VARIANT, Protocol.PROXY_DHCP.value
+        event = BootEvent(time, kind, protocol, machine, boot_id, "", summary, details)
+        self._boot.tell(event)
+
+
+_EXHAUSTED = (
+    "it takes no offer beside that of the DHCP server (quite some firmware never merges two);"
+    " let that server hand out our boot data, or let pxetwist be the DHCP server"
+)
+
+
+def _labelled(machine: Machine | None) -> Wanted:
+    """Return what a machine's label says; one that says nothing sensible is passed over."""
+    label = machine.labels.get(_LABEL, "") if machine else ""
+    try:
+        return _variants(label) if label else ()
+    except ValueError:
+        return ()
+
+
+def _remedy(incoming: Incoming, boot_file: BootFile) -> list[str]:
+    """Return the lines for the other server, for this machine's architecture."""
+    architecture = incoming.identity.architecture
+    number, name = (int(architecture), architecture.short) if architecture is not None else (0, "")
+    wanted = remedies.BootFileFor(number, name or "bios", boot_file.name)
+    script = f"http://{incoming.server}/boot.ipxe"
+    return remedies.spelled(remedies.point_here(incoming.server, [wanted], script))
 
 
 def _refusal(asks: Asks, identity: ClientIdentity) -> Silence | None:
@@ -122,4 +307,5 @@ class ProxyDhcpService(DhcpPortsService):
 def build(settings: Settings, site: Site) -> ProxyDhcpService:
     """Make the service."""
     server = ProxyServer(site.boot, site.http_port, settings.offer)
+    site.boot.attend(server)
     return ProxyDhcpService(site, settings.interfaces, server.answer)

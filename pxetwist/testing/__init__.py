@@ -17,7 +17,15 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from pxetwist.errors import ContentNotFound
-from pxetwist.interfaces import IBoot, IBootPolicy, IContent, IContentStore, IHostDirectory, Site
+from pxetwist.interfaces import (
+    IBoot,
+    IBootObserver,
+    IBootPolicy,
+    IContent,
+    IContentStore,
+    IHostDirectory,
+    Site,
+)
 from pxetwist.model.boot import (
     BootFile,
     BootPlan,
@@ -185,6 +193,7 @@ class FakeBoot:
     answer: str | Exception | None = None
     reports: list[MachineReport] = attrs.field(factory=list)
     events: list[BootEvent] = attrs.field(factory=list)
+    chosen: list[str] = attrs.field(factory=list)
     seen: list[tuple[ClientIdentity, BootStage]] = attrs.field(factory=list)
 
     async def resolve(self, request: BootRequest) -> Resolution:
@@ -269,6 +278,13 @@ class FakeBoot:
     def reserved_addresses(self) -> Collection[IPv4Address]:
         """Return what was given."""
         return self.reserved
+
+    def choose(self, identity: ClientIdentity, entry: str, now: float) -> None:
+        """Note the choice."""
+        self.chosen.append(entry)
+
+    def attend(self, observer: IBootObserver) -> None:
+        """Keep nobody."""
 
     def tell(self, event: BootEvent) -> None:
         """Keep the event."""

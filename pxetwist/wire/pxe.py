@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from ipaddress import IPv4Address
 
 from pxetwist.errors import WireError
 from pxetwist.wire import tlv
@@ -98,6 +99,16 @@ def boot_item(raw: bytes) -> tuple[int, int] | None:
         return None
     reader = Reader(item)
     return reader.uint16(), reader.uint16()
+
+
+def boot_server(number: int, address: IPv4Address) -> bytes:
+    """Write one entry of sub-option 8: the server of a boot item type."""
+    return number.to_bytes(2, "big") + b"\x01" + address.packed
+
+
+def menu_item(number: int, title: bytes) -> bytes:
+    """Write one entry of sub-option 9."""
+    return number.to_bytes(2, "big") + bytes([len(title)]) + title
 
 
 def ipxe_features(raw: bytes) -> frozenset[int]:
