@@ -22,6 +22,7 @@ COMMANDS = {
     "check": "Look for mistakes in an INI, and for what will not boot.",
     "explain": "Say what a machine would get, step by step, and why.",
     "loaders": "Show the boot loaders, and put them where they are served from.",
+    "neighbours": "Find other DHCP servers on the wire, and say whether they clash.",
     "order": "Let a machine boot a profile once; list or cancel such orders.",
     "pending": "List the unknown machines that reported themselves.",
     "plugins": "List the plugins, or the options of one.",

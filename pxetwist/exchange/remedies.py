@@ -88,6 +88,14 @@ def remove_class() -> Lines:
     }
 
 
+def stop_proxy() -> Lines:
+    """Let that server make no ProxyDHCP offers any more."""
+    return {
+        DNSMASQ: ["delete: dhcp-range=…,proxy", "delete: pxe-service=…, pxe-prompt=…"],
+        WINDOWS: ["WDSUTIL /Set-Server /AnswerClients:None"],
+    }
+
+
 def remove_boot() -> Lines:
     """Take the boot data out of that server."""
     return {

@@ -10,8 +10,8 @@ from pxetwist.config.fields import list_of, option, text
 from pxetwist.interfaces import Site
 from pxetwist.model.lease import Network
 from pxetwist.services.addressing import AddressServer
-from pxetwist.services.dhcp_service import DhcpPortsService
 from pxetwist.services.interfaces import NetworkInterface
+from pxetwist.services.neighbour_watch import WatchingService, watch_option
 
 
 @attrs.frozen
@@ -23,9 +23,10 @@ class Settings:
         default=(),
         doc="Interfaces to answer on. Left out: each one with an address in a [subnet:…].",
     )
+    watch: str = watch_option()
 
 
-class Dhcp4Service(DhcpPortsService):
+class Dhcp4Service(WatchingService):
     """Port 67 on the interfaces of the site's networks."""
 
     def fits(self, interface: NetworkInterface) -> bool:
@@ -69,4 +70,6 @@ class Dhcp4Service(DhcpPortsService):
 def build(settings: Settings, site: Site) -> Dhcp4Service:
     """Make the service."""
     server = AddressServer(site.boot, site.networks, site.http_port, site.classes)
-    return Dhcp4Service(site, settings.interfaces, server.answer)
+    service = Dhcp4Service(site, settings.interfaces, server.answer)
+    service.mode = settings.watch
+    return service

@@ -28,8 +28,8 @@ from pxetwist.model.boot import BootFile, Menu, Protocol, Resolution
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine
-from pxetwist.services.dhcp_service import DhcpPortsService
 from pxetwist.services.incoming import Answer, Incoming, resolve_incoming
+from pxetwist.services.neighbour_watch import WatchingService, watch_option
 from pxetwist.wire.options import OptionCode
 
 _AUTO = "auto"
@@ -84,6 +84,7 @@ class Settings:
         " the order that fits the firmware. `offer.bios`, `offer.uefi` and `offer.ipxe` are for"
         " that firmware; a machine's label `proxy-offer` for that machine.",
     )
+    watch: str = watch_option()
 
 
 @implementer(IBootObserver)
@@ -296,7 +297,7 @@ def _describe(identity: ClientIdentity) -> str:
     return f"architecture {architecture}, firmware {identity.firmware.value}"
 
 
-class ProxyDhcpService(DhcpPortsService):
+class ProxyDhcpService(WatchingService):
     """Ports 67 and 4011, shared with whatever DHCP server runs on this host."""
 
     protocol = "proxydhcp"
@@ -308,4 +309,6 @@ def build(settings: Settings, site: Site) -> ProxyDhcpService:
     """Make the service."""
     server = ProxyServer(site.boot, site.http_port, settings.offer)
     site.boot.attend(server)
-    return ProxyDhcpService(site, settings.interfaces, server.answer)
+    service = ProxyDhcpService(site, settings.interfaces, server.answer)
+    service.mode = settings.watch
+    return service

@@ -5,8 +5,14 @@ from __future__ import annotations
 import struct
 from ipaddress import IPv4Address
 
+import attrs
+
+from pxetwist.errors import WireError
+from pxetwist.wire.cursor import Reader
+
 _IP = struct.Struct("!BBHHHBBH4s4s")
 _UDP = struct.Struct("!HHHH")
+_PROTOCOL = 17
 
 
 def encode_udp4(
@@ -36,3 +42,38 @@ def checksum(data: bytes) -> int:
     number = int.from_bytes(data, "big")
     total = number % 0xFFFF or (0xFFFF if number else 0)
     return ~total & 0xFFFF
+
+
+@attrs.frozen
+class Udp4:
+    """A UDP datagram over IPv4, as it came from the wire."""
+
+    source: IPv4Address
+    source_port: int
+    destination: IPv4Address
+    destination_port: int
+    payload: bytes
+
+
+def decode_udp4(packet: bytes) -> Udp4:
+    """Read a packet without a link-layer header; checksums are the kernel's business.
+
+    :raises WireError: if it is no whole UDP datagram.
+    """
+    reader = Reader(packet)
+    first = reader.uint8()
+    reader.octets(5)
+    fragment = reader.uint16()
+    reader.uint8()
+    protocol = reader.uint8()
+    reader.octets(2)
+    source, destination = reader.address(), reader.address()
+    if first >> 4 != 4 or first & 15 < 5 or protocol != _PROTOCOL or fragment & 0x3FFF:
+        raise WireError("no whole UDP datagram over IPv4")
+    reader.octets((first & 15) * 4 - 20)
+    source_port, destination_port = reader.uint16(), reader.uint16()
+    length = reader.uint16() - _UDP.size
+    reader.uint16()
+    if length < 0:
+        raise WireError("a UDP length shorter than its header")
+    return Udp4(source, source_port, destination, destination_port, reader.octets(length))

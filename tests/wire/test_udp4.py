@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from pxetwist.wire.udp4 import encode_udp4
+from pxetwist.errors import WireError
+from pxetwist.wire.udp4 import Udp4, decode_udp4, encode_udp4
 
 SERVER, CLIENT = IPv4Address("10.77.0.1"), IPv4Address("10.77.0.100")
 
@@ -42,3 +43,18 @@ class Udp4Tests(SynchronousTestCase):
         self.assertEqual((packet[8], packet[9]), (64, 17))
         self.assertEqual(packet[12:20], SERVER.packed + CLIENT.packed)
         self.assertEqual(struct.unpack("!HHH", packet[20:26]), (67, 68, 11))
+
+    @given(st.binary(max_size=200))
+    def test_round_trip(self, payload: bytes) -> None:
+        """What was written is read again, without what an Ethernet frame was filled up with."""
+        packet = encode_udp4((SERVER, 67), (CLIENT, 68), payload)
+        self.assertEqual(decode_udp4(packet + bytes(7)), Udp4(SERVER, 67, CLIENT, 68, payload))
+
+    @given(st.binary(max_size=80))
+    def test_garbage(self, data: bytes) -> None:
+        """Nothing but WireError comes out of it."""
+        for packet in (data, b"\x45" + data, encode_udp4((SERVER, 67), (CLIENT, 68), b"")[:-1]):
+            try:
+                decode_udp4(packet)
+            except WireError:
+                continue
