@@ -15,9 +15,9 @@ import attrs
 from pxetwist.cli.plugins import default_of
 from pxetwist.config.bind import options_of
 from pxetwist.config.fields import Keyed, expects
-from pxetwist.config.networks import ClassSettings, SharedNetworkSettings, SubnetSettings
 from pxetwist.config.profiles import ProfileSettings
 from pxetwist.config.sections import LoaderSettings, PxeSettings
+from pxetwist.config.subnets import ClassSettings, SharedNetworkSettings, SubnetSettings
 from pxetwist.errors import ConfigError, ConfigErrors
 from pxetwist.plugins import Provided, discover
 from pxetwist.wire import shapes, structures

@@ -6,10 +6,12 @@ from collections.abc import Collection, Iterator
 from ipaddress import IPv4Address
 
 from pxetwist.config.load import Configuration
-from pxetwist.model.lease import Network
+from pxetwist.exchange.dhcp4_options import network_layers
+from pxetwist.model.lease import Layer, Network
 from pxetwist.model.machine import Machine
 from pxetwist.services.client_options import machine_layer
 from pxetwist.services.interfaces import network_interfaces
+from pxetwist.wire.options import OptionCode as O
 
 
 def dhcp_advice(configuration: Configuration, machines: Collection[Machine]) -> Iterator[str]:
@@ -18,6 +20,8 @@ def dhcp_advice(configuration: Configuration, machines: Collection[Machine]) -> 
         return
     networks = configuration.networks.values()
     yield from own_addresses(networks)
+    for layer in {id(each): each for each in _layers(configuration)}.values():
+        yield from misleading(layer)
     for machine in machines:
         place = f"{machine.provenance}: machine {machine.name}: "
         yield from (place + mistake for mistake in machine_layer(machine).mistakes)
@@ -25,6 +29,27 @@ def dhcp_advice(configuration: Configuration, machines: Collection[Machine]) -> 
             found = reservation(machine.address, networks)
             if found:
                 yield f"{place}its address {machine.address} {found}"
+
+
+def _layers(configuration: Configuration) -> Iterator[Layer]:
+    for network in configuration.networks.values():
+        yield from network_layers(network)
+    yield from (each.layer for each in configuration.classes)
+
+
+def misleading(layer: Layer) -> Iterator[str]:
+    """Options that do something else to firmware than they look like."""
+    pxe = layer.options.get(O.VENDOR_CLASS, b"").startswith(b"PXEClient")
+    if pxe and O.VENDOR_SPECIFIC not in layer.options:
+        yield (
+            f"{layer.origin} option.vendor-class = PXEClient sends UEFI to port 4011 of another"
+            " server; leave it out"
+        )
+    if layer.options.get(O.BOOT_FILE_SIZE):
+        yield (
+            f"{layer.origin} option.boot-file-size makes UEFI load files of the wrong length;"
+            " leave it out"
+        )
 
 
 def own_addresses(networks: Collection[Network]) -> Iterator[str]:

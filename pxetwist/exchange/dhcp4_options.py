@@ -28,7 +28,7 @@ def network_layers(network: Network) -> tuple[Layer, ...]:
         O.NTP_SERVERS: _addresses(network.time_servers),
     }
     said = {code: value for code, value in options.items() if value} | dict(network.options)
-    own = Layer(f"[subnet:{network.name}]", said, network.always)
+    own = Layer(f"[subnet:{network.name}]", said, network.always, network.next_server)
     return (network.inherited, own) if network.inherited else (own,)
 
 

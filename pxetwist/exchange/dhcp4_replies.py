@@ -53,10 +53,19 @@ _LARGEST_NAME = 127
 
 @attrs.frozen
 class Told:
-    """What the site tells a client: options by number, some of them even unasked."""
+    """What the site tells a client: options by number, some of them even unasked, and the next
+    server of one that does not boot from here.
+    """
 
     options: Mapping[int, bytes] = attrs.field(factory=dict)
     always: frozenset[int] = frozenset()
+    next_server: IPv4Address = NOWHERE
+
+    @property
+    def elsewhere(self) -> BootData | None:
+        """The header's part of what such a client reads."""
+        name = self.options.get(O.BOOT_FILE, b"").rstrip(b"\0").decode("utf-8", "replace")
+        return BootData(name, self.next_server) if name or int(self.next_server) else None
 
 
 @attrs.frozen
@@ -100,7 +109,8 @@ def address_reply(
     if identity.firmware is Firmware.IPXE:
         options[O.IPXE] = told.options.get(O.IPXE, b"") + _NO_PXEDHCP
     assert isinstance(lease.address, IPv4Address)
-    return _reply(request, kind, options, yiaddr=lease.address, boot=boot, always=told.always)
+    header = boot or told.elsewhere
+    return _reply(request, kind, options, yiaddr=lease.address, boot=header, always=told.always)
 
 
 def inform_reply(
@@ -116,7 +126,8 @@ def inform_reply(
     options[O.SERVER_ID] = server.packed
     if boot is not None:
         options |= boot_options(identity, boot)
-    return _reply(request, Dhcp4Type.ACK, options, boot=boot, always=told.always)
+    header = boot or told.elsewhere
+    return _reply(request, Dhcp4Type.ACK, options, boot=header, always=told.always)
 
 
 def bootp_reply(
@@ -125,7 +136,7 @@ def bootp_reply(
     """Build a BOOTREPLY (RFC 951); options are for those who sent some (RFC 1534)."""
     options = told.options if request.is_dhcp else {}
     assert isinstance(lease.address, IPv4Address)
-    return _reply(request, None, options, yiaddr=lease.address, boot=boot)
+    return _reply(request, None, options, yiaddr=lease.address, boot=boot or told.elsewhere)
 
 
 def nak(request: Dhcp4Message, server: IPv4Address, reason: str) -> Dhcp4Message:
@@ -182,7 +193,7 @@ def _reply(
         siaddr=boot.server if boot else NOWHERE,
         giaddr=request.giaddr,
         chaddr=request.chaddr,
-        sname=str(boot.server).encode() if boot else b"",
+        sname=str(boot.server).encode() if boot and int(boot.server) else b"",
         # A longer URL lives in option 67 only; loaders that read the header could not use it.
         file=name if len(name) <= _LARGEST_NAME else b"",
         options=_ordered(request, merged, always),

@@ -57,12 +57,14 @@ class Layer:
     """DHCP options that one place says: by number, as raw values.
 
     `origin` names the place for people. Those in `always` are sent to clients that did not ask
-    for them as well. `mistakes` are what stands there and could not be taken over.
+    for them as well. `next_server` is for those who boot from elsewhere. `mistakes` are what
+    stands there and could not be taken over.
     """
 
     origin: str
     options: Mapping[int, bytes] = attrs.field(factory=dict)
     always: frozenset[int] = frozenset()
+    next_server: IPv4Address | None = None
     mistakes: tuple[str, ...] = ()
 
 
@@ -113,6 +115,7 @@ class Network:
     authoritative: bool = False
     options: Mapping[int, bytes] = attrs.field(factory=dict)
     always: frozenset[int] = frozenset()
+    next_server: IPv4Address | None = None
     lease_times: LeaseTimes = AS_USUAL
     shared: str = ""
     inherited: Layer | None = None

@@ -159,29 +159,32 @@ class AddressServer:
             return Silence("a REQUEST without an address")
         network = client.network_of(wanted)
         if network is None:
-            return await self._refuse(case, asks, wanted)
+            known = await self._leasing.knows(client, wanted, now)
+            return self._refuse(case, asks, wanted, known=known)
         held = await self._boot.leases.held(client.identity, network, now)
-        if held is None and await self._may_adopt(case, asks, network, wanted):
-            found = await self._leasing.offer(client, wanted, now)
-            held = found[1] if found else None
         if held is None or held.address != wanted:
-            return await self._refuse(case, asks, wanted)
+            known = await self._leasing.knows(client, wanted, now)
+            held = await self._regained(case, asks, network, wanted) if held is None else None
+            if held is None:
+                return self._refuse(case, asks, wanted, known=known)
         view = self._options.view(case.resolution.request, network, now)
         return await self._acknowledge(case, view, held)
 
-    async def _may_adopt(
+    async def _regained(
         self, case: _Case, asks: Asks, network: Network, wanted: IPv4Address
-    ) -> bool:
-        """Whether a client may keep an address that we have no record of: after an offer of ours
-        (we restarted in between), and anywhere if no other server lives here; but not two on
-        one wire.
+    ) -> Lease | None:
+        """Return a lease of an address that the client does not hold, but may have again: the one
+        that it would be offered anyway; any free one after an offer of ours (we restarted in
+        between), or if no other server lives here; but not two on one wire.
         """
-        client = case.client
+        client, now = case.client, case.incoming.now
         if not (network.in_pool(wanted) or wanted == client.reserved):
-            return False
-        if asks is not Asks.SELECTING and not case.authoritative:
-            return False
-        return len(case.link) == 1 or await self._leasing.held(client, case.incoming.now) is None
+            return None
+        if len(case.link) > 1 and await self._leasing.held(client, now) is not None:
+            return None
+        any_free = asks is Asks.SELECTING or case.authoritative
+        found = await self._leasing.offer(client, wanted if any_free else None, now)
+        return found[1] if found and found[1].address == wanted else None
 
     async def _acknowledge(self, case: _Case, view: ClientView, held: Lease) -> Answer:
         """Store a lease, and only then say so."""
@@ -204,10 +207,11 @@ class AddressServer:
             wish=int.from_bytes(wish, "big") if len(wish) == 4 else None,
         )
 
-    async def _refuse(self, case: _Case, asks: Asks, wanted: IPv4Address) -> Answer | Silence:
+    def _refuse(
+        self, case: _Case, asks: Asks, wanted: IPv4Address, *, known: bool
+    ) -> Answer | Silence:
         """NAK those whom we know, or everybody where we are the only server (RFC 2131 §4.3.2)."""
-        told = asks is Asks.SELECTING or case.authoritative
-        if not (told or await self._leasing.knows(case.client, wanted, case.incoming.now)):
+        if not (known or asks is Asks.SELECTING or case.authoritative):
             return Silence(f"{wanted} is not a lease of ours, and we are not authoritative")
         return self._nak(case, f"{wanted} is not yours")
 

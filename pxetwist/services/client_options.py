@@ -9,6 +9,7 @@ import attrs
 from twisted.logger import Logger
 
 from pxetwist.exchange import dhcp4_options, dhcp4_replies
+from pxetwist.exchange.dhcp4 import NOWHERE
 from pxetwist.exchange.dhcp4_replies import Told
 from pxetwist.model.boot import BootRequest
 from pxetwist.model.client_class import ClientClass
@@ -66,7 +67,8 @@ class ClientOptions:
 
 def _told(layers: Sequence[Layer]) -> Told:
     always = frozenset[int]().union(*(layer.always for layer in layers))
-    return Told(dhcp4_options.told(layers), always)
+    servers = [layer.next_server for layer in layers if layer.next_server is not None]
+    return Told(dhcp4_options.told(layers), always, servers[-1] if servers else NOWHERE)
 
 
 def machine_layer(machine: Machine) -> Layer:

@@ -10,7 +10,7 @@ import attrs
 
 from pxetwist.interfaces import IBoot
 from pxetwist.model.identity import ClientIdentity
-from pxetwist.model.lease import Lease, Network
+from pxetwist.model.lease import Lease, LeaseState, Network
 from pxetwist.model.machine import Machine
 
 #: A lease, and the network that it is in.
@@ -107,8 +107,11 @@ class Leasing:
         return None
 
     async def knows(self, client: Client, wanted: IPv4Address, now: float) -> bool:
-        """Whether an address is or was lately this client's, though it may not have it here."""
-        if await self.held(client, now) is not None:
+        """Whether this client has a lease of ours, though it may not have this address here."""
+        found = await self.held(client, now)
+        if found is not None and found[1].state is LeaseState.LEASED:
             return True
         lease = await self._boot.leases.holder(wanted, now)
-        return lease is not None and lease.key == client.identity.key
+        if lease is None or lease.key != client.identity.key:
+            return False
+        return lease.state is LeaseState.LEASED

@@ -259,6 +259,8 @@ class DhcpAdvice(IniCase):
         [subnet:a]
         network = 10.0.0.0/24
         routers = 10.0.0.1
+        option.vendor-class = PXEClient
+        option.boot-file-size = 9
         [subnet:b]
         network = 127.0.0.0/8
         pool = 127.0.0.1 - 127.0.0.9
@@ -279,6 +281,10 @@ class DhcpAdvice(IniCase):
             [line.replace(f"{self.folder}/", "") for line in lines[1:]],
             [
                 "a pool of [subnet:b] holds 127.0.0.1, which lo has here",
+                "[subnet:a] option.vendor-class = PXEClient sends UEFI to port 4011 of another"
+                " server; leave it out",
+                "[subnet:a] option.boot-file-size makes UEFI load files of the wrong length; leave"
+                " it out",
                 "hosts.csv:3: machine b: option.interface-mtu: expected a number from 0 to 65535,"
                 " got 'x'",
                 "hosts.csv:3: machine b: its address 10.0.0.1 is a router of [subnet:a]",

@@ -107,11 +107,11 @@ class SharedNetworkTests(SynchronousTestCase):
         """A broadcast tells where a client is, not the address that it had."""
         address = IPv4Address("10.1.0.10")
         self.world.answered(DISCOVER, MAC, giaddr=RELAY)
+        far = {O.SERVER_ID: SERVER.packed, O.REQUESTED_ADDRESS: address.packed}
+        self.world.answered(REQUEST, MAC, far, giaddr=RELAY)
         message = self.world.message(REQUEST, ciaddr=address)
         moved = self.world.answer(message, broadcast=True)
         self.assertEqual(kind_of(moved), "NAK")
-        far = {O.SERVER_ID: SERVER.packed, O.REQUESTED_ADDRESS: address.packed}
-        self.world.answered(REQUEST, MAC, far, giaddr=RELAY)
         self.assertEqual(kind_of(self.world.answer(message, broadcast=False)), "ACK")
 
 
@@ -291,6 +291,36 @@ class ExchangeTests(SynchronousTestCase):
         given = [world.answered(DISCOVER, client(n), wish).reply.yiaddr for n in range(1)]
         self.assertEqual(given, [pool.last])
         self.assertIsInstance(world.ask(DISCOVER, client(9)), Silence)
+
+    def test_an_expired_lease_is_had_again(self) -> None:
+        """A system that slept asks for the address that it had: it is still its own, though we
+        refuse nobody else here. Strangers get silence, and none of them a NAK for having asked.
+        """
+        world = World(self)
+        address = world.leased()
+        world.clock.advance(100_000)
+        wanted: dict[int, bytes] = {O.REQUESTED_ADDRESS: address.packed}
+        self.assertEqual(kind_of(world.ask(REQUEST, MAC, wanted)), "ACK")
+        for _ in range(2):
+            self.assertEqual(kind_of(world.ask(REQUEST, client(1), wanted)), "silence")
+        world.hosts.machines = {client(2): Machine("ws2", (client(2),), address=RESERVED)}
+        wanted = {O.REQUESTED_ADDRESS: RESERVED.packed}
+        self.assertEqual(kind_of(world.ask(REQUEST, client(2), wanted)), "ACK")
+
+    def test_next_server(self) -> None:
+        """Telephones find their own server and file in the header, too; boot clients ours."""
+        phones = ClientClass(
+            "phones",
+            lambda request, now: request.identity.vendor_class == "phone",
+            Layer("phones", {O.BOOT_FILE: b"phone.cfg"}, next_server=RELAY),
+        )
+        world = World(self, classes=[phones])
+        phone = world.answered(DISCOVER, MAC, {O.VENDOR_CLASS: b"phone"}).reply
+        self.assertEqual((phone.siaddr, phone.file), (RELAY, b"phone.cfg"))
+        boots = world.answered(DISCOVER, client(1), {O.VENDOR_CLASS: UEFI}).reply
+        self.assertEqual(boots.siaddr, SERVER)
+        plain = world.answered(DISCOVER, client(2)).reply
+        self.assertEqual((int(plain.siaddr), plain.sname), (0, b""))
 
     def test_a_lost_ack_is_repeated(self) -> None:
         """The same REQUEST gets the same bytes."""
