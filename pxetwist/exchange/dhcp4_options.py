@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
 from pxetwist.errors import WireError
-from pxetwist.model.lease import Layer, LeaseTimes, Network
+from pxetwist.model.lease import AS_USUAL, Layer, LeaseTimes, Network
 from pxetwist.wire.options import OptionCode as O
 from pxetwist.wire.options import decode_value, encode_value
 
@@ -36,13 +36,13 @@ def _addresses(addresses: Sequence[IPv4Address]) -> bytes:
     return b"".join(address.packed for address in addresses)
 
 
-def told(layers: Sequence[Layer]) -> dict[int, bytes]:
-    """Join layers, the weakest first.
+def told(layers: Iterable[Layer], base: Mapping[int, bytes] | None = None) -> dict[int, bytes]:
+    """Join layers, the weakest first, on a `base` that was joined before.
 
     Who gets classless routes looks at no others, so the default route is put among them
     (RFC 3442), and Microsoft's number for them says the same.
     """
-    options: dict[int, bytes] = {}
+    options = dict(base or {})
     for layer in layers:
         options |= layer.options
     routes = options.get(O.CLASSLESS_ROUTES)
@@ -72,17 +72,20 @@ def origin_of(code: int, raw: bytes, layers: Sequence[Layer]) -> str:
     return ""
 
 
-def lease_seconds(
-    network: Network, classes: Sequence[LeaseTimes], *, booting: bool, wish: int | None
-) -> int:
-    """Return how long a lease is to last; of the classes the first one that says it counts.
+def lease_times(network: Network, classes: Iterable[LeaseTimes]) -> LeaseTimes:
+    """Join what is said of leases in a network; of classes the first one that says it counts."""
+    times = AS_USUAL
+    for each in (*classes, network.lease_times, LeaseTimes(network.lease_time)):
+        times = times.over(each)
+    return times
+
+
+def lease_seconds(times: LeaseTimes, *, booting: bool, wish: int | None) -> int:
+    """Return how long a lease is to last.
 
     A client's wish (option 51) is heard as far as the site has said that it may be: without
     bounds the normal time is the only one.
     """
-    times = LeaseTimes()
-    for each in (*classes, network.lease_times, LeaseTimes(network.lease_time)):
-        times = times.over(each)
     if booting and times.booting is not None:
         return times.booting
     normal = INFINITE if times.normal is None else times.normal

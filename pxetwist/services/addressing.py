@@ -201,8 +201,7 @@ class AddressServer:
     def _seconds(self, case: _Case, view: ClientView) -> int:
         wish = case.incoming.message.options.get(OptionCode.LEASE_TIME, b"")
         return dhcp4_options.lease_seconds(
-            view.network,
-            [each.lease_times for each in view.classes],
+            view.lease_times,
             booting=case.resolution.request.stage in (BootStage.FIRMWARE, BootStage.LOADER),
             wish=int.from_bytes(wish, "big") if len(wish) == 4 else None,
         )

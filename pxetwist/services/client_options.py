@@ -13,7 +13,7 @@ from pxetwist.exchange.dhcp4 import NOWHERE
 from pxetwist.exchange.dhcp4_replies import Told
 from pxetwist.model.boot import BootRequest
 from pxetwist.model.client_class import ClientClass
-from pxetwist.model.lease import Layer, Network
+from pxetwist.model.lease import Layer, LeaseTimes, Network
 from pxetwist.model.machine import Machine
 from pxetwist.wire.option_text import Place, assembled, parse_option
 from pxetwist.wire.options import OptionCode
@@ -35,6 +35,7 @@ class ClientView:
 
     network: Network
     classes: tuple[ClientClass, ...]
+    lease_times: LeaseTimes
     layers: tuple[Layer, ...]
     told: Told
 
@@ -44,7 +45,7 @@ class ClientOptions:
 
     def __init__(self, classes: Sequence[ClientClass] = ()) -> None:
         self._classes = tuple(classes)
-        self._shared: dict[tuple[str, tuple[str, ...]], ClientView] = {}
+        self._views: dict[tuple[str, tuple[str, ...]], ClientView] = {}
 
     def view(self, request: BootRequest, network: Network, now: float) -> ClientView:
         """Return what the client of a resolved request is told in a network."""
@@ -52,35 +53,44 @@ class ClientOptions:
             each for each in self._classes if each.holds_in(network) and each.matches(request, now)
         )
         key = (network.name, tuple(each.name for each in classes))
-        view = self._shared.get(key)
+        view = self._views.get(key)
         if view is None:
-            if len(self._shared) > _MOST:
-                self._shared.clear()
-            layers = dhcp4_options.network_layers(network)
-            layers += tuple(each.layer for each in reversed(classes))
-            view = self._shared[key] = ClientView(network, classes, layers, _told(layers))
+            if len(self._views) > _MOST:
+                self._views.clear()
+            view = self._views[key] = _view(network, classes)
         if request.machine is None:
             return view
-        layers = (*view.layers, machine_layer(request.machine))
-        return attrs.evolve(view, layers=layers, told=_told(layers))
+        layer = machine_layer(request.machine)
+        said = attrs.evolve(view.told, options=dhcp4_options.told([layer], view.told.options))
+        return ClientView(network, classes, view.lease_times, (*view.layers, layer), said)
 
 
-def _told(layers: Sequence[Layer]) -> Told:
+def _view(network: Network, classes: tuple[ClientClass, ...]) -> ClientView:
+    """Return what all clients of these classes are told."""
+    layers = dhcp4_options.network_layers(network)
+    layers += tuple(each.layer for each in reversed(classes))
     always = frozenset[int]().union(*(layer.always for layer in layers))
     servers = [layer.next_server for layer in layers if layer.next_server is not None]
-    return Told(dhcp4_options.told(layers), always, servers[-1] if servers else NOWHERE)
+    said = Told(dhcp4_options.told(layers), always, servers[-1] if servers else NOWHERE)
+    times = dhcp4_options.lease_times(network, [each.lease_times for each in classes])
+    return ClientView(network, classes, times, layers, said)
 
 
 def machine_layer(machine: Machine) -> Layer:
     """Return what a directory says for one machine: its name, and its labels `option.NAME`."""
-    labels = machine.labels
-    said = tuple((k, v) for k, v in labels.items() if k.startswith(PREFIX))
     origin = f"machine {machine.name}"
-    return _machine_layer(machine.name, origin, said)
+    name: dict[int, bytes] = {OptionCode.HOST_NAME: machine.name.encode()}
+    said = tuple(pair for pair in machine.labels.items() if pair[0].startswith(PREFIX))
+    if not said:
+        return Layer(origin, name)
+    options, mistakes = _own_options(origin, said)
+    return Layer(origin, name | options, mistakes=mistakes)
 
 
-@lru_cache(maxsize=4096)
-def _machine_layer(name: str, origin: str, said: tuple[tuple[str, str], ...]) -> Layer:
+@lru_cache(maxsize=16384)
+def _own_options(
+    origin: str, said: tuple[tuple[str, str], ...]
+) -> tuple[dict[int, bytes], tuple[str, ...]]:
     values: dict[Place, bytes] = {}
     mistakes = []
     for label, text in said:
@@ -91,16 +101,14 @@ def _machine_layer(name: str, origin: str, said: tuple[tuple[str, str], ...]) ->
             mistakes.append(f"{label}: {error}")
         else:
             values[place] = raw
-    options: Mapping[int, bytes] = {}
+    options: dict[int, bytes] = {}
     try:
         options = _assembled(values)
     except ValueError as error:
         mistakes.append(str(error))
     for mistake in mistakes:
         _log.warn("{origin}: left out {mistake}", origin=origin, mistake=mistake)
-    return Layer(
-        origin, {OptionCode.HOST_NAME: name.encode(), **options}, mistakes=tuple(mistakes)
-    )
+    return options, tuple(mistakes)
 
 
 def _assembled(values: Mapping[Place, bytes]) -> dict[int, bytes]:

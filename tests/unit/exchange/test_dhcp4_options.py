@@ -14,6 +14,7 @@ from pxetwist.exchange import dhcp4
 from pxetwist.exchange.dhcp4_options import (
     INFINITE,
     lease_seconds,
+    lease_times,
     network_layers,
     origin_of,
     renewal_times,
@@ -72,7 +73,7 @@ class TimeTests(SynchronousTestCase):
     ) -> None:
         times = LeaseTimes(None, shortest, longest)
         network = attrs.evolve(NETWORK, lease_time=5000, lease_times=times)
-        seconds = lease_seconds(network, [], booting=False, wish=wish)
+        seconds = lease_seconds(lease_times(network, []), booting=False, wish=wish)
         if wish is None:
             self.assertEqual(seconds, 5000)
         else:
