@@ -12,7 +12,7 @@ from unittest import TestCase
 
 import attrs
 
-from benchmarks import dhcp, resolve, tftp
+from benchmarks import dhcp, leases, resolve, tftp
 from benchmarks.dhcp import Search, highest
 from benchmarks.namespaces import SERVER, linked
 from benchmarks.report import ratios
@@ -53,6 +53,12 @@ class Benchmarks(TestCase):
         for each in (ours, peer):
             self.assertAlmostEqual(each.value, 50, delta=5, msg=each.note)
         self.assertAlmostEqual(ratios(ours, [ours, peer])["dnsmasq"], ours.value / peer.value)
+
+    def test_leases(self) -> None:
+        size = leases.Size(leases=2000, asked=100, repeats=1)
+        half, full = leases.measure(["50%", "100%"], self.folder, size)
+        self.assertGreater(half.value, 0)
+        self.assertRegex(full.note, r"first offer \d+ ms, .* B a lease")
 
     def test_tftp(self) -> None:
         results = self.results("tftp", "--cases", "1:1468:0,20:1468:16")
