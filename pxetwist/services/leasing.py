@@ -68,7 +68,7 @@ class Leasing:
         """Hold an address: the reserved one, the client's own, the one it wants, else one of the
         first network that has room.
         """
-        reserved = client.reserved
+        reserved = client.reserved or await self._once_reserved(client, now)
         avoid = _Avoided(client.server, self._boot.reserved_addresses())
         for network in await self._by_preference(client, wanted, now):
             lease = await self._boot.leases.offer(
@@ -97,6 +97,18 @@ class Leasing:
         names = [each.name for each in first if each]
         names += [each.name for each in client.link]
         return sorted(client.link, key=lambda each: names.index(each.name))
+
+    async def _once_reserved(self, client: Client, now: float) -> IPv4Address | None:
+        """Return a leased address beyond the pools of a client that nobody knows any more: systems
+        do not tell the UUID or port by which a directory knew the firmware before them.
+        """
+        found = await self.held(client, now) if client.machine is None else None
+        if found is None:
+            return None
+        network, lease = found
+        address = lease.address
+        theirs = lease.state is LeaseState.LEASED and not network.in_pool(address)
+        return address if theirs and isinstance(address, IPv4Address) else None
 
     async def held(self, client: Client, now: float) -> Found | None:
         """Return what the client holds, in whichever network of its wire."""

@@ -307,6 +307,17 @@ class ExchangeTests(SynchronousTestCase):
         wanted = {O.REQUESTED_ADDRESS: RESERVED.packed}
         self.assertEqual(kind_of(world.ask(REQUEST, client(2), wanted)), "ACK")
 
+    def test_a_reservation_outlives_what_it_was_known_by(self) -> None:
+        """A directory knows the UUID that firmware tells, and the system after it does not."""
+        world = World(self)
+        world.hosts.machines = {MAC: Machine("ws1", (MAC,), address=RESERVED)}
+        self.assertEqual(world.leased(), RESERVED)
+        world.hosts.machines = {}
+        world.clock.advance(400)
+        self.assertEqual(world.leased(), RESERVED)
+        world.clock.advance(700)
+        self.assertIn(world.leased(), NETWORK.pools[0])
+
     def test_next_server(self) -> None:
         """Telephones find their own server and file in the header, too; boot clients ours."""
         phones = ClientClass(
