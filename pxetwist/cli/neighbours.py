@@ -108,7 +108,10 @@ def _heard(interfaces: Sequence[NetworkInterface], seconds: float) -> Neighbours
                 _ask(interfaces, mac, askers)
             if not select.select([tap], [], [], min(end, again) - now)[0]:
                 continue
-            overheard = read_tap(tap)
+            try:
+                overheard = read_tap(tap)
+            except OSError:  # an interface went down
+                continue
             if overheard and overheard.interface in [each.name for each in interfaces]:
                 _note(neighbours, overheard, askers)
     return neighbours
@@ -203,7 +206,7 @@ def _neighbour(
             else (f"    to other machines: {reply}"),
             False,
         )
-    if here and (ours.dhcp or not neighbour.gives_addresses):
+    if here and (ours.dhcp or neighbour.is_proxy):
         yield "    this is pxetwist, or has its address", False
         return
     verdicts = judge(neighbour, ours)
@@ -211,7 +214,7 @@ def _neighbour(
         yield from _verdict(verdict, "    ")
     if not verdicts:
         yield "    no clash", False
-    if all_lines and ours.proxy and neighbour.gives_addresses:
+    if all_lines and ours.proxy and not neighbour.is_proxy:
         yield "    for machines that take no ProxyDHCP offer it needs:", False
         for text in remedies.spelled(instead(ours)):
             yield f"      {text}", False

@@ -7,7 +7,6 @@ servers costs no more than this table.
 from __future__ import annotations
 
 import enum
-from collections import OrderedDict
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 
@@ -159,31 +158,20 @@ def _text(raw: bytes) -> str:
 
 @attrs.define
 class Neighbour:
-    """One server, and the latest reply of it for each kind of asker."""
+    """One server in one role, and its latest reply for each kind of asker."""
 
     server: IPv4Address
     mac: str
     interface: str
+    is_proxy: bool
     last: float
     replies: dict[Asker, Heard] = attrs.field(factory=dict)
     manners: set[tuple[object, ...]] = attrs.field(factory=set)  # towards others
 
     @property
-    def gives_addresses(self) -> bool:
-        """Whether it is a DHCP server."""
-        return any(reply.address is not None for reply in self.replies.values())
-
-    @property
-    def is_proxy(self) -> bool:
-        """Whether it is a ProxyDHCP server."""
-        return any(reply.is_proxy for reply in self.replies.values())
-
-    @property
     def kind(self) -> str:
         """What it is, for people."""
-        if self.is_proxy:
-            return "DHCP and ProxyDHCP server" if self.gives_addresses else "ProxyDHCP server"
-        return "DHCP server"
+        return "ProxyDHCP server" if self.is_proxy else "DHCP server"
 
     def __str__(self) -> str:
         mac = f" ({self.mac})" if self.mac else ""
@@ -194,21 +182,21 @@ class Neighbours:
     """The servers that were heard lately."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[tuple[str, IPv4Address], Neighbour] = OrderedDict()
+        self._known: dict[tuple[str, IPv4Address, bool], Neighbour] = {}
 
     def __iter__(self) -> Iterator[Neighbour]:
         return iter(list(self._known.values()))
 
     def hear(self, asker: Asker, heard: Heard, now: float) -> tuple[Neighbour, str] | None:
         """Take a reply; return the server with ``new`` or ``changed`` if that is news."""
-        key = (heard.interface, heard.server)
+        key = (heard.interface, heard.server, heard.is_proxy)
         known = self._known.get(key)
         news = ""
         if known is None:
             if len(self._known) >= _SERVERS:
                 return None  # an invention, or a network beyond help; those known are watched on
             news = "new"
-            known = Neighbour(heard.server, heard.mac, heard.interface, now)
+            known = Neighbour(heard.server, heard.mac, heard.interface, heard.is_proxy, now)
             self._known[key] = known
         elif heard.mac and known.mac not in ("", heard.mac):
             news = "changed"

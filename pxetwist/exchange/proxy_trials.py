@@ -47,12 +47,15 @@ def order_for(firmware: Firmware) -> tuple[Variant, ...]:
 
 @attrs.frozen
 class Fingerprint:
-    """Machines of one make: `maker` is the model if a directory knows it, else the MAC's OUI."""
+    """Machines of one make: `maker` is the model if a directory knows it, else the MAC's OUI.
+    `features` tell builds of iPXE apart.
+    """
 
     firmware: Firmware
     vendor_class: str
     architecture: Architecture | None
     maker: str
+    features: frozenset[int] = frozenset()
 
     @classmethod
     def of(cls, identity: ClientIdentity, machine: Machine | None) -> Fingerprint:
@@ -62,7 +65,9 @@ class Fingerprint:
         maker = model or identity.mac[:8]
         # The text is the client's: cut, since it is kept.
         vendor_class = identity.vendor_class[:64]
-        return cls(identity.firmware, vendor_class, identity.architecture, maker)
+        return cls(
+            identity.firmware, vendor_class, identity.architecture, maker, identity.features
+        )
 
     def __str__(self) -> str:
         return f"{self.vendor_class} {self.maker}".strip()

@@ -40,34 +40,34 @@ class Verdict:
 
 def judge(neighbour: Neighbour, ours: Ours) -> list[Verdict]:
     """Hold what a server does against how we run; empty if there is nothing to say."""
-    verdicts = list(_proxies(neighbour, ours))
-    if neighbour.gives_addresses:
-        if ours.dhcp:
-            text = (
-                f"both give addresses in {ours.network}: a machine takes either, and boots from"
-                " here only with ours. Keep one: there, or here proxydhcp in the place of dhcp"
-            )
-            verdicts.append(Verdict(text, True, remedies.stop_addresses(ours.network)))
-        if ours.proxy:
-            verdicts += _beside(neighbour, ours)
+    if neighbour.is_proxy:
+        return _rival(ours)
+    verdicts = []
+    if ours.dhcp:
+        text = (
+            f"both give addresses in {ours.network}: a machine takes either, and boots from"
+            " here only with ours. Keep one: there, or here proxydhcp in the place of dhcp"
+        )
+        verdicts.append(Verdict(text, True, remedies.stop_addresses(ours.network)))
+    if ours.proxy:
+        verdicts += _beside(neighbour, ours)
     return verdicts
 
 
-def _proxies(neighbour: Neighbour, ours: Ours) -> Iterator[Verdict]:
-    if not neighbour.is_proxy:
-        return
+def _rival(ours: Ours) -> list[Verdict]:
+    """Look at another ProxyDHCP server."""
     if ours.proxy:
         text = "two ProxyDHCP servers: each machine takes the first that answers. Keep one"
     elif ours.dhcp:
         text = "UEFI prefers the offer of a ProxyDHCP server to ours. Switch it off"
     else:
-        return
-    yield Verdict(text, True, remedies.stop_proxy())
+        return []
+    return [Verdict(text, True, remedies.stop_proxy())]
 
 
 def _beside(neighbour: Neighbour, ours: Ours) -> Iterator[Verdict]:
     """Look at a DHCP server that we add boot data to."""
-    replies = [reply for reply in neighbour.replies.values() if reply.address is not None]
+    replies = list(neighbour.replies.values())
     marked = [reply for reply in replies if reply.vendor_class.startswith("PXEClient")]
     here = neighbour.server == ours.address
     if marked and marked[-1].vendor:
@@ -100,7 +100,7 @@ def _server(reply: Heard) -> IPv4Address:
 
 def absent(neighbours: Sequence[Neighbour], ours: Ours) -> Verdict | None:
     """Say what is missing: somebody who gives addresses."""
-    if not ours.proxy or any(each.gives_addresses for each in neighbours):
+    if not ours.proxy or any(not each.is_proxy for each in neighbours):
         return None
     text = (
         "no DHCP server answered: machines get no address (PXE-E52), unless it knows its clients"

@@ -174,6 +174,8 @@ class ProxyServer:
         ours = f"//{incoming.server}"
         if not boot_file or ("://" in boot_file.name and ours not in boot_file.name):
             return Choice(wanted[0])  # what others serve is fetched unseen
+        if not identity.key:
+            return Choice(wanted[0])  # like any other that cannot be told apart
         choice = self._trials.choose(
             identity.key, Fingerprint.of(identity, machine), wanted, incoming.now
         )

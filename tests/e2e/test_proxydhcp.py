@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from ipaddress import IPv4Address
 
 import attrs
@@ -9,7 +10,7 @@ import attrs
 from bootlab import neighbours
 from bootlab.captures import Datagram
 from bootlab.machines import Firmware
-from tests.e2e.case import BootCase
+from tests.e2e.case import PATIENCE, BootCase
 
 SERVER = IPv4Address("10.77.0.1")
 FIRST, LAST = IPv4Address(neighbours.FIRST), IPv4Address(neighbours.LAST)
@@ -70,6 +71,58 @@ class ProxyDhcpTests(BootCase):
         self.assert_booted_beside("uefi-ipxe", Firmware.UEFI)
         (exchange,) = self.exchanges()
         self.assertEqual((exchange.port, exchange.answers), (4011, 1))
+
+    def test_uefi_takes_the_next_offer(self) -> None:
+        """Port 4011 is deaf: a program that a former boot server left behind has it. OVMF gives
+        up and begins anew; then the boot file is in the offer.
+        """
+        self.lab.keep(neighbours.kea(self.lab.lan, self.lab.folder))
+        self.serve("proxy.ini")
+        script = [sys.executable, "-c", _DEAF_PORT]
+        self.lab.keep(self.lab.lan.server.start(script, self.lab.folder / "deaf.log"))
+        self.assert_booted_beside("uefi-ipxe", Firmware.UEFI)
+        self.assertRegex(
+            self.server.text, "answered (once|twice) as 'redirect' without effect, now 'full'"
+        )
+        self.assertIn("offered as 'full' it boots", self.server.text)
+        self.assertEqual({each.answers for each in self.exchanges()}, {0})
+
+    def test_uefi_shows_a_menu(self) -> None:
+        """A PXE menu of two profiles: its default starts after the timeout, by port 4011."""
+        self.lab.keep(neighbours.dnsmasq(self.lab.lan, self.lab.folder))
+        self.serve("proxy.ini", ("interfaces = br0", "interfaces = br0\noffer.uefi = menu"))
+        machine = self.boot("uefi-menu", Firmware.UEFI)
+        machine.wait_for("What the firmware offers", PATIENCE)
+        self.assertEqual(self.booted(machine)["name"], "uefi-menu")
+        (exchange,) = self.exchanges()
+        self.assertEqual((exchange.port, exchange.answers), (4011, 1))
+
+    def test_uefi_http_beside_dnsmasq(self) -> None:
+        """HTTP Boot, PXE switched off: the URL is in our offer, the address in the other one."""
+        self.lab.keep(neighbours.dnsmasq(self.lab.lan, self.lab.folder))
+        self.serve("proxy.ini")
+        self.assert_booted_beside("uefi-ipxe", Firmware.UEFI_HTTP)
+        self.assertIn("loaders/snponly.efi", self.asked("http"))
+        self.assertEqual(self.exchanges(), [])
+
+    def test_uefi_full(self) -> None:
+        """OVMF takes the boot file from the offer, too, and asks port 4011 nothing."""
+        self.lab.keep(neighbours.dnsmasq(self.lab.lan, self.lab.folder))
+        self.serve("proxy.ini", ("interfaces = br0", "interfaces = br0\noffer.uefi = full"))
+        self.assert_booted_beside("uefi-ipxe", Firmware.UEFI)
+        self.assertEqual(self.exchanges(), [])
+
+
+#: Takes what comes to port 4011 of the server's address, more closely bound than the server is.
+_DEAF_PORT = """
+import signal, socket
+deaf = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+    deaf.setsockopt(socket.SOL_SOCKET, option, 1)
+deaf.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"br0")
+deaf.bind(("10.77.0.1", 4011))
+signal.pause()
+"""
 
 
 def _xid(message: Datagram) -> int:

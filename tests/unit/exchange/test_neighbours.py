@@ -114,6 +114,12 @@ class TableTests(SynchronousTestCase):
         (known,) = self.table
         self.assertEqual(known.replies[Asker.OTHERS], marked)
 
+    def test_two_roles_of_one_host(self) -> None:
+        """A DHCP server and a ProxyDHCP server, dnsmasq and we for instance, stay apart."""
+        proxy = attrs.evolve(PLAIN, address=None, vendor_class="PXEClient")
+        self.assertEqual([self.hear(PLAIN, Asker.UEFI), self.hear(proxy, Asker.UEFI)], ["new"] * 2)
+        self.assertEqual([each.is_proxy for each in self.table], [False, True])
+
     def test_gone(self) -> None:
         """After silence; then it is new again."""
         self.hear(PLAIN, now=10.0)

@@ -255,6 +255,16 @@ class VariantTests(ProxyCase):
             self.ask(ipxe)
         self.assertEqual(self.news(), [])
 
+    def test_machines_without_an_address_of_their_own(self) -> None:
+        """Those that cannot be told apart do not count for each other."""
+        nobody = attrs.evolve(without(vendor_rom(), O.CLIENT_ID, O.CLIENT_MACHINE_ID), hlen=0)
+        for _ in range(5):
+            self.clock.advance(20)
+            answer = self.ask(nobody)
+            assert isinstance(answer, Answer)
+            self.assertEqual(answer.note, "as full")
+        self.assertEqual(self.news(), [])
+
 
 class ClientTests(ProxyCase):
     """Who is answered, and with what."""
