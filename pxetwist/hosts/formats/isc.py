@@ -40,6 +40,24 @@ _IDENTIFIERS = {
     "host-identifier option agent.circuit-id": "circuit-id",
     "host-identifier option agent.remote-id": "remote-id",
 }
+#: Options of a single host that are taken over, and what they are called here.
+HOST_OPTIONS = {
+    "routers": "routers",
+    "domain-name": "domain-name",
+    "domain-name-servers": "domain-name-servers",
+    "domain-search": "domain-search",
+    "ntp-servers": "ntp-servers",
+    "log-servers": "log-servers",
+    "lpr-servers": "lpr-servers",
+    "root-path": "root-path",
+    "interface-mtu": "interface-mtu",
+    "netbios-name-servers": "netbios-name-servers",
+    "netbios-node-type": "netbios-node-type",
+    "smtp-server": "smtp-servers",
+    "tftp-server-name": "tftp-server-name",
+    "bootfile-name": "boot-file",
+    "time-offset": "time-offset",
+}
 #: Blocks in which hosts may stand.
 _SCOPES = ("group", "subnet", "shared-network", "pool")
 
@@ -209,6 +227,9 @@ class _Host:
             self.name = words[2]
         elif column := _IDENTIFIERS.get(" ".join(words[:-1]).lower()):
             self._set(column, _octets(words[-1]), statement, report)
+        elif words[0].lower() == "option" and len(words) > 2 and words[1].lower() in HOST_OPTIONS:
+            name = HOST_OPTIONS[words[1].lower()]
+            self._set(f"option.{name}", ", ".join(statement.values(2)), statement, report)
         elif statement.begins("filename") and len(words) == 2:
             self._set("filename", words[1], statement, report)
         elif statement.begins("group") and len(words) == 2:

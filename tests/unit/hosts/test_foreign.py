@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
+from pxetwist.hosts.formats.isc import HOST_OPTIONS
 from pxetwist.model.machine import Machine
+from pxetwist.wire.option_text import parse_code
 from tests.unit.hosts.files import SAMPLES, FilesCase
 
 
@@ -160,7 +162,6 @@ class IscTests(ForeignCase):
             "dhcpd.conf:8: class is not taken over; instead: [class:NAME], or rules",
             "dhcpd.conf:19: subnet is not taken over; instead: [subnet:NAME] (also on line 24)",
             "dhcpd.conf:33: a machine has one address",
-            "dhcpd.conf:34: option root-path of a single host",
             "dhcpd.conf:41: the address of ws15.lab.example is not known",
             "dhcpd.conf:44: next-server of a single host",
             "dhcpd.conf:56: address 10.0.9.21 is not taken over: it is the machine on line 55",
@@ -172,6 +173,20 @@ class IscTests(ForeignCase):
         files = SAMPLES / "dhcpd.conf", SAMPLES / "hosts"
         self.assertEqual(self.machines(*files)["ws15"].address, IPv4Address("10.0.0.15"))
         self.assertFalse([line for line in self.warnings(*files) if "is not known" in line])
+
+    def test_options_of_a_host(self) -> None:
+        file = self.write(
+            "dhcpd.conf",
+            "host a { hardware ethernet 1:2:3:4:5:6; option domain-name-servers 10.0.0.1,"
+            ' 10.0.0.2; Option bootfile-name "x.0"; option nis-domain "y"; }',
+        )
+        self.assertEqual(
+            self.machines(file)["a"].labels,
+            {"option.domain-name-servers": "10.0.0.1, 10.0.0.2", "option.boot-file": "x.0"},
+        )
+        self.assert_warned(self.warnings(file), "dhcpd.conf:1: option nis-domain of a single")
+        for name in HOST_OPTIONS.values():
+            parse_code(name)  # the server knows it
 
     def test_quotes_and_ids(self) -> None:
         """In quotes it is a text, even if it looks like bytes."""
