@@ -142,6 +142,9 @@ class Explanation:
         kind = reply.message_type.name if reply.message_type else "BOOTP reply"
         self.say(f"{name} answers {kind} to {where}", 1)
         self._explain_reply(reply, answer.view)
+        lost = [OptionCode(code).label for code in answer.reply.options.keys() - reply.options]
+        if lost:
+            self.say(f"left out, for want of space: {', '.join(sorted(lost))}", 2)
         if answer.boot_file:
             self.say(f"boot file {answer.boot_file.name}: {answer.boot_file.reason}", 1)
         return answer

@@ -45,6 +45,8 @@ def told(layers: Iterable[Layer], base: Mapping[int, bytes] | None = None) -> di
     options = dict(base or {})
     for layer in layers:
         options |= layer.options
+    if b"" in options.values():  # said to be nobody's
+        options = {code: value for code, value in options.items() if value}
     routes = options.get(O.CLASSLESS_ROUTES)
     if routes:
         options[O.CLASSLESS_ROUTES] = complete = _with_default(routes, options.get(O.ROUTERS, b""))

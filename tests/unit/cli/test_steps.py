@@ -117,3 +117,15 @@ class Resolved(IniCase):
             "left out, machine ws1: option.ttl: 'ttl' is no DHCP option; did you mean 'tcp-ttl'?",
         ):
             self.assertIn(line, lines)
+
+    def test_what_does_not_fit(self) -> None:
+        """A reply that would grow too long says what it lacks."""
+        long = "".join(f"option.{code} = text:{'x' * 250}\n" for code in range(128, 134))
+        self.write("hosts.csv", "name,mac\nws1,525400123456\n")
+        ini = INI.replace("[profile:base]", f"{long}[profile:base]")
+        explanation = Explanation(assemble(self.load(ini), Clock()), IPv4Address("10.0.0.1"))
+        identity = ClientIdentity(
+            mac="52:54:00:12:34:56", architecture=Architecture.X64_UEFI, firmware=Firmware.UEFI
+        )
+        result_of(explanation.walk(identity, BootStage.FIRMWARE, only=True))
+        self.assertIn("    left out, for want of space: option-132, option-133", explanation.lines)
