@@ -99,6 +99,7 @@ class ProxyServer:
         self._offer = offer or {}
         self._trials = Trials()
         self._keys: dict[str, str] = {}  # by boot id, the oldest first
+        self._given: float | None = None  # when somebody took another server's address last
 
     async def answer(self, incoming: Incoming) -> Answer | Silence:
         """Return the reply, or why there is none."""
@@ -133,6 +134,8 @@ class ProxyServer:
         wanted = dhcp4.address_option(incoming.message, OptionCode.REQUESTED_ADDRESS)
         if wanted is not None:
             self._boot.locate(wanted, identity, incoming.now)
+        if asks is Asks.SELECTING:
+            self._given = incoming.now
         if asks in (Asks.SELECTING, Asks.BOOT_SERVER):
             self._trials.went_on(identity.key, identity.firmware)
         if identity.firmware is Firmware.IPXE and asks is Asks.DISCOVER:
@@ -189,6 +192,8 @@ class ProxyServer:
             if choice.exhausted:
                 lines = _remedy(incoming, boot_file)
                 summary = f"{_EXHAUSTED}: {summary}; {'; '.join(lines)}"
+                if self._given is None or incoming.now - self._given > _LATELY:
+                    summary = f"{_NOBODY_GIVES}; or {summary}"
                 details |= {"exhausted": True, "remedy": lines}
             self._tell(incoming.now, who, boot_id, summary, details)
         return choice
@@ -259,6 +264,12 @@ class ProxyServer:
         self._boot.tell(event)
 
 
+#: So many seconds are lately.
+_LATELY = 600.0
+_NOBODY_GIVES = (
+    "no machine was seen to take an address lately: is there a DHCP server that answers?"
+    " (`pxetwist neighbours` asks)"
+)
 _EXHAUSTED = (
     "it takes no offer beside that of the DHCP server (quite some firmware never merges two);"
     " let that server hand out our boot data, or let pxetwist be the DHCP server"

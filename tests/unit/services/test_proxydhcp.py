@@ -232,6 +232,20 @@ class VariantTests(ProxyCase):
         self.assertIn("  next-server 10.77.0.1;", lines)
         self.assertIn("  dhcp-boot=tag:bios,tag:!ipxe,loaders/undionly.kpxe,,10.77.0.1", lines)
 
+    def test_exhausted_without_a_dhcp_server(self) -> None:
+        """It may not be the machine's fault: nobody gets an address."""
+
+        def last() -> str:
+            for _ in range(12):
+                self.clock.advance(10)
+                self.ask(vendor_rom())
+            return [each.summary for each in self.events if each.details.get("exhausted")][-1]
+
+        self.assertTrue(last().startswith("no machine was seen to take an address lately"))
+        other = attrs.evolve(vendor_rom(), chaddr=bytes([2] * 6).ljust(16, b"\0"))
+        self.ask(self.request(other))
+        self.assertTrue(last().startswith("it takes no offer"))
+
     def test_machine_and_firmware_come_first(self) -> None:
         """The label of a machine, then the INI for its firmware, then the INI for all."""
         self.serve(_=(Variant.REDIRECT,), bios=())
