@@ -35,6 +35,18 @@ NETWORK = Network(
 REMOTE = Network("remote", IPv4Network("10.1.0.0/24"), (Pool(*[IPv4Address("10.1.0.10")] * 2),))
 
 
+def client(number: int) -> str:
+    """Return one of many MACs."""
+    return f"52:54:00:00:02:{number:02x}"
+
+
+def kind_of(answer: Answer | Silence) -> str:
+    """Return the name of the reply's type, or ``silence``."""
+    if isinstance(answer, Silence):
+        return "silence"
+    return answer.reply.message_type.name if answer.reply.message_type else "BOOTP"
+
+
 class World:
     """A server with fakes behind it; `ask` sends it one message."""
 
