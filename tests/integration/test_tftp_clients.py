@@ -359,10 +359,10 @@ class RawTests(TftpCase):
 
     def test_a_file_that_is_cut_short(self) -> None:
         """The client is told, and the server lives."""
-        self.put("nbp", 500_000)
+        self.put("nbp", 3_000_000)
         packet, source = self.ask(b"nbp")
         os.truncate(self.files / "nbp", 0)
-        while isinstance(packet, Data):
+        while isinstance(packet, Data):  # what is in memory still comes
             self.socket.sendto(encode(Ack(packet.block)), source)
             packet, source = self.take()
         self.assertEqual(packet, Error(ErrorCode.UNDEFINED, "The server cannot read the file"))
