@@ -10,7 +10,7 @@ import contextlib
 import ctypes
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import attrs
@@ -30,7 +30,7 @@ _BATCH = 64
 
 #: (code, jump if true, jump if false, operand), jumps relative to the next instruction: UDP to
 #: port 68 that is a reply, or to port 67 with a REQUEST (option 53 first, as clients have it).
-_FILTER = (
+FILTER = (
     (0x28, 0, 0, 0xFFFFF000),  # the frame's protocol
     (0x15, 0, 17, _ETH_P_IP),
     (0x30, 0, 0, 9),
@@ -93,15 +93,20 @@ def open_tap(*, outgoing: bool = False) -> socket.socket:
     try:
         tap.setblocking(False)
         tap.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        code = b"".join(struct.pack("=HBBI", *each) for each in _FILTER)
-        program = ctypes.create_string_buffer(code, len(code))
-        head = struct.pack("@HP", len(_FILTER), ctypes.addressof(program))
-        tap.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, head)
+        attach(tap, FILTER)
         _drain(tap)
     except OSError:
         tap.close()
         raise
     return tap
+
+
+def attach(tap: socket.socket, instructions: Sequence[tuple[int, int, int, int]]) -> None:
+    """Let a socket receive only what a filter accepts (socket(7))."""
+    code = b"".join(struct.pack("=HBBI", *each) for each in instructions)
+    program = ctypes.create_string_buffer(code, len(code))
+    head = struct.pack("@HP", len(instructions), ctypes.addressof(program))
+    tap.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, head)
 
 
 def _drain(tap: socket.socket) -> None:
