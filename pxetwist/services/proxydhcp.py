@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import attrs
 from zope.interface import implementer
 
-from pxetwist.config.fields import Keyed, list_of, option, text
+from pxetwist.config.fields import list_of, option, text
 from pxetwist.exchange import dhcp4, remedies
 from pxetwist.exchange.dhcp4 import Asks, Destination, Silence
 from pxetwist.exchange.dhcp4_replies import BootData
@@ -30,39 +30,15 @@ from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine
 from pxetwist.services.incoming import Answer, Incoming, resolve_incoming
 from pxetwist.services.neighbour_watch import WatchingService, watch_option
+from pxetwist.services.proxy_offers import FIRMWARES, Wanted, labelled, offer_option
 from pxetwist.wire.options import OptionCode
 
-_AUTO = "auto"
-#: The label of a machine that has the options of `offer`.
-_LABEL = "proxy-offer"
-#: Firmware with a choice of variants.
-_FIRMWARES = {each.value: each for each in (Firmware.BIOS, Firmware.UEFI, Firmware.IPXE)}
 #: What loads a loader, which then proves by its own question that the offer was good.
 _BEFORE_LOADERS = (Firmware.BIOS, Firmware.UEFI, Firmware.UEFI_HTTP, Firmware.RASPBERRY_PI)
 #: So many boots are told by their files which offer they took.
 _BOOTS = 20_000
 
-Wanted = tuple[Variant, ...]
 _Resolved = tuple[Resolution, BootFile | None, str]
-
-
-def _variants(value: str) -> Wanted:
-    """Expect variants: full, redirect, menu or header, the first to try first; or auto."""
-    if value.strip() == _AUTO:
-        return ()
-    known = {each.value: each for each in Variant if each is not Variant.RASPBERRY_PI}
-    words = list_of(text)(value)
-    for word in words:
-        if word not in known:
-            raise ValueError(f"expected {_AUTO} or some of {', '.join(known)}, got {word!r}")
-    return tuple(dict.fromkeys(known[word] for word in words))
-
-
-def _offer(key: str, value: str) -> tuple[str, Wanted]:
-    if key and key not in _FIRMWARES:
-        known = ", ".join(_FIRMWARES)
-        raise ValueError(f"{key!r} is no firmware that takes several (known: {known})")
-    return key, _variants(value)
 
 
 @attrs.frozen
@@ -75,15 +51,7 @@ class Settings:
         doc="Interfaces to answer on. Left out: all that are up and have an IPv4 address,"
         " but for those of containers and virtual machines.",
     )
-    offer: Mapping[str, Wanted] = option(
-        Keyed("auto, or variants in the order to try them; also per firmware: offer.uefi", _offer),
-        default={},
-        doc="How offers are made: `full` (the boot file is in the offer), `redirect` (the client"
-        " must ask port 4011), `menu` (a PXE menu), `header` (as full, without option 67). Of"
-        " several the next one is tried for a machine that keeps asking. `auto`, the default:"
-        " the order that fits the firmware. `offer.bios`, `offer.uefi` and `offer.ipxe` are for"
-        " that firmware; a machine's label `proxy-offer` for that machine.",
-    )
+    offer: Mapping[str, Wanted] = offer_option()
     watch: str = watch_option()
 
 
@@ -201,10 +169,10 @@ class ProxyServer:
     def _wanted(self, identity: ClientIdentity, machine: Machine | None) -> Wanted:
         """Return the variants to try: the machine's, its firmware's, the INI's, else ours."""
         firmware = identity.firmware
-        if firmware.value not in _FIRMWARES:
+        if firmware.value not in FIRMWARES:
             return order_for(firmware)
         own = self._offer.get(firmware.value, self._offer.get("", ()))
-        return _labelled(machine) or own or order_for(firmware)
+        return labelled(machine) or own or order_for(firmware)
 
     def _shows_menus(self, identity: ClientIdentity, machine: Machine | None) -> bool:
         """Whether a menu of several items is safe: iPXE loops through them (quirk D10), and much
@@ -212,7 +180,7 @@ class ProxyServer:
         """
         if identity.firmware is Firmware.UEFI:
             own = self._offer.get(Firmware.UEFI.value, ())
-            return Variant.MENU in (*_labelled(machine), *own)
+            return Variant.MENU in (*labelled(machine), *own)
         return identity.firmware is Firmware.BIOS
 
     # Port 4011
@@ -274,15 +242,6 @@ _EXHAUSTED = (
     "it takes no offer beside that of the DHCP server (quite some firmware never merges two);"
     " let that server hand out our boot data, or let pxetwist be the DHCP server"
 )
-
-
-def _labelled(machine: Machine | None) -> Wanted:
-    """Return what a machine's label says; one that says nothing sensible is passed over."""
-    label = machine.labels.get(_LABEL, "") if machine else ""
-    try:
-        return _variants(label) if label else ()
-    except ValueError:
-        return ()
 
 
 def _remedy(incoming: Incoming, boot_file: BootFile) -> list[str]:
