@@ -18,6 +18,7 @@ from pxetwist.config.fields import Keyed, expects
 from pxetwist.config.profiles import ProfileSettings
 from pxetwist.config.sections import LoaderSettings, PxeSettings
 from pxetwist.config.subnets import ClassSettings, SharedNetworkSettings, SubnetSettings
+from pxetwist.config.subnets6 import Subnet6Settings
 from pxetwist.errors import ConfigError, ConfigErrors
 from pxetwist.plugins import Provided, discover
 from pxetwist.wire import shapes, structures
@@ -35,6 +36,7 @@ SECTIONS = (
         "One wire with several networks, and what they say together.",
     ),
     ("class", "[class:NAME]", ClassSettings, "Some clients, and what they are told."),
+    ("subnet6", "[subnet6:NAME]", Subnet6Settings, "One IPv6 network."),
     ("profile", "[profile:NAME]", ProfileSettings, "One thing that a machine may boot."),
     ("loader", "[loader:NAME]", LoaderSettings, "A boot loader of your own."),
 )

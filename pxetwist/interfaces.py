@@ -25,6 +25,7 @@ from pxetwist.model.health import Health
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, Network
 from pxetwist.model.machine import Machine
+from pxetwist.model.network6 import Network6
 from pxetwist.model.order import Order, Taker, Terms
 from pxetwist.model.profile import BootProfile
 from pxetwist.model.report import MachineReport
@@ -367,8 +368,8 @@ class Site:
 
     `name` is the instance's (``rack`` of ``[hosts:rack]``), `folder` that of the INI (relative
     paths start there), `state_folder` where it may write. `reactor` is the real one, and is
-    also the clock. `profiles` and `networks` are those of the INI, by name, `classes` its
-    classes of clients in their order.
+    also the clock. `profiles`, `networks` and `networks6` are those of the INI, by name,
+    `classes` its classes of clients in their order.
     """
 
     name: str
@@ -379,6 +380,7 @@ class Site:
     boot: Any  # IBoot; mypy-zope cannot see through an attribute
     profiles: Mapping[str, BootProfile] = attrs.field(factory=dict)
     networks: Mapping[str, Network] = attrs.field(factory=dict)
+    networks6: Mapping[str, Network6] = attrs.field(factory=dict)
     classes: Sequence[ClientClass] = ()
     http_port: int = 80
 

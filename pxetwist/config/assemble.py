@@ -88,6 +88,7 @@ def _site(
         boot=boot,
         profiles=configuration.profiles,
         networks=configuration.networks,
+        networks6=configuration.networks6,
         classes=configuration.classes,
         http_port=boot.http_port,
     )

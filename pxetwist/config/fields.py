@@ -13,7 +13,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from ipaddress import AddressValueError, IPv4Address, IPv4Network
+from ipaddress import (
+    AddressValueError,
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+)
 from pathlib import Path
 from stat import S_IROTH
 from typing import Any, Generic, Self, TypeVar
@@ -224,6 +231,14 @@ def _pool(value: str) -> Pool:
     return pool
 
 
+def _pool6(value: str) -> Pool:
+    first, dash, last = (part.strip() for part in value.partition("-"))
+    pool = Pool(IPv6Address(first), IPv6Address(last if dash else first))
+    if int(pool.last) < int(pool.first):
+        raise AddressValueError("the ends are exchanged")
+    return pool
+
+
 def _path(value: str) -> Path:
     if not value:
         raise ValueError("empty")
@@ -261,6 +276,14 @@ address: Converter[IPv4Address] = Converter("an IPv4 address", IPv4Address)
 network: Converter[IPv4Network] = Converter("an IPv4 network like 10.0.0.0/24", IPv4Network)
 #: A range of addresses, ``10.0.0.100 - 10.0.0.200``, or a single one.
 pool: Converter[Pool] = Converter("a pool like 10.0.0.100 - 10.0.0.200", _pool)
+#: An IPv6 address.
+address6: Converter[IPv6Address] = Converter("an IPv6 address", IPv6Address)
+#: An address of either family.
+any_address: Converter[IPv4Address | IPv6Address] = Converter("an IP address", ip_address)
+#: An IPv6 network, without host bits.
+network6: Converter[IPv6Network] = Converter("an IPv6 network like fd00:0:0:1::/64", IPv6Network)
+#: A range of IPv6 addresses, ``fd00::100 - fd00::1ff``, or a single one.
+pool6: Converter[Pool] = Converter("a pool like fd00::100 - fd00::1ff", _pool6)
 #: A port; 0 lets the system choose.
 port: Converter[int] = Converter("a port from 0 to 65535", integer(0, 65535))
 #: A MAC address, in any usual spelling; the value is spelled ``52:54:00:12:34:56``.

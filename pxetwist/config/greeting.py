@@ -17,6 +17,7 @@ from pxetwist.errors import PolicyError
 from pxetwist.interfaces import IListsMachines
 from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Endpoints, Menu, Protocol
 from pxetwist.model.identity import ClientIdentity, Firmware
+from pxetwist.services.dhcp6 import Dhcp6Service
 from pxetwist.services.dhcp_service import DhcpPortsService
 from pxetwist.services.interfaces import network_interfaces
 from pxetwist.wire.iana import Architecture
@@ -50,6 +51,7 @@ async def greeting(assembly: Assembly, program: Path) -> list[str]:
     """Return its lines; `program` is what was started: the ``pxetwist`` command lies beside it."""
     ports = [each for _, each in assembly.built if isinstance(each, DhcpPortsService)]
     lines = [_answers(each) for each in ports]
+    lines += [_answers6(each) for _, each in assembly.built if isinstance(each, Dhcp6Service)]
     chosen = [interface for each in ports for interface in each.interfaces()]
     ours = chosen or [each for each in network_interfaces() if each.usable]
     address = str(ours[0].local) if ours else "127.0.0.1"
@@ -60,6 +62,11 @@ async def greeting(assembly: Assembly, program: Path) -> list[str]:
         *_files(assembly, address),
         *_next_steps(assembly, program),
     ]
+
+
+def _answers6(service: Dhcp6Service) -> str:
+    where = ", ".join(each.name for each in service.interfaces())
+    return f"answers DHCPv6 on {where or 'no interface yet'}"
 
 
 def _answers(service: DhcpPortsService) -> str:

@@ -15,10 +15,12 @@ from pxetwist.config.ini import Ini, Section
 from pxetwist.config.networks import read_networks
 from pxetwist.config.profiles import read_profiles
 from pxetwist.config.sections import PxeSettings, read_loader
+from pxetwist.config.subnets6 import read_network6
 from pxetwist.errors import ConfigError, ConfigErrors, Location
 from pxetwist.interfaces import IPluginFactory
 from pxetwist.model.client_class import ClientClass
 from pxetwist.model.lease import Network
+from pxetwist.model.network6 import Network6
 from pxetwist.model.profile import BootProfile
 from pxetwist.plugins import KINDS, Catalogue, Provided, discover
 
@@ -32,7 +34,7 @@ LISTS = {
     "services": "service",
 }
 #: The kinds of sections that are no plugins.
-OTHERS = ("subnet", "shared-network", "class", "profile", "loader")
+OTHERS = ("subnet", "shared-network", "class", "subnet6", "profile", "loader")
 
 
 @attrs.frozen
@@ -58,6 +60,7 @@ class Configuration:
     file: Path
     settings: PxeSettings
     networks: Mapping[str, Network]
+    networks6: Mapping[str, Network6]
     profiles: Mapping[str, BootProfile]
     loaders: tuple[Loader, ...]
     instances: tuple[Instance, ...]
@@ -106,6 +109,7 @@ def _configuration(file: Path, ini: Ini, errors: list[ConfigError]) -> Configura
     networks = read_networks(
         _of_kind(ini, "subnet"), _of_kind(ini, "shared-network"), _of_kind(ini, "class"), errors
     )
+    networks6 = {s.name: read_network6(s, errors) for s in _of_kind(ini, "subnet6")}
     loaders = [read_loader(s, errors) for s in _of_kind(ini, "loader")]
     profiles = read_profiles(_of_kind(ini, "profile"), errors)
     if settings is None:
@@ -117,6 +121,7 @@ def _configuration(file: Path, ini: Ini, errors: list[ConfigError]) -> Configura
         file=file,
         settings=settings,
         networks=networks.networks,
+        networks6={name: network for name, network in networks6.items() if network},
         profiles=profiles,
         loaders=tuple(loader for loader in loaders if loader),
         instances=instances,

@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Any
 
 from twisted.application.service import IService, MultiService, Service
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress
@@ -24,6 +24,8 @@ def spelled(address: IAddress) -> str:
     """Return an address as people write it: ``udp 10.0.0.1:69``."""
     if isinstance(address, IPv4Address):
         return f"{address.type.lower()} {address.host or '*'}:{address.port}"
+    if isinstance(address, IPv6Address):
+        return f"{address.type.lower()} [{address.host}]:{address.port}"
     return str(address)
 
 

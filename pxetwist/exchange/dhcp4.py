@@ -15,7 +15,7 @@ import attrs
 
 from pxetwist.errors import WireError
 from pxetwist.model.boot import BootStage
-from pxetwist.model.identity import ClientIdentity, Firmware, Relay, machine_uuid
+from pxetwist.model.identity import RASPBERRY_PI, ClientIdentity, Firmware, Relay, machine_uuid
 from pxetwist.wire import pxe, relay
 from pxetwist.wire.dhcp4 import Dhcp4Message
 from pxetwist.wire.iana import Architecture, Dhcp4Op, Dhcp4Type
@@ -28,9 +28,6 @@ BROADCAST = IPv4Address("255.255.255.255")
 SERVER_PORT = 67
 CLIENT_PORT = 68
 BINL_PORT = 4011
-
-#: OUIs of Raspberry Pi boards, whose ROM calls itself a BIOS (quirk C10).
-_RASPBERRY_PI = ("b8:27:eb", "dc:a6:32", "e4:5f:01", "28:cd:c1", "d8:3a:dd", "2c:cf:67")
 
 
 class Asks(enum.Enum):
@@ -120,7 +117,7 @@ def identify(message: Dhcp4Message, interface: str = "") -> ClientIdentity:
     # What is longer than any machine says is not remembered.
     small = len(vendor) + len(user) + len(ipxe) + len(architectures) < 512
     read = _software if small else _software.__wrapped__
-    software = read(vendor, user, ipxe, architectures, mac.startswith(_RASPBERRY_PI))
+    software = read(vendor, user, ipxe, architectures, mac.startswith(RASPBERRY_PI))
     raw_uuid = _tolerant(pxe.machine_id, options.get(OptionCode.CLIENT_MACHINE_ID))
     hostname = options.get(OptionCode.HOST_NAME)
     return ClientIdentity(

@@ -25,6 +25,7 @@ class Protocol(enum.Enum):
     """The mouth through which a machine asks."""
 
     DHCP = "dhcp"
+    DHCP6 = "dhcp6"
     PROXY_DHCP = "proxydhcp"
     BINL = "4011"
     TFTP = "tftp"

@@ -43,6 +43,10 @@ _SHARED_MARKS = frozenset(
 _FILLERS = " .-_*?0x"
 
 
+#: OUIs of Raspberry Pi boards, whose ROM calls itself a BIOS (quirk C10).
+RASPBERRY_PI = ("b8:27:eb", "dc:a6:32", "e4:5f:01", "28:cd:c1", "d8:3a:dd", "2c:cf:67")
+
+
 class Firmware(enum.Enum):
     """Who is speaking now; selects the NBP, as the architecture selects the system."""
 

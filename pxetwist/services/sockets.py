@@ -15,7 +15,7 @@ from collections import Counter
 from typing import Any, Protocol, runtime_checkable
 
 import attrs
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -81,7 +81,7 @@ class IDatagramSocket(Protocol):
     def send(self, data: bytes, peer: tuple[str, int], source: str = "", index: int = 0) -> None:
         """Send one datagram."""
 
-    def getHost(self) -> IPv4Address:
+    def getHost(self) -> IPv4Address | IPv6Address:
         """Return what it is bound to."""
 
 
@@ -112,6 +112,7 @@ class UdpSocket:
     read is counted in `failures` by the name of its errno, and never raised.
     """
 
+    family = socket.AF_INET
     _log = Logger()
 
     def __init__(
@@ -143,18 +144,18 @@ class UdpSocket:
 
         :raises StartError: with one line that says what is in the way.
         """
-        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        made = socket.socket(self.family, socket.SOCK_DGRAM)
         try:
             made.setblocking(False)
             self._prepare(made)
-            made.bind((self._address, self._port))
+            made.bind(self._name())
         except OSError as error:
             made.close()
             raise start_error(error, "udp", self._address, self._port, self._interface) from None
         self._socket = made
 
     def _prepare(self, made: socket.socket) -> None:
-        made.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        self._ask_arrival(made)
         try:  # beyond net.core.rmem_max
             made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
         except PermissionError:
@@ -169,6 +170,12 @@ class UdpSocket:
                 socket.SOL_SOCKET, socket.SO_BINDTODEVICE, os.fsencode(self._interface)
             )
 
+    def _ask_arrival(self, made: socket.socket) -> None:
+        made.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+
+    def _name(self) -> Any:
+        return self._address, self._port
+
     def start(self) -> None:
         """Begin to receive; binds first if that was not done."""
         if self._socket is None:
@@ -182,7 +189,7 @@ class UdpSocket:
             self._socket.close()
             self._socket = None
 
-    def getHost(self) -> IPv4Address:
+    def getHost(self) -> IPv4Address | IPv6Address:
         """Return what it is bound to; an unbound socket tells what was asked for."""
         if self._socket is None:
             return IPv4Address("UDP", self._address or "0.0.0.0", self._port)
@@ -193,14 +200,20 @@ class UdpSocket:
         if self._socket is None:
             self.failures["closed"] += 1
             return
-        control = []
-        if source or index:
-            origin = socket.inet_aton(source) if source else _UNSPECIFIED
-            control = [(socket.IPPROTO_IP, IP_PKTINFO, _PKTINFO.pack(index, origin, _UNSPECIFIED))]
         try:
-            self._socket.sendmsg([data], control, 0, peer)
+            self._socket.sendmsg([data], self._origin(source, index), 0, self._target(peer))
         except OSError as error:
             self._count(error)
+
+    def _origin(self, source: str, index: int) -> list[tuple[int, int, bytes]]:
+        """Return the control message that sends from an address, out of an interface."""
+        if not source and not index:
+            return []
+        origin = socket.inet_aton(source) if source else _UNSPECIFIED
+        return [(socket.IPPROTO_IP, IP_PKTINFO, _PKTINFO.pack(index, origin, _UNSPECIFIED))]
+
+    def _target(self, peer: tuple[str, int]) -> Any:
+        return peer
 
     # IReadDescriptor
 
@@ -236,25 +249,31 @@ class UdpSocket:
         except Exception:
             self._log.failure("A batch of datagrams could not be finished")
 
-    def _deliver(
-        self, data: bytes, peer: tuple[str, int], control: list[tuple[int, int, bytes]]
-    ) -> None:
+    def _deliver(self, data: bytes, peer: Any, control: list[tuple[int, int, bytes]]) -> None:
+        arrived = self._arrived(peer, control)
+        if arrived is None:
+            self.failures["no IP_PKTINFO"] += 1
+            return
+        try:
+            self._receiver.received(data, *arrived)
+        except Exception:
+            self._log.failure("A datagram from {peer} could not be treated", peer=peer)
+
+    def _arrived(
+        self, peer: Any, control: list[tuple[int, int, bytes]]
+    ) -> tuple[tuple[str, int], Arrival] | None:
+        """Say whom a datagram is from and where it came in, by the kernel's control messages."""
         for level, kind, value in control:
             if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
                 index, local, destination = _PKTINFO.unpack(value[: _PKTINFO.size])
                 break
         else:
-            self.failures["no IP_PKTINFO"] += 1
-            return
+            return None
         name, first = self._interfaces.lookup(index)
         address = socket.inet_ntoa(local)
         if destination != local and peer[0] == "0.0.0.0":
             address = first  # the kernel would name another interface's, rather than none
-        arrival = Arrival(name, index, address, socket.inet_ntoa(destination))
-        try:
-            self._receiver.received(data, peer, arrival)
-        except Exception:
-            self._log.failure("A datagram from {peer} could not be treated", peer=peer)
+        return peer, Arrival(name, index, address, socket.inet_ntoa(destination))
 
     def _count(self, error: OSError) -> None:
         self.failures[errno.errorcode.get(error.errno or 0, str(error))] += 1

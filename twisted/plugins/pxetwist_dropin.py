@@ -59,6 +59,9 @@ log = PluginFactory("observer", "log", "pxetwist.observers.log", "One log line f
 dhcp = PluginFactory(
     "service", "dhcp", "pxetwist.services.dhcp", "DHCP: addresses and what to boot."
 )
+dhcp6 = PluginFactory(
+    "service", "dhcp6", "pxetwist.services.dhcp6", "DHCPv6 and router advertisements."
+)
 proxydhcp = PluginFactory(
     "service",
     "proxydhcp",

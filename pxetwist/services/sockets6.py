@@ -1,0 +1,105 @@
+"""UDP sockets of IPv6 that say where a datagram came in, as those of :mod:`.sockets` do.
+
+Link-local addresses are spelled with the number of their interface: ``fe80::1%2`` (RFC 4007 §11).
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Collection
+from ipaddress import IPv6Address
+from typing import Any
+
+from twisted.internet import address as addresses
+
+from pxetwist.services.sockets import Arrival, IDatagramReceiver, UdpSocket
+
+_PKTINFO = struct.Struct("@16sI")  # struct in6_pktinfo: addr, ifindex
+_GROUP = struct.Struct("@16sI")  # struct ipv6_mreq
+_UNSPECIFIED = bytes(16)
+
+Destination = tuple[str, int] | tuple[str, int, int, int]
+
+
+def scoped(address: str, index: int) -> str:
+    """Spell an address that came in on an interface."""
+    return f"{address}%{index}" if IPv6Address(address).is_link_local else address
+
+
+def sockaddr6(address: str, port: int) -> tuple[str, int, int, int]:
+    """Return an address as sockets want it."""
+    host, _, scope = address.partition("%")
+    return host, port, 0, int(scope or 0)
+
+
+class Udp6Socket(UdpSocket):
+    """One bound UDP socket of IPv6 alone; `groups` are joined on its interface."""
+
+    family = socket.AF_INET6
+
+    def __init__(
+        self,
+        reactor: Any,
+        receiver: IDatagramReceiver,
+        *,
+        address: str = "",
+        port: int,
+        interface: str = "",
+        broadcast: bool = False,
+        reuse: bool = False,
+        groups: Collection[IPv6Address] = (),
+    ) -> None:
+        super().__init__(
+            reactor,
+            receiver,
+            address=address,
+            port=port,
+            interface=interface,
+            broadcast=broadcast,
+            reuse=reuse,
+        )
+        self._groups = groups
+
+    def _ask_arrival(self, made: socket.socket) -> None:
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        for group in self._groups:
+            index = socket.if_nametoindex(self._interface)
+            made.setsockopt(
+                socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, _GROUP.pack(group.packed, index)
+            )
+
+    def _name(self) -> Any:
+        return sockaddr6(self._address or "::", self._port)
+
+    def getHost(self) -> addresses.IPv6Address:
+        """Return what it is bound to; an unbound socket tells what was asked for."""
+        if self._socket is None:
+            return addresses.IPv6Address("UDP", self._address or "::", self._port)
+        return addresses.IPv6Address("UDP", *self._socket.getsockname()[:2])
+
+    def _origin(self, source: str, index: int) -> list[tuple[int, int, bytes]]:
+        if not source and not index:
+            return []
+        host, _, scope = source.partition("%")
+        origin = IPv6Address(host).packed if source else _UNSPECIFIED
+        control = _PKTINFO.pack(origin, index or int(scope or 0))
+        return [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, control)]
+
+    def _target(self, peer: tuple[str, int]) -> Any:
+        return sockaddr6(*peer)
+
+    def _arrived(
+        self, peer: Any, control: list[tuple[int, int, bytes]]
+    ) -> tuple[tuple[str, int], Arrival] | None:
+        for level, kind, value in control:
+            if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
+                packed, index = _PKTINFO.unpack(value[: _PKTINFO.size])
+                break
+        else:
+            return None
+        name, _ = self._interfaces.lookup(index)
+        destination = scoped(str(IPv6Address(packed)), index)
+        local = "" if IPv6Address(packed).is_multicast else destination
+        return (scoped(peer[0], index), peer[1]), Arrival(name, index, local, destination)
