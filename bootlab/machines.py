@@ -37,6 +37,7 @@ class Machine:
     memory: int = 1024  # MiB
     serial: str = ""  # SMBIOS type 1
     asset: str = ""  # SMBIOS type 3
+    authorities: Path | None = None  # an EFI signature list: whose certificates it trusts
 
     @property
     def uuid(self) -> str:
@@ -57,6 +58,8 @@ class Machine:
             command += ["-smbios", f"type=1,serial={self.serial}"]
         if self.asset:
             command += ["-smbios", f"type=3,asset={self.asset}"]
+        if self.authorities is not None:
+            command += ["-fw_cfg", f"name=etc/edk2/https/cacerts,file={self.authorities}"]
         if self.disk is not None:
             command += ["-drive", f"if=none,id=disk,{self.disk.drive}"]
             command += ["-device", "virtio-blk-pci,drive=disk,bootindex=2"]

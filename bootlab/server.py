@@ -31,8 +31,16 @@ def prepare_site(folder: Path, ini: Path) -> Path:
     os.link(system.kernel, content / "vmlinuz")
     os.link(system.initrd, content / "initrd.gz")
     own = folder / ini.name
-    run(str(_BIN / "pxetwist"), "loaders", str(own), "--install")
+    pxetwist("loaders", str(own), "--install")
     return own
+
+
+def pxetwist(*words: str) -> str:
+    """Run a command of the product and return what it prints.
+
+    :raises LabError: with its complaint, if it fails.
+    """
+    return run(str(_BIN / "pxetwist"), *words)
 
 
 def command(ini: Path) -> list[str]:

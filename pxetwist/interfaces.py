@@ -369,7 +369,7 @@ class Site:
     `name` is the instance's (``rack`` of ``[hosts:rack]``), `folder` that of the INI (relative
     paths start there), `state_folder` where it may write. `reactor` is the real one, and is
     also the clock. `profiles`, `networks` and `networks6` are those of the INI, by name,
-    `classes` its classes of clients in their order.
+    `classes` its classes of clients in their order. `https` says that there are URLs of HTTPS.
     """
 
     name: str
@@ -383,6 +383,7 @@ class Site:
     networks6: Mapping[str, Network6] = attrs.field(factory=dict)
     classes: Sequence[ClientClass] = ()
     http_port: int = 80
+    https: bool = False
 
 
 class IPluginFactory(Interface):

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from pxetwist.boot.https import Https
 from pxetwist.boot.loaders import Loader, Loaders
 from pxetwist.boot.neighbours import neighbour_mac, peer_address
 from pxetwist.boot.offered import Offers
@@ -58,6 +59,7 @@ from pxetwist.model.report import MachineReport
 SCRIPT_NAME = "boot.ipxe"
 #: iPXE puts its settings into the names that it is given; these two no DHCP message has.
 _MARKS = "?serial.hex=${serial:hexraw}&asset.hex=${asset:hexraw}"
+_NO_HTTPS = Https()
 #: What is asked after DHCP has announced a plan.
 _LATER = (Protocol.TFTP, Protocol.HTTP)
 
@@ -94,11 +96,13 @@ class BootFacade:
         networks: Mapping[str, Network],
         state_folder: Path,
         http_port: int = 80,
+        https: Https = _NO_HTTPS,
         identification: Identification = IDENTIFICATION,
     ) -> None:
         self._reactor = reactor
         self.networks = networks
         self.http_port = http_port
+        self.https = https
         self._identification = identification
         self.loaders = Loaders(tuple(loaders))
         self.sightings = Sightings()
@@ -210,9 +214,19 @@ class BootFacade:
     # What does it get?
 
     async def resolve(self, request: BootRequest) -> Resolution:
-        """Resolve a request. Within one boot TFTP and HTTP keep the plan that DHCP announced,
-        unless it was that of a stranger, who tells now by what directories may know it. Who
-        takes up an offer gets what was offered.
+        """Resolve a request, and choose the scheme of this client's URLs."""
+        resolution = await self._resolve(request)
+        endpoints = self.https.endpoints(resolution.request)
+        if endpoints == resolution.request.endpoints:
+            return resolution
+        return attrs.evolve(
+            resolution, request=attrs.evolve(resolution.request, endpoints=endpoints)
+        )
+
+    async def _resolve(self, request: BootRequest) -> Resolution:
+        """Within one boot TFTP and HTTP keep the plan that DHCP announced, unless it was that of
+        a stranger, who tells now by what directories may know it, or of somebody without the
+        certificate that is shown now. Who takes up an offer gets what was offered.
         """
         now = self._reactor.seconds()
         sighting = self.sightings.get(request.identity.key, now)
@@ -222,18 +236,21 @@ class BootFacade:
             recalled = sighting.recall(request.identity)
             if recalled is not request.identity:
                 request = attrs.evolve(request, identity=recalled)
-            if sighting.plan and request.protocol in _LATER and not news:
+            same = sighting.decided_for(request.identity)
+            if sighting.plan and request.protocol in _LATER and not news and same:
                 return _as_announced(request, sighting.machine, sighting.plan)
         if dhcp and request.accepts:
             offered = self._offers.take(request, now)
             if offered is not None:
                 return offered
         resolution = await self.resolver.resolve(request)
-        if sighting is not None:
+        certificate = request.identity.certificate
+        if sighting is not None and (certificate or not sighting.certificate):
             if sighting.choice:
                 resolution = _as_chosen(resolution, sighting.choice)
             sighting.machine = resolution.machine
             sighting.plan = resolution.plan
+            sighting.certificate = certificate
         if dhcp and not request.accepts and resolution.verdict is not Verdict.BROKEN:
             self._offers.note(resolution, now)
         return resolution
@@ -241,16 +258,18 @@ class BootFacade:
     def script_base(self, request: BootRequest, now: float) -> str:
         """Return the URL below which this machine's scripts are."""
         if not request.identity.mac:
-            return request.endpoints.http
+            return request.endpoints.web
         token = self.tokens.issue(request.identity, request.boot_id, now)
-        return f"{request.endpoints.http}/boot/{token}"
+        return f"{request.endpoints.web}/boot/{token}"
 
     def report_url(self, request: BootRequest, topic: str, now: float) -> str:
         """Return where this machine may report on a topic."""
         if not request.identity.mac:
             return ""
         token = self.tokens.issue(request.identity, request.boot_id, now, topic)
-        return f"{request.endpoints.http}/{topic}/{token}"
+        # Loaders report what they discover; what calls back may be any system.
+        base = request.endpoints.web if topic == "discover" else request.endpoints.http
+        return f"{base}/{topic}/{token}"
 
     async def hear(self, report: MachineReport) -> str | None:
         """Pass a report to the policies."""
@@ -273,12 +292,17 @@ class BootFacade:
         plan, identity, base = request.plan, request.identity, request.endpoints
         if plan is None:
             return None
-        script = f"{base.http}/{SCRIPT_NAME}"
+        script = f"{base.web}/{SCRIPT_NAME}"
         if identity.firmware is Firmware.IPXE:  # nobody else is given a script
             script = f"{self.script_base(request, now)}/{SCRIPT_NAME}{_MARKS}"
             if self._loops(identity, plan, now):
                 return BootFile(script, "script", "iPXE loads iPXE over and over: stopped")
-        return self.loaders.choose(identity, plan, base.http, script, f"{base.tftp}/{SCRIPT_NAME}")
+        by_tftp = script if base.secure else f"{base.tftp}/{SCRIPT_NAME}"
+        chosen = self.loaders.choose(identity, plan, base.web, script, by_tftp)
+        scheme = self.https.reason(request)
+        if chosen is None or not scheme or not chosen.name.startswith("http"):
+            return chosen
+        return attrs.evolve(chosen, reason=f"{chosen.reason}, {scheme}")
 
     def _loops(self, identity: ClientIdentity, plan: BootPlan, now: float) -> bool:
         """Count the programs given to an iPXE: one may be iPXE under another name."""

@@ -185,6 +185,7 @@ def _merged(first: Machine, later: Machine) -> Machine:
         uuid=first.uuid or later.uuid,
         address=first.address or later.address,
         address6=first.address6 or later.address6,
+        certificate=first.certificate or later.certificate,
         labels={**later.labels, **first.labels},
         groups=tuple(dict.fromkeys((*first.groups, *later.groups))),
         provenance="; ".join(filter(None, (first.provenance, later.provenance))),

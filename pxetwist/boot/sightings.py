@@ -43,8 +43,13 @@ class Sighting:
     machine: Machine | None = None
     plan: BootPlan | None = None
     choice: str = ""  # the entry of its menu that was chosen in its firmware
+    certificate: str = ""  # that the plan was made for
     handed: int = 0  # boot programs given to iPXE in this boot
     begun: bool = False  # the plan took effect: a loader that asks by DHCP again was restarted
+
+    def decided_for(self, identity: ClientIdentity) -> bool:
+        """Whether the plan was made for somebody who showed the same certificate, or none."""
+        return self.certificate == identity.certificate
 
     def learn(self, identity: ClientIdentity) -> bool:
         """Keep the serial and asset tag that only its loader told; return whether it is news."""

@@ -25,6 +25,7 @@ COMMANDS = {
     "neighbours": "Find other DHCP servers on the wire, and say whether they clash.",
     "order": "Let a machine boot a profile once; list or cancel such orders.",
     "pending": "List the unknown machines that reported themselves.",
+    "pki": "Make certificates for HTTPS: an authority, servers, machines and persons.",
     "plugins": "List the plugins, or the options of one.",
 }
 

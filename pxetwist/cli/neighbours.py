@@ -19,8 +19,8 @@ from twisted.python import usage
 
 from pxetwist.boot.loaders import BUILT_IN
 from pxetwist.cli.file_options import FileOptions
-from pxetwist.config.assemble import http_port
 from pxetwist.config.load import Configuration, load
+from pxetwist.config.web import http_port
 from pxetwist.errors import StartError
 from pxetwist.exchange import remedies
 from pxetwist.exchange.neighbours import PROBE_MAC, Asker, Neighbour, Neighbours

@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from pxetwist.boot.loaders import BUILT_IN, FAMILIES
+from pxetwist.config.certificates import (
+    certificates_unfit,
+    http_beside_only_https,
+    names_without_dns,
+)
 from pxetwist.config.dhcp_advice import dhcp_advice
 from pxetwist.config.load import Configuration, Instance
 from pxetwist.errors import ConfigErrors
@@ -198,4 +203,7 @@ ADVICE = (
     content_missing,
     menus_shortened,
     hosts_left_out,
+    certificates_unfit,
+    names_without_dns,
+    http_beside_only_https,
 )

@@ -17,6 +17,7 @@ from pxetwist.boot.facade import BootFacade
 from pxetwist.boot.resolver import Identification
 from pxetwist.config.load import Configuration, Instance
 from pxetwist.config.server import Server
+from pxetwist.config.web import http_port, https_ports
 from pxetwist.errors import ConfigError, ConfigErrors
 from pxetwist.interfaces import IReloads, Site
 from pxetwist.plugins import KINDS
@@ -48,6 +49,7 @@ def assemble(configuration: Configuration, reactor: Any) -> Assembly:
         networks=configuration.networks,
         state_folder=configuration.state_folder,
         http_port=http_port(configuration),
+        https=https_ports(configuration),
         identification=Identification(
             configuration.settings.merge_hosts, configuration.settings.shared_macs
         ),
@@ -69,13 +71,6 @@ def assemble(configuration: Configuration, reactor: Any) -> Assembly:
     return assembly
 
 
-def http_port(configuration: Configuration) -> int:
-    """Return the port of the HTTP service, if there is exactly one; else 80."""
-    services = configuration.of_kind("service")
-    ports = [each.settings.port for each in services if each.factory.name == "http"]
-    return int(ports[0]) if len(ports) == 1 else 80
-
-
 def _site(
     instance: Instance, configuration: Configuration, boot: BootFacade, reactor: Any
 ) -> Site:
@@ -91,6 +86,7 @@ def _site(
         networks6=configuration.networks6,
         classes=configuration.classes,
         http_port=boot.http_port,
+        https=boot.https.port is not None or boot.https.certified is not None,
     )
 
 

@@ -27,7 +27,6 @@ from pxetwist.model.boot import (
     Files,
     LocalDisk,
     Menu,
-    MenuEntry,
     Nbp,
     Script,
 )
@@ -125,6 +124,8 @@ class RenderedStore:
         if request.plan is None or entry is None or not isinstance(menu, Menu):
             raise ContentNotFound(f"{path}: no such entry")
         if entry.locked:
+            if not (request.secure or menu.plain):
+                raise ContentNotFound(f"{path}: passwords cross no network in the clear")
             await self._logins.check(request, menu)
         plan = attrs.evolve(request.plan, boot=entry.boot, profile=entry.name)
         return attrs.evolve(request, plan=plan)
@@ -187,7 +188,8 @@ class RenderedStore:
             return " ".join(fill(boot.arguments).split())
 
         ends = request.endpoints
-        base = ends.http if request.identity.speaks_http else ends.tftp
+        by_web = request.identity.speaks_http or ends.secure is not None
+        base = ends.web if by_web else ends.tftp
         return {
             **facts,
             "kind": _kind,
@@ -222,7 +224,8 @@ async def startable(plan: BootPlan, flavour: str, request: BootRequest, boot: IB
     entries = []
     for entry in menu.entries:
         there = [await _has(boot, request, file) for file in _files_of(entry.boot)]
-        if all(there) and not _lacks_text(entry.boot, flavour) and _openable(entry, flavour):
+        openable = not entry.locked or _asks_passwords(menu, flavour, request)
+        if all(there) and not _lacks_text(entry.boot, flavour) and openable:
             entries.append(entry)
     if not entries:
         return attrs.evolve(plan, boot=LocalDisk())
@@ -240,9 +243,9 @@ def _files_of(boot: Boot) -> tuple[str, ...]:
     return ()
 
 
-def _openable(entry: MenuEntry, flavour: str) -> bool:
-    """Only iPXE asks people for a password that we can check."""
-    return not entry.locked or flavour == "ipxe"
+def _asks_passwords(menu: Menu, flavour: str, request: BootRequest) -> bool:
+    """Only iPXE asks people for a password that we can check, and few of them know HTTPS."""
+    return flavour == "ipxe" and (menu.plain or request.endpoints.secure is not None)
 
 
 def _lacks_text(boot: Boot, flavour: str) -> bool:

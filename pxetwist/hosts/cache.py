@@ -313,6 +313,7 @@ def _key(identity: ClientIdentity) -> Hashable:
         identity.client_id,
         identity.serial,
         identity.asset,
+        identity.certificate,
         identity.relay.circuit_id if identity.relay else b"",
         identity.relay.remote_id if identity.relay else b"",
         identity.hostname,

@@ -137,10 +137,12 @@ class _Machines:
         self._port(placed, circuit_id, remote_id)
         serial = self._inventory(placed, "serial")
         asset = self._inventory(placed, "asset")
+        certificate = self._one(placed, "certificate", str) or ""
         if uuid is None and len(client_id) == 17 and not client_id[0]:
             uuid = machine_uuid(client_id[1:])  # so PXE ROMs spell it (RFC 4578 §2.3)
         given = row.text("mac") or row.text("uuid")  # though it may be wrong
-        if not (given or client_id or circuit_id or remote_id or serial or asset):
+        marks = (client_id, circuit_id, remote_id, serial, asset, certificate)
+        if not (given or any(marks)):
             report.add(row.line, f"{name!r} needs a mac or a uuid to be found by")
         return Machine(
             name=name,
@@ -159,6 +161,7 @@ class _Machines:
             remote_id=remote_id,
             provenance=str(placed.location),
             address6=self._one(placed, "address6", _address6),
+            certificate=certificate,
         )
 
     def _name(self, placed: Placed) -> str:

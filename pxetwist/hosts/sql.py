@@ -85,8 +85,8 @@ class Settings(CacheSettings):
     query: Query = option(
         query,
         doc="One SELECT with parameters like :mac. Its columns name, mac, uuid, address, address6,"
-        " groups, serial, asset, client_id, circuit_id and remote_id are fields, all others are"
-        " labels.",
+        " groups, serial, asset, certificate, client_id, circuit_id and remote_id are fields, all"
+        " others are labels.",
     )
 
     def __attrs_post_init__(self) -> None:

@@ -118,12 +118,16 @@ class StaticDirectory(Service):
             self._call = None
 
     async def find_machine(self, identity: ClientIdentity) -> Machine | None:
-        """Find a machine by MAC, else by UUID in both byte orders (also in option 61), else by
-        client id, serial number, asset tag, or what the relay says of its port (circuit id,
-        remote id, or both).
+        """Find a machine by the certificate that it showed, else by MAC, else by UUID in both
+        byte orders (also in option 61), else by client id, serial number, asset tag, or what the
+        relay says of its port (circuit id, remote id, or both).
         """
         index = self._index
-        found = index.by_mac.get(identity.mac)
+        found = None
+        if identity.certificate:  # a proof, which hearsay does not outdo
+            found = index.by_mark.get(("certificate", identity.certificate.lower()))
+        if found is None:
+            found = index.by_mac.get(identity.mac)
         if found is not None or not index.by_mark:
             return found
         for mark in _marks_in(identity):
@@ -217,6 +221,8 @@ class StaticDirectory(Service):
 
 def _marks_of(machine: Machine) -> Iterator[tuple[str, Hashable]]:
     """Yield what a machine is found by, besides its MACs."""
+    if machine.certificate:
+        yield "certificate", machine.certificate.lower()
     if machine.uuid:
         yield "uuid", machine.uuid
         yield "uuid", swapped(machine.uuid)

@@ -33,17 +33,39 @@ class Protocol(enum.Enum):
 
 
 @attrs.frozen
+class SecurePort:
+    """A port of ours that speaks HTTPS, and our name in its URLs (none: our address)."""
+
+    number: int = 443
+    name: str = ""
+
+
+@attrs.frozen
 class Endpoints:
-    """Where this client reaches us: our address on its network and the port of HTTP."""
+    """Where this client reaches us: our address on its network, the port of HTTP, and that of
+    HTTPS if the client can speak it. With `only_https` nobody is given a URL of HTTP.
+    """
 
     address: str = ""
     http_port: int = 80
+    secure: SecurePort | None = None
+    only_https: bool = False
 
     @property
     def http(self) -> str:
-        """The base URL, without a slash at its end."""
+        """The base URL for anybody, without a slash at its end."""
+        if self.only_https:
+            return self.web
         port = "" if self.http_port == 80 else f":{self.http_port}"
         return f"http://{self.host}{port}"
+
+    @property
+    def web(self) -> str:
+        """The base URL for the client that asks: of HTTPS if it can speak that."""
+        if self.secure is None:
+            return self.http
+        port = "" if self.secure.number == 443 else f":{self.secure.number}"
+        return f"https://{self.secure.name or self.host}{port}"
 
     @property
     def tftp(self) -> str:
@@ -101,7 +123,8 @@ class Menu:
     """Let the person at the machine choose; after `timeout` seconds (0: wait) the default.
 
     `guard` is the directory that checks the passwords of locked entries; `admitted` are the
-    groups of persons that it lets in (none: everybody whose password is right).
+    groups of persons that it lets in (none: everybody whose password is right). A password may
+    cross the network in the clear only if the menu is `plain`.
     """
 
     title: str
@@ -110,6 +133,7 @@ class Menu:
     timeout: int = 0
     guard: str = ""
     admitted: tuple[str, ...] = ()
+    plain: bool = False
 
 
 @attrs.frozen
@@ -169,6 +193,7 @@ class BootRequest:
     `wanted` is the path asked for over TFTP or HTTP. `machine` and `plan` are filled in by the
     resolver on the way. `boot_id` ties the requests of one boot together. `login` came with an
     HTTP request (RFC 7617). `accepts` says that it takes up what was offered a moment ago.
+    `secure` ones came over TLS.
     """
 
     identity: ClientIdentity
@@ -181,6 +206,7 @@ class BootRequest:
     boot_id: str = ""
     login: Login | None = None
     accepts: bool = False
+    secure: bool = False
 
     def answered(self, machine: Machine | None, plan: BootPlan | None) -> BootRequest:
         """Return it with machine and plan; every message is, so it must not cost much."""
@@ -195,6 +221,7 @@ class BootRequest:
             boot_id=self.boot_id,
             login=self.login,
             accepts=self.accepts,
+            secure=self.secure,
         )
 
 

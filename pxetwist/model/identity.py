@@ -12,8 +12,8 @@ import attrs
 
 from pxetwist.wire.iana import Architecture
 
-#: The number of HTTP among iPXE's features (option 175).
-_IPXE_HTTP = 0x13
+#: The numbers of HTTP and HTTPS among iPXE's features (option 175).
+_IPXE_HTTP, _IPXE_HTTPS = 0x13, 0x14
 
 _MAC = re.compile(r"[0-9a-f]{12}")
 
@@ -127,7 +127,8 @@ class ClientIdentity:
     `mac` is normalised by :func:`parse_mac`, `uuid` is in the canonical order (as Linux and
     iPXE print it), `interface` is ours, on which the packet arrived, `address` is the one the
     client speaks from, if it has one. `features` are iPXE's (option 175), by number. `serial`
-    and `asset` (SMBIOS) are told by loaders that know them.
+    and `asset` (SMBIOS) are told by loaders that know them. `certificate` is the name in the one
+    that it showed over TLS.
     """
 
     mac: str = ""
@@ -144,6 +145,7 @@ class ClientIdentity:
     features: frozenset[int] = frozenset()
     serial: str = ""
     asset: str = ""
+    certificate: str = ""
 
     @property
     def uuids(self) -> tuple[UUID, ...]:
@@ -154,6 +156,13 @@ class ClientIdentity:
     def speaks_http(self) -> bool:
         """Whether it can load from HTTP: an iPXE that tells its features may lack it (C3)."""
         return not self.features or _IPXE_HTTP in self.features
+
+    @property
+    def speaks_https(self) -> bool:
+        """Whether it surely can load from HTTPS: firmware that boots from HTTP, and an iPXE that
+        tells so (quirk H12: most builds cannot).
+        """
+        return self.firmware is Firmware.UEFI_HTTP or _IPXE_HTTPS in self.features
 
     @property
     def key(self) -> str:

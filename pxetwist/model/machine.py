@@ -16,6 +16,7 @@ class Machine:
     `address` is a reservation, `address6` one of IPv6. `labels` are the facts that rules match
     and templates print; the names ``profile`` (what it boots) and ``loader`` (how) are looked at
     by built-ins.
+    `certificate` is the name in the one that it can show over TLS, which identifies it as well.
     `groups` are the names of the groups that it belongs to, nested ones included. `serial`,
     `asset`, `client_id`, `circuit_id` and `remote_id` identify it as the fields of
     `ClientIdentity` do; with the last two it is the one behind that port of that switch.
@@ -36,6 +37,7 @@ class Machine:
     remote_id: bytes = b""
     provenance: str = attrs.field(default="", eq=False)
     address6: IPv6Address | None = None
+    certificate: str = ""
 
     @property
     def addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:

@@ -26,7 +26,7 @@ _MANY = frozenset({"mac", "address", "group", "ou", "serial", "asset"})
 #: Keys that say something of a machine that no directory needs to know.
 _OF_ANYONE = frozenset(
     {"mac", "arch", "firmware", "interface", "vendor", "address", "subnet", "serial", "asset"}
-    | {"time", "date", "share"}
+    | {"time", "date", "share", "certificate"}
 )
 #: Keys with a meaning of their own; every other one is a label of the machine.
 KEYS = _OF_ANYONE | {"known", "name", "directory", "group", "ou"}
@@ -269,6 +269,7 @@ _IN_REQUEST: Mapping[str, Callable[[BootRequest], Iterable[object]]] = {
     "subnet": lambda request: (_place(request),),
     "serial": lambda request: (request.identity.serial,),
     "asset": lambda request: (request.identity.asset,),
+    "certificate": lambda request: (request.identity.certificate,),
     "share": _share,
 }
 #: What a key looks at in the machine.

@@ -45,7 +45,8 @@ class Settings:
     plain_password: bool = option(
         boolean,
         default=False,
-        doc="Accept that passwords cross the boot network in the clear, by HTTP.",
+        doc="Accept that passwords cross the boot network in the clear, by HTTP. With `no`, locked"
+        " entries are for machines that are given https URLs; others are not shown them.",
     )
 
 
@@ -59,6 +60,7 @@ class MenuPolicy:
     locked: frozenset[str]
     guard: str
     admitted: tuple[str, ...]
+    plain: bool = False
 
     async def plan_boot(self, request: BootRequest) -> BootPlan | None:
         """Return the menu of what this architecture can start.
@@ -74,7 +76,13 @@ class MenuPolicy:
         entries = tuple(
             attrs.evolve(entry, locked=entry.name in self.locked) for entry in plan.boot.entries
         )
-        menu = attrs.evolve(plan.boot, entries=entries, guard=self.guard, admitted=self.admitted)
+        menu = attrs.evolve(
+            plan.boot,
+            entries=entries,
+            guard=self.guard,
+            admitted=self.admitted,
+            plain=self.plain,
+        )
         return attrs.evolve(plan, boot=menu)
 
     def explain(self, request: BootRequest) -> list[str]:
@@ -117,10 +125,10 @@ def build(settings: Settings, site: Site) -> MenuPolicy:
             raise wrong(f"{name!r} is none of the entries ({', '.join(settings.entries)})")
     if settings.locked and not settings.password:
         raise wrong("locked entries need `password`, the directory that checks it")
-    if settings.locked and not settings.plain_password:
+    if settings.locked and not settings.plain_password and not site.https:
         raise wrong(
-            "passwords would cross the boot network in the clear, by HTTP;"
-            " `plain-password = yes` accepts that"
+            "passwords would cross the boot network in the clear, by HTTP: a [service:https]"
+            " mends it, `plain-password = yes` accepts it"
         )
     if settings.default in settings.locked and settings.timeout:
         raise wrong(f"the default {settings.default!r} is locked: it cannot start by itself")
@@ -133,5 +141,10 @@ def build(settings: Settings, site: Site) -> MenuPolicy:
         timeout=int(settings.timeout),
     )
     return MenuPolicy(
-        settings.groups, menu, frozenset(settings.locked), settings.password, settings.admit
+        settings.groups,
+        menu,
+        frozenset(settings.locked),
+        settings.password,
+        settings.admit,
+        settings.plain_password,
     )

@@ -13,7 +13,7 @@ from twisted.application.service import Service
 from twisted.internet import tcp
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IAddress, IListeningPort
+from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web import http
@@ -49,17 +49,20 @@ def build(settings: Settings, site: Site) -> HttpService:
 
 
 class ContentChannel(http.HTTPChannel):
-    """One connection."""
+    """One connection; over TLS it may come with the name of a client's `certificate`."""
 
     requestFactory = ContentExchange
+    secure = False
+    certificate = ""
 
     def connectionMade(self) -> None:
         """Notice sooner than the kernel's quarter of an hour when the machine is gone."""
         super().connectionMade()
         self.factory.channels.add(self)
-        if isinstance(self.transport, tcp.Connection):
-            self.transport.setTcpKeepAlive(True)
-            handle = self.transport.getHandle()
+        wire = getattr(self.transport, "transport", self.transport)  # below TLS
+        if isinstance(wire, tcp.Connection):
+            wire.setTcpKeepAlive(True)
+            handle = wire.getHandle()
             handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -123,6 +126,7 @@ class HttpService(Service):
     def __init__(self, settings: Settings, site: Site) -> None:
         self.settings = settings
         self.factory = ContentFactory(site, settings.idle_timeout)
+        self.accepts: IProtocolFactory = self.factory
         self._site = site
         self._ports: list[IListeningPort] = []
 
@@ -146,7 +150,7 @@ class HttpService(Service):
     def _listen(self, address: str) -> Any:
         port = self.settings.port
         try:
-            return self._site.reactor.listenTCP(port, self.factory, _BACKLOG, address)
+            return self._site.reactor.listenTCP(port, self.accepts, _BACKLOG, address)
         except CannotListenError as error:
             if not isinstance(error.socketError, OSError):
                 raise

@@ -130,7 +130,13 @@ class ContentExchange(http.Request):
             boot_id=boot_id,
             local=self.channel.getHost().host,
         )
-        request = attrs.evolve(request, login=basic_login(self._header("Authorization")))
+        channel: Any = self.channel
+        request = attrs.evolve(
+            request,
+            identity=attrs.evolve(identity, certificate=channel.certificate),
+            login=basic_login(self._header("Authorization")),
+            secure=channel.secure,
+        )
         resolved: BootRequest = (await self._site.boot.resolve(request)).request
         return resolved
 

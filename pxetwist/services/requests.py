@@ -53,7 +53,7 @@ def tell(
         BootEvent(
             time=site.reactor.seconds(),
             kind=kind,
-            protocol=request.protocol.value,
+            protocol="https" if request.secure else request.protocol.value,
             machine=machine,
             boot_id=request.boot_id,
             stage=request.stage.value,

@@ -235,7 +235,7 @@ class FakeBoot:
 
     def script_base(self, request: BootRequest, now: float) -> str:
         """Return a URL with a token that is none."""
-        return f"{request.endpoints.http}/boot/TOKEN"
+        return f"{request.endpoints.web}/boot/TOKEN"
 
     async def authenticate(self, guard: str, login: Login) -> Collection[str] | None:
         """Look the person up in `persons`."""

@@ -33,13 +33,17 @@ class BootCase(SynchronousTestCase):
 
     def serve(self, ini: str = "dhcp.ini", change: tuple[str, str] | None = None) -> None:
         """Start the server; `change` replaces one line of its INI files by another."""
-        own = prepare_site(self.lab.folder / "site", HERE / ini)
+        own = self.site = prepare_site(self.lab.folder / "site", HERE / ini)
         if change is not None:
             old, new = change
             (file,) = (f for f in (own, own.with_name("lab.ini")) if old in f.read_text())
             file.write_text(file.read_text().replace(old, new))
+        self.prepare()
         log = self.lab.folder / "server.log"
         self.server = self.lab.keep(start_server(self.lab.lan, own, log))
+
+    def prepare(self) -> None:
+        """Do what else the INI, :attr:`site`, needs before the server starts."""
 
     def boot(self, name: str, firmware: Firmware, disk: Disk | None = None) -> Process:
         """Power on a machine of hosts.csv, or one that is not in it."""

@@ -20,6 +20,7 @@ from pxetwist.config.assemble import Assembly, assemble
 from pxetwist.config.load import load
 from pxetwist.errors import ConfigErrors
 from pxetwist.hosts import hostfile
+from tests.unit import certificates
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -88,6 +89,10 @@ class IniTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = Path(self.mktemp())
         (self.folder / "tftpboot").mkdir(parents=True)
+        (self.folder / "pki").mkdir()
+        for name in ("boot", "install"):
+            certificates.write_server(self.folder / "pki", "10.0.0.1", name=name)
+        certificates.write_authority(self.folder / "pki" / "ca.pem")
         (self.folder / "old").mkdir()
         (self.folder / "wipe.ipxe").write_text("#!ipxe\n")
         for name in ("bind-password", "database-password", "netbox-token"):
@@ -167,7 +172,8 @@ class CommandTests(SynchronousTestCase):
 
     def test_make(self) -> None:
         targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-        named = {words[1] for _, words in command_lines() if words[:1] == ["make"]}
+        ours = (words for _, words in command_lines() if words[:1] == ["make"])
+        named = {words[1] for words in ours if words[1] != "-C"}  # another program's
         for page in (ROOT / "README.md", *PAGES):
             named |= set(re.findall(r"`make ([a-z]+)", page.read_text()))
         self.assertLessEqual({"run", "test"}, named)

@@ -33,6 +33,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "observers": _FOR_PLUGINS,
     "boot": ("model", "interfaces", "errors", "wire.iana"),
     "services": ("wire", "model", "exchange", "interfaces", "errors", "boot", "config.fields"),
+    "pki": ("errors", "services.certificates", "services.https"),
 }
 #: Parts that know nothing but the standard library and attrs: no Twisted.
 PURE = ("errors", "wire", "model", "exchange")

@@ -70,3 +70,4 @@ proxydhcp = PluginFactory(
 )
 tftp = PluginFactory("service", "tftp", "pxetwist.services.tftp", "Files by TFTP.")
 http = PluginFactory("service", "http", "pxetwist.services.http", "Files and scripts by HTTP.")
+https = PluginFactory("service", "https", "pxetwist.services.https", "Files and scripts by HTTPS.")

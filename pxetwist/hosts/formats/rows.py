@@ -11,7 +11,7 @@ import attrs
 from pxetwist.errors import ConfigError, Location
 
 #: By what a machine may be found; columns of these names, and the others of `KNOWN`, are facts.
-MARKS = ("mac", "uuid", "serial", "asset", "client-id", "circuit-id", "remote-id")
+MARKS = ("mac", "uuid", "certificate", "serial", "asset", "client-id", "circuit-id", "remote-id")
 KNOWN = ("name", "address", "address6", "groups", *MARKS)
 #: The name of a column or key: of a fact, or of a label.
 LABEL = re.compile(r"[\w.-]+")

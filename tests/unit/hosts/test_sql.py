@@ -318,6 +318,7 @@ class ParameterTests(SynchronousTestCase):
                 str(swapped(self.UUID)),
                 "4711",
                 "A-1",
+                None,
                 "ws12",
                 "01:52:54",
                 "eth0/1/2",

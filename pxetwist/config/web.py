@@ -1,0 +1,68 @@
+"""What the services for HTTP and HTTPS of a configuration mean for the URLs that machines get."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address
+from typing import Any
+
+from pxetwist.boot.https import Https
+from pxetwist.config.load import Configuration
+from pxetwist.model.boot import SecurePort
+from pxetwist.services.https import Settings
+from pxetwist.services.interfaces import network_interfaces
+
+
+def http_port(configuration: Configuration) -> int:
+    """Return the port of the HTTP service, if there is exactly one; else 80."""
+    ports = [settings.port for settings in _services(configuration, "http")]
+    return int(ports[0]) if len(ports) == 1 else 80
+
+
+def https_ports(configuration: Configuration) -> Https:
+    """Return the ports of the HTTPS services; of several of a kind the first one counts."""
+    services = _services(configuration, "https")
+    plain = not _services(configuration, "http")
+    return Https(
+        port=_first([each for each in services if each.client_ca is None]),
+        certified=_first([each for each in services if each.client_ca is not None]),
+        only=plain or any(each.scheme == "https" for each in services),
+    )
+
+
+def _first(services: Sequence[Any]) -> SecurePort | None:
+    return SecurePort(services[0].port, services[0].host_name) if services else None
+
+
+def _services(configuration: Configuration, plugin: str) -> list[Any]:
+    """Return the settings of the services of a plugin."""
+    services = configuration.of_kind("service")
+    return [each.settings for each in services if each.factory.name == plugin]
+
+
+def https_settings(configuration: Configuration) -> list[Settings]:
+    """Return the settings of all HTTPS services; that of the URLs for everybody first."""
+    return sorted(_services(configuration, "https"), key=lambda each: each.client_ca is not None)
+
+
+def names_served(configuration: Configuration) -> tuple[str, ...]:
+    """Return the names under which machines are told to find us, or ask for us."""
+    names = [
+        name
+        for each in https_settings(configuration)
+        for name in (each.host_name, *each.certificate)
+    ]
+    return tuple(dict.fromkeys(filter(None, names)))
+
+
+def addresses_served(configuration: Configuration) -> tuple[IPv4Address, ...]:
+    """Return our addresses in URLs: those of the services, else those of this host's interfaces
+    in networks of the INI, else all of them.
+    """
+    chosen = [a for each in https_settings(configuration) for a in each.addresses]
+    if chosen:
+        return tuple(dict.fromkeys(chosen))
+    ours = [each.local for each in network_interfaces() if each.usable]
+    networks = [each.network for each in configuration.networks.values()]
+    near = [a for a in ours if any(a in network for network in networks)]
+    return tuple(dict.fromkeys(near or ours))

@@ -1,0 +1,1 @@
+"""A small certificate authority for sites that have none of their own."""

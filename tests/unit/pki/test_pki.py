@@ -1,0 +1,180 @@
+"""``pxetwist pki``: from nothing to certificates that are accepted."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from contextlib import redirect_stderr, redirect_stdout
+from datetime import UTC, datetime
+from functools import cache
+from ipaddress import IPv4Address, ip_address
+from itertools import chain, repeat
+from pathlib import Path
+from uuid import UUID
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from twisted.trial.unittest import SynchronousTestCase
+
+from pxetwist.cli import main
+from pxetwist.config.certificates import Uses, faults
+from pxetwist.pki import authority
+from pxetwist.pki.authority import RSA_BITS, new_key
+from pxetwist.services.certificates import KeyFiles
+from pxetwist.wire.efi import encode_signature_lists
+
+INI = """
+[pxe]
+services = http, https
+policies = fixed
+state = memory
+[policy:fixed]
+profile = disk
+[profile:disk]
+kind = local
+[service:https]
+addresses = 10.0.0.1
+certificate = tls/boot.pem
+key = tls/boot.key
+host-name = boot.example
+"""
+
+
+@cache
+def key_of(owner: str) -> rsa.RSAPrivateKey:
+    """Return a real key, made once in a run: that takes its time."""
+    return new_key()
+
+
+class PkiTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        owners = chain(["authority"], repeat("others"))
+        self.patch(authority, "new_key", lambda bits=RSA_BITS: key_of(next(owners)))
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        self.ini = self.folder / "pxe.ini"
+        self.ini.write_text(INI)
+        self.pki = self.folder / "pki"
+
+    def call(self, verb: str, *words: str) -> tuple[int, str]:
+        """Return exit code, and everything that was printed."""
+        with redirect_stdout(io.StringIO()) as said, redirect_stderr(said):
+            code = main(["pki", verb, str(self.ini), *words])
+        return code, said.getvalue()
+
+    def must(self, verb: str, *words: str) -> str:
+        code, said = self.call(verb, *words)
+        self.assertEqual(code, 0, said)
+        return said
+
+    def certificate(self, name: str) -> x509.Certificate:
+        return x509.load_pem_x509_certificate((self.folder / name).read_bytes())
+
+    def test_from_nothing_to_a_server(self) -> None:
+        code, said = self.call("issue")
+        self.assertEqual((code, said.count("\n")), (1, 1))
+        self.assertIn("mend: pxetwist pki init", said)
+        self.assertIn("pxetwist pki issue", self.must("init", "--name", "Lab boot"))
+        self.must("issue")
+        root, own = self.certificate("pki/ca.pem"), self.certificate("tls/boot.pem")
+        own.verify_directly_issued_by(root)
+        names = own.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        self.assertEqual(names.get_values_for_type(x509.DNSName), ["boot.example"])
+        self.assertEqual(names.get_values_for_type(x509.IPAddress), [ip_address("10.0.0.1")])
+        pair = KeyFiles(self.folder / "tls/boot.pem", self.folder / "tls/boot.key").read()
+        uses = Uses("firmware", "boot.example", [IPv4Address("10.0.0.1")])
+        self.assertEqual(list(faults(pair, uses, datetime.now(UTC))), [])
+        code, said = self.call("issue")
+        self.assertEqual(code, 1)
+        self.assertIn("is not overwritten; `pxetwist pki renew`", said)
+        self._closed_to_others()
+        self._is_an_authority_of_its_kind(root)
+
+    def _closed_to_others(self) -> None:
+        self.assertEqual(self.pki.stat().st_mode & 0o777, 0o700)
+        for key in ("pki/ca.key", "tls/boot.key"):
+            self.assertEqual((self.folder / key).stat().st_mode & 0o777, 0o600)
+
+    def _is_an_authority_of_its_kind(self, root: x509.Certificate) -> None:
+        self.assertEqual(root.subject.rfc4514_string(), "CN=Lab boot")
+        key = root.public_key()
+        assert isinstance(key, rsa.RSAPublicKey)
+        self.assertEqual(key.key_size, 3072)
+        basic = root.extensions.get_extension_for_class(x509.BasicConstraints)
+        self.assertEqual(
+            (basic.critical, basic.value.ca, basic.value.path_length), (True, True, 0)
+        )
+        usage = root.extensions.get_extension_for_class(x509.KeyUsage).value
+        self.assertTrue(usage.key_cert_sign and not usage.digital_signature)
+        code, said = self.call("init")
+        self.assertEqual(code, 1)
+        self.assertIn("ca.pem is there already, and is not overwritten", said)
+
+    def test_clients_renewal_and_export(self) -> None:
+        self.must("init")
+        self.must("issue", "--client", "anna")
+        client = self.certificate("pki/anna.pem")
+        purposes = client.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        self.assertEqual(list(purposes), [x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH])
+        said = self.must("issue", "boot.example", "--as", "short", "--days", "5")
+        self.assertIn("certificate = pki/short.pem\nkey = pki/short.key\n", said)
+        self._renews("pki/short.pem")
+        self._exports()
+
+    def _renews(self, name: str) -> None:
+        old = self.certificate(name)
+        os.chmod(self.folder / name, 0o640)
+        self.must("renew", "short", "--days", "100")
+        new = self.certificate(name)
+        self.assertGreater(new.not_valid_after_utc, old.not_valid_after_utc)
+        self.assertEqual(new.public_key(), old.public_key())
+        self.assertEqual([e.value for e in new.extensions], [e.value for e in old.extensions])
+        self.assertNotEqual(new.serial_number, old.serial_number)
+        self.assertEqual((self.folder / name).stat().st_mode & 0o777, 0o640)
+        self.assertEqual([p.name for p in self.pki.iterdir() if p.name.startswith(".")], [])
+
+    def _exports(self) -> None:
+        der = self.certificate("pki/ca.pem").public_bytes(serialization.Encoding.DER)
+        self.assertEqual(self.must("export"), f"{self.pki / 'ca.pem'}\n")
+        self.must("export", "--format", "der")
+        self.assertEqual((self.pki / "ca.der").read_bytes(), der)
+        owner = "00112233-4455-6677-8899-aabbccddeeff"
+        into = self.folder / "out.esl"
+        self.must("export", "--format", "esl", "--owner", owner, "--output", str(into))
+        self.assertEqual(into.read_bytes(), encode_signature_lists([der], UUID(owner)))
+
+    def test_called_wrongly(self) -> None:
+        for verb, words, code, problem in (
+            ("init", ("--bits", "1024"), 2, "from 3072 to 8192"),
+            ("issue", ("--days", "0"), 2, "--days"),
+            ("issue", ("a", "--client", "b"), 1, "no authority"),
+            ("export", ("--owner", "x"), 2, "expected a GUID"),
+            ("export", ("--format", "p12"), 2, "pem, der, esl"),
+        ):
+            self.assertEqual(self.call(verb, *words)[0], code)
+            self.assertIn(problem, self.call(verb, *words)[1])
+
+    def test_names_that_cannot_be(self) -> None:
+        self.must("init")
+        for words, problem in (
+            (("*.example",), "no wildcards"),
+            (("boot example",), "expected a host name"),
+            (("--client", "a/b"), "mend: --as NAME"),
+            (("--client", "x" * 65), "1 to 64 characters"),
+        ):
+            code, said = self.call("issue", *words)
+            self.assertEqual((code, said.count("\n")), (1, 1), said)
+            self.assertIn(problem, said)
+
+
+class SignatureListTests(SynchronousTestCase):
+    def test_to_the_letter(self) -> None:
+        owner = UUID("00112233-4455-6677-8899-aabbccddeeff")
+        lists = encode_signature_lists([b"abc", b"de"], owner)
+        kind = bytes.fromhex("a159c0a5e494a74a87b5ab155c2bf072")
+        mine = bytes.fromhex("33221100554477668899aabbccddeeff")
+        first = kind + struct.pack("<III", 28 + 16 + 3, 0, 16 + 3) + mine + b"abc"
+        second = kind + struct.pack("<III", 28 + 16 + 2, 0, 16 + 2) + mine + b"de"
+        self.assertEqual(lists, first + second)
