@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import attrs
 
-from benchmarks import dhcp, ldap, leases, resolve, servers, tftp
+from benchmarks import answers, dhcp, ldap, leases, resolve, servers, tftp
 from benchmarks.namespaces import Link, linked
 from benchmarks.report import Result, json_line, table
 from benchmarks.servers import Server
@@ -80,6 +80,19 @@ def _resolve(
     return resolve.measure(_cases(options.cases, resolve.case, resolve.CASES), folder, size)
 
 
+def _answers(
+    link: Link, chosen: Sequence[Server], options: argparse.Namespace, folder: Path
+) -> list[Result]:
+    size = answers.Size()
+    if options.quick:
+        size = answers.Size(machines=1000, exchanges=900, repeats=1)
+    if options.repeats:
+        size = attrs.evolve(size, repeats=options.repeats)
+    return answers.measure(
+        _cases(options.cases, answers.case, tuple(answers.CASES)), folder / "answers", size
+    )
+
+
 def _leases(
     link: Link, chosen: Sequence[Server], options: argparse.Namespace, folder: Path
 ) -> list[Result]:
@@ -92,6 +105,11 @@ def _leases(
 
 
 BENCHMARKS = {
+    "answers": Benchmark(
+        "what one DHCP exchange costs without a network; a case is plain, uefi or ipxe",
+        answers.SERVERS,
+        _answers,
+    ),
     "dhcp": Benchmark("highest rate of DHCP exchanges; a case is CLIENTS", servers.DHCP, _dhcp),
     "ldap": Benchmark(
         "look-ups of machines per second; a case is CONNECTIONS", ldap.SERVERS, _ldap

@@ -29,21 +29,24 @@ _RECEIVE_BUFFER = 256 << 10  # what is more is dropped by the kernel: a flood co
 _BATCH = 64
 
 #: (code, jump if true, jump if false, operand), jumps relative to the next instruction: UDP to
-#: port 68 that is a reply, or to port 67 with a REQUEST (option 53 first, as clients have it).
+#: port 68 that is a reply, or to port 67 by broadcast with a REQUEST (option 53 first, as clients
+#: have it). What relays bring is for us: to hear it twice would cost a busy server much.
 FILTER = (
     (0x28, 0, 0, 0xFFFFF000),  # the frame's protocol
-    (0x15, 0, 17, _ETH_P_IP),
+    (0x15, 0, 19, _ETH_P_IP),
     (0x30, 0, 0, 9),
-    (0x15, 0, 15, 17),
+    (0x15, 0, 17, 17),
     (0x28, 0, 0, 6),
-    (0x45, 13, 0, 0x1FFF),  # a later fragment
+    (0x45, 15, 0, 0x1FFF),  # a later fragment
     (0xB1, 0, 0, 0),  # X: the length of the header
     (0x48, 0, 0, 2),
     (0x15, 0, 3, 68),
     (0x50, 0, 0, 8),
-    (0x15, 7, 8, 2),
+    (0x15, 9, 10, 2),
     (0x06, 0, 0, 0),
-    (0x15, 0, 6, 67),
+    (0x15, 0, 8, 67),
+    (0x20, 0, 0, 16),
+    (0x15, 0, 6, 0xFFFFFFFF),
     (0x48, 0, 0, 248),
     (0x15, 0, 4, 0x3501),
     (0x50, 0, 0, 250),

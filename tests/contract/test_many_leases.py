@@ -60,10 +60,10 @@ class SizeTests(SynchronousTestCase):
         """How many lines one allocation runs."""
         return lines_run(lambda: self.allocate(table, lab, clients, now)) / len(clients)
 
-    def test_a_million_leases(self) -> None:
+    def test_many_leases(self) -> None:
         """A full table gives away leases that have ended: no search for them."""
         work = []
-        for size in (1 << 10, 1_000_000):
+        for size in (1 << 10, 1 << 17):
             lab = network(size)
             table = LeaseTable(
                 Lease(IPv4Address(FIRST + n), f"k{n}", NOW + n % 1000, "lab") for n in range(size)

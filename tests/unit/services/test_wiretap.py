@@ -14,7 +14,8 @@ from pxetwist.wire.dhcp4 import Dhcp4Message, encode
 from pxetwist.wire.iana import Dhcp4Op, Dhcp4Type
 from pxetwist.wire.udp4 import encode_udp4
 
-THERE, EVERYBODY = IPv4Address("10.77.0.2"), IPv4Address("255.255.255.255")
+HERE, THERE = IPv4Address("10.77.0.1"), IPv4Address("10.77.0.2")
+EVERYBODY = IPv4Address("255.255.255.255")
 DISCOVER = probe(Asker.PLAIN, b"\2\0\0\0\0\1", 1)
 
 
@@ -47,10 +48,13 @@ class FilterTests(SynchronousTestCase):
         self.assertTrue(self.passes(self.udp(typed(Dhcp4Type.REQUEST), 67)))
 
     def test_all_else_stays_in_the_kernel(self) -> None:
-        """Floods of DISCOVERs among it, other ports, fragments, other protocols, stumps."""
+        """Floods of DISCOVERs among it, what relays bring us, other ports, fragments, other
+        protocols, stumps.
+        """
         request = self.udp(typed(Dhcp4Type.REQUEST), 67)
         for packet in (
             self.udp(DISCOVER, 67),
+            encode_udp4((THERE, 67), (HERE, 67), encode(typed(Dhcp4Type.REQUEST))),
             self.udp(typed(Dhcp4Type.OFFER), 68),
             encode_udp4((THERE, 53), (EVERYBODY, 69), encode(DISCOVER)),
             request[:6] + b"\0\1" + request[8:],
