@@ -28,7 +28,8 @@ OTHERS_AT_ONCE = 64
 #: So many messages of others wait; what comes after them is dropped.
 WAITING = 1024
 
-_SPELL = 0.005  # seconds that others get before the port is read again
+_SPELL = 0.005  # seconds that others get before the port is read again,
+_IN_A_FLOOD = 0.0005  # but no more when so many wait that they are dropped
 _PAUSE = 0.02  # seconds until it is looked again whether there is room for them
 _REMEMBERED = 65536  # MACs of known machines, and clients of the present second
 _TELL_EVERY = 60.0
@@ -139,8 +140,9 @@ class Admission:
         return True
 
     def _work_off(self) -> None:
-        end = self._clock.seconds() + _SPELL
         waiting, port = self._waiting, self._port
+        spell = _SPELL if len(waiting) < WAITING else _IN_A_FLOOD
+        end = self._clock.seconds() + spell
         while waiting and port.in_flight < OTHERS_AT_ONCE:
             port.received(*waiting.popleft())
             if self._clock.seconds() >= end:
