@@ -66,6 +66,10 @@ _STATES = {state.value: state for state in LeaseState}
 DONE = ""
 
 
+class FileInUse(StartError):
+    """Another server has the file open."""
+
+
 class LeaseFile:
     """The database, locked against other servers; commands may ask something of it.
 
@@ -210,5 +214,5 @@ def _locked(path: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(lock)
-        raise StartError(f"{path} is in use by another pxetwist") from error
+        raise FileInUse(f"{path} is in use by another pxetwist") from error
     return lock

@@ -42,11 +42,11 @@ class SqliteLeases(GroupedLeases):
     def __init__(self, path: Path, settings: Settings, site: Site) -> None:
         super().__init__(str(path), settings.keep, site)
         self.path = path
-        self._durability = settings.durability
+        self.durability = settings.durability
 
     def open(self) -> Ledger:
         """Open the file."""
-        return LeaseFile(self.path, self._durability)
+        return LeaseFile(self.path, self.durability)
 
     def startService(self) -> None:
         """Open and load the file.

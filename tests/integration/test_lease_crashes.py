@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bootlab.network import Lan
 from bootlab.processes import Process, run, wait_until
-from bootlab.server import command
+from bootlab.server import command, pxetwist
 
 INI = """
 [pxe]
@@ -105,6 +105,27 @@ class LeaseCrashTests(SynchronousTestCase):
             self.kill_after(50 + 37 * number, server, load)  # somewhere else in each round
         self.assertGreater(len(self.acknowledged), ROUNDS * 50)
         self.serve()
+        self.confirm()
+
+    def test_commands_while_the_server_runs(self) -> None:
+        """It carries out what they ask, and knows of it at once."""
+        self.serve()
+        load = self.load(0, 60)
+        wait_until(lambda: load.text.count("ack") > 20, 30, "acknowledgements")
+        load.stop()
+        self.note(load.text[: load.text.rfind("\n") + 1])
+        ini = str(self.folder / "pxe.ini")
+        listed = pxetwist("leases", ini, "--csv")
+        for number, address in self.acknowledged.items():
+            mac = f"02:00:{number.to_bytes(4, 'big').hex(':')}"
+            self.assertIn(f"{address},,{mac},load,leased,", listed)
+        gone = self.acknowledged.pop(0)
+        self.assertEqual(pxetwist("leases", ini, "--release", gone), f"{gone} is free\n")
+        self.assertNotIn(f"{gone},", pxetwist("leases", ini, "--csv"))
+        theirs = self.folder / "dnsmasq.leases"
+        theirs.write_text(f"0 02:00:00:00:03:e7 {gone} * *\n")
+        self.assertIn("1 leases taken over", pxetwist("leases", ini, "--import", str(theirs)))
+        self.acknowledged[999] = gone
         self.confirm()
 
     def test_a_full_disk(self) -> None:
