@@ -1,0 +1,111 @@
+"""HTTPS with certificates of `pxetwist pki`, and clients of other makers: curl and OpenSSL."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from bootlab.network import Lan
+from bootlab.processes import LabError, wait_until
+from bootlab.server import command, pxetwist
+
+INI = """
+[pxe]
+services = http, https, private
+policies = main
+content = scripts, files
+[policy:main]
+plugin = rules
+rules =
+    certificate=anna -> staff
+    any -> local
+[profile:local]
+kind = local
+[profile:staff]
+kind = script
+ipxe = staff.ipxe
+[content:scripts]
+plugin = rendered
+[content:files]
+plugin = directory
+root = files
+[service:https]
+certificate = pki/boot.pem
+key = pki/boot.key
+certificate.install.example.net = pki/install.pem
+key.install.example.net = pki/install.key
+[service:private]
+plugin = https
+port = 8443
+certificate = pki/boot.pem
+key = pki/boot.key
+client-ca = pki/ca.pem
+"""
+
+
+class HttpsClientTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp()).absolute()
+        (self.folder / "files").mkdir(parents=True)
+        self.data = os.urandom(300_000)
+        (self.folder / "files" / "kernel").write_bytes(self.data)
+        (self.folder / "staff.ipxe").write_text("#!ipxe\necho for anna\n")
+        self.ini = self.folder / "pxe.ini"
+        self.ini.write_text(INI)
+        for words in (
+            ("init", str(self.ini)),
+            ("issue", str(self.ini), "boot.example.net", Lan.address, "--as", "boot"),
+            ("issue", str(self.ini), "install.example.net", "--as", "install"),
+            ("issue", str(self.ini), "--client", "anna"),
+        ):
+            pxetwist("pki", *words)
+        self.pki = self.folder / "pki"
+        self.lan = Lan()
+        self.addCleanup(self.lan.close)
+        self.host = self.lan.host("c", "10.77.0.20/24")
+        self.server = self.lan.server.start(command(self.ini), self.folder / "server.log")
+        self.addCleanup(self.server.stop)
+        self.server.wait_for(r"\[service:private\] listens on", 30)
+
+    def curl(self, path: str, *words: str, port: int = 443) -> bytes:
+        """Fetch a path from the server's address, and trust its authority."""
+        target = self.folder / "fetched"
+        target.unlink(missing_ok=True)
+        trusted = ("--cacert", str(self.pki / "ca.pem"))
+        url = f"https://{Lan.address}:{port}/{path}"
+        self.host.run("curl", "-sSf", *trusted, *words, "-o", str(target), url)
+        return target.read_bytes()
+
+    def shown(self, name: str) -> str:
+        """Return the certificate that a client which asks for this name is shown."""
+        words = f"openssl s_client -connect {Lan.address}:443 -servername {name} </dev/null 2>&1"
+        return self.host.run("sh", "-c", f"{words} | openssl x509 -noout -subject -serial")
+
+    def test_files(self) -> None:
+        """Whole, in part, with the suites of OVMF of 2022, and never to who does not trust us."""
+        self.assertEqual(self.curl("kernel"), self.data)
+        self.assertEqual(self.curl("kernel", "-r", "100000-100099"), self.data[100000:100100])
+        for suite in ("DHE-RSA-AES256-GCM-SHA384", "AES128-GCM-SHA256", "AES256-SHA256"):
+            words = ("--tls-max", "1.2", "--ciphers", suite)
+            self.assertEqual(self.curl("kernel", *words), self.data)
+        with self.assertRaisesRegex(LabError, "certificate"):
+            self.curl("kernel", "--cacert", "/etc/ssl/certs/ca-certificates.crt")
+        self.server.wait_for(r"no TLS with 10\.77\.0\.20: it does not trust the authority", 10)
+
+    def test_names_and_renewal(self) -> None:
+        self.assertIn("install.example.net", self.shown("install.example.net"))
+        before = self.shown("boot.example.net")
+        self.assertIn("boot.example.net", before)
+        pxetwist("pki", "renew", str(self.ini))
+        wait_until(lambda: self.shown("boot.example.net") != before, 20, "the new certificate")
+        self.assertEqual(self.curl("kernel"), self.data)
+
+    def test_persons(self) -> None:
+        """Who has a certificate of ours is known by it; nobody else is let in."""
+        anna = ("--cert", str(self.pki / "anna.pem"), "--key", str(self.pki / "anna.key"))
+        self.assertIn(b"echo for anna", self.curl("boot.ipxe", *anna, port=8443))
+        with self.assertRaises(LabError):
+            self.curl("boot.ipxe", port=8443)
+        self.assertNotIn(b"echo for anna", self.curl("autoexec.ipxe"))
