@@ -28,8 +28,9 @@ OTHERS_AT_ONCE = 64
 #: So many messages of others wait; what comes after them is dropped.
 WAITING = 1024
 
-_SPELL = 0.005  # seconds that others get before the port is read again,
-_IN_A_FLOOD = 0.0005  # but no more when so many wait that they are dropped
+_SPELL = 0.005  # seconds that others get before the port is read again
+_SHORT_SPELL = 0.001  # and so many while more arrives than one batch takes
+_MANY = 128  # datagrams in one batch: there are more to be read, before any of them is lost
 _PAUSE = 0.02  # seconds until it is looked again whether there is room for them
 _REMEMBERED = 65536  # MACs of known machines, and clients of the present second
 _TELL_EVERY = 60.0
@@ -64,6 +65,8 @@ class Admission:
         self._boot = site.boot
         self._log = site.log
         self._counters = port.counters
+        self._batch = 0  # datagrams of this batch
+        self._pressed = False
         self._second = 0
         self._heard: dict[bytes, int] = {}  # clients of this second, and how often
         self._known: set[bytes] = set()  # MACs
@@ -74,6 +77,10 @@ class Admission:
 
     def glance(self, data: bytearray, size: int) -> bool:
         """Drop what has no hope: in a flood nearly everything ends here."""
+        self._batch += 1
+        if not SHORTEST <= size <= LONGEST:
+            self._counters["malformed" if size < SHORTEST else "oversized"] += 1
+            return False
         if len(self._waiting) < WAITING or self._is_known(bytes(data[28 : 28 + data[2]])):
             return True
         self._drop("dropped of others")
@@ -97,8 +104,12 @@ class Admission:
         self._waiting.append((data, peer, arrival))
 
     def drained(self) -> None:
-        """Treat those who wait, for a while, at the end of a batch."""
-        if self._waiting:
+        """Treat those who wait, for a while, at the end of a batch; once for each turn of the
+        reactor, and briefly, while the port cannot be read as fast as it fills.
+        """
+        self._pressed = self._batch >= _MANY
+        self._batch = 0
+        if self._waiting and not (self._pressed and self._later):
             self._work_off()
         if self._dropped:
             self._tell()
@@ -140,9 +151,8 @@ class Admission:
         return True
 
     def _work_off(self) -> None:
+        end = self._clock.seconds() + (_SHORT_SPELL if self._pressed else _SPELL)
         waiting, port = self._waiting, self._port
-        spell = _SPELL if len(waiting) < WAITING else _IN_A_FLOOD
-        end = self._clock.seconds() + spell
         while waiting and port.in_flight < OTHERS_AT_ONCE:
             port.received(*waiting.popleft())
             if self._clock.seconds() >= end:

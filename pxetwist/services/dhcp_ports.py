@@ -49,6 +49,7 @@ class Dhcp4Port:
         self._port = port
         self._answer = answer
         self._busy: set[_Key] = set()
+        self._complained = -1  # in which second
         self.counters: Counter[str] = Counter()
         self._admission = Admission(self, site)
         self._socket: IDatagramSocket = datagram(
@@ -90,8 +91,7 @@ class Dhcp4Port:
         try:
             message = decode(data)
         except WireError as error:
-            self.counters["malformed"] += 1
-            self.log.debug("dropped from {peer}: {error}", peer=peer, error=error)
+            self._drop(peer, error)
             return
         # A unicast request names one of our addresses; a broadcast one the interface's first.
         broadcast = arrival.destination == "255.255.255.255" or not arrival.local
@@ -111,6 +111,14 @@ class Dhcp4Port:
             broadcast,
         )
         begin(self._treat(incoming, key))
+
+    def _drop(self, peer: tuple[str, int], error: WireError) -> None:
+        """Count what cannot be read, and log the first one of each second."""
+        self.counters["malformed"] += 1
+        second = int(self._site.reactor.seconds())
+        if second != self._complained:
+            self._complained = second
+            self.log.debug("dropped from {peer}: {error}", peer=peer, error=error)
 
     def drained(self) -> None:
         """Nothing is left to do at the end of a batch: commits group themselves."""

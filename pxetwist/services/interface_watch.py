@@ -98,8 +98,13 @@ class InterfaceWatch:
         return "InterfaceWatch"
 
     def connectionLost(self, reason: Failure) -> None:
-        """Close; the reactor says this when it stops."""
-        self.stop()
+        """Go on: the kernel reports here as well that it had more to say than there was room for.
+        When the reactor stops, the service has been stopped before.
+        """
+        if self._socket is not None:
+            self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # reported once
+            self._reactor.addReader(self)
+            self._look_soon()
 
     def doRead(self) -> None:
         """Throw away what has arrived, and look soon."""
@@ -111,6 +116,9 @@ class InterfaceWatch:
                 except OSError as error:
                     if error.errno != errno.ENOBUFS:  # some were lost: looking is all the same
                         raise
+        self._look_soon()
+
+    def _look_soon(self) -> None:
         if self._waiting is None:
             self._waiting = self._reactor.callLater(_SETTLES, self._look)
 

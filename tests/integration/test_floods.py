@@ -95,8 +95,9 @@ class FloodTests(SynchronousTestCase):
         memory = self.memory()
         flood = self.flood()
         self.server.wait_for("more messages than can be answered", 10)
-        address = self.client("known").wait_for(LEASE, 20)[1]
-        again = self.client("lessee").wait_for(LEASE, 20)[1]
+        known, lessee = self.client("known"), self.client("lessee")
+        address = known.wait_for(LEASE, 20)[1]
+        again = lessee.wait_for(LEASE, 20)[1]
         self.assertTrue(flood.running, "the flood was over too early to show anything")
         self.assertRegex(address, r"10\.77\.0\.1\d\d")
         self.assertEqual(again, before)

@@ -108,6 +108,19 @@ class AdmissionTests(SynchronousTestCase):
         self.assertFalse(self.admission.glance(*unread))
         self.assertTrue(self.admission.glance(bytearray(message(KNOWN)), 300))
 
+    def test_reading_comes_before_strangers(self) -> None:
+        """While whole batches arrive, others get one short spell in each turn of the reactor."""
+        self.port.takes = 0.0005
+        taken = []
+        for _ in range(3):  # the port is read again before the reactor comes to its calls
+            for number in range(200):
+                self.admission.glance(bytearray(stranger(number)), 300)
+            self.hear(*(stranger(n) for n in range(200)))
+            taken.append(len(self.port.taken))
+        self.assertEqual(taken, [2, 2, 2])
+        self.clock.run()
+        self.assertEqual(len(self.port.taken), 600)
+
     def test_at_once(self) -> None:
         """While a directory is slow, strangers take few places; known machines have theirs."""
         self.port.waits = True
@@ -140,6 +153,12 @@ class AdmissionTests(SynchronousTestCase):
         self.hear(whole + bytes(admission.LONGEST))
         self.assertEqual(self.port.counters, {"malformed": 4, "oversized": 1})
         self.assertEqual(self.port.taken, [])
+
+    def test_sizes_are_judged_at_a_glance(self) -> None:
+        """So that they are counted as what they are, also in a flood."""
+        for size in (0, 235, 236, 4096, 4097):
+            self.admission.glance(bytearray(5000), size)
+        self.assertEqual(self.port.counters, {"malformed": 2, "oversized": 1})
 
     def test_what_is_remembered_is_bounded(self) -> None:
         self.patch(admission, "_REMEMBERED", 4)
