@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from urllib.parse import parse_qsl, urlsplit
-
 import attrs
 
 from pxetwist.config.fields import (
@@ -20,27 +17,8 @@ from pxetwist.config.fields import (
 from pxetwist.interfaces import Site
 from pxetwist.model.order import Terms
 from pxetwist.policies.fixed import profile_name
-from pxetwist.state.database import Database, PostgresDatabase, SqliteDatabase
-
-_SECRETS = ("password", "sslpassword")
-
-
-def postgres_url(value: str) -> str:
-    """Expect postgresql://USER@HOST/DATABASE, without a password."""
-    expected = "expected postgresql://USER@HOST/DATABASE"
-    scheme, _, rest = value.partition(":")
-    if scheme not in ("postgresql", "postgres") or not rest.startswith("//"):
-        raise ValueError(expected)  # the text is not shown: it might hold a password
-    try:
-        url = urlsplit(value)
-        inline = url.password is not None
-    except ValueError:
-        raise ValueError(expected) from None
-    if inline or any(secret in dict(parse_qsl(url.query)) for secret in _SECRETS):
-        raise ValueError("a password has no place in the INI; name its file by password-file")
-    if find_spec("psycopg") is None:
-        raise ValueError("PostgreSQL needs: pip install 'pxetwist[postgres]'")
-    return str(value)
+from pxetwist.state.database import Database, SqliteDatabase
+from pxetwist.state.postgres import postgres_database, postgres_url
 
 
 @attrs.frozen
@@ -103,7 +81,4 @@ class Settings:
         """Return where the orders are; nothing is opened."""
         if not self.database:
             return SqliteDatabase(site.state_folder / "orders.sqlite")
-        url = urlsplit(self.database)
-        host = url.netloc.rpartition("@")[2] or "localhost"
-        title = f"postgresql://{host}/{url.path.strip('/')}"
-        return PostgresDatabase(self.database, title, self.password_file)
+        return postgres_database(self.database, self.password_file)

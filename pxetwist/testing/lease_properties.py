@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import ClassVar
 
@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pxetwist.errors import LeaseConflict
+from pxetwist.interfaces import ILeaseStore
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease
+from pxetwist.testing.contracts import Contract
 from pxetwist.testing.leases import DAY, LAB, NOW, POOL, RESERVED, LeaseStoreContract, client
 
 #: How far the clock goes between two steps, in seconds; it is also set back.
@@ -132,3 +134,108 @@ class Interleaving:
             if held is not None:
                 case.assertEqual(held.key, client(number).key)
                 case.assertEqual(self.state(held.address), held.key)
+
+
+class SharedLeasesContract(Contract):
+    """What must be true of stores that share their leases, whatever happens in whatever order."""
+
+    #: How many to try.
+    examples: ClassVar[int] = 25
+
+    def make_stores(self) -> Sequence[ILeaseStore]:
+        """Return several stores of the same leases, of which there are none yet."""
+        raise NotImplementedError
+
+    def test_any_interleaving_of_servers(self) -> None:
+        """No address is given twice; whoever holds one can renew it everywhere; what ended is
+        free for everybody.
+        """
+        actions = st.sampled_from(["offer", "offer", "commit", "commit", "renew", "release"])
+        step = st.tuples(st.integers(0, 1), actions, st.integers(0, 5), st.sampled_from(_STEPS))
+
+        @settings(max_examples=self.examples, deadline=None, database=None)
+        @given(st.lists(step, max_size=50))
+        def run(steps: list[tuple[int, str, int, int]]) -> None:
+            SharedInterleaving(self, self.make_stores()).run(steps)
+
+        run()
+
+
+@attrs.define
+class SharedInterleaving:
+    """Takes random steps at random servers; `given` is what clients have acknowledged leases of:
+    the key and the end by address.
+    """
+
+    case: SharedLeasesContract
+    stores: Sequence[ILeaseStore]
+    now: float = NOW
+    latest: float = NOW
+    given: dict[IPv4Address | IPv6Address, tuple[str, float]] = attrs.field(factory=dict)
+    last: dict[tuple[int, int], Lease] = attrs.field(factory=dict)
+
+    def run(self, steps: Iterable[tuple[int, str, int, int]]) -> None:
+        """Take all steps, then see that everything ends at last."""
+        for server, action, number, passed in steps:
+            self.now += passed
+            self.latest = max(self.latest, self.now)
+            match action:
+                case "offer":
+                    self.offer(server, number)
+                case "commit" if (server, number) in self.last:
+                    self.commit(server, self.last[server, number])
+                case "renew":
+                    self.renew(server, number)
+                case "release":
+                    self.release(server, number)
+        self.now = self.latest + 2 * DAY
+        everyone = []
+        for number in range(100, 104):
+            lease = self.offer(number % 2, number)
+            self.case.assertIsNotNone(lease)
+            if lease is not None:
+                everyone.append(self.commit(number % 2, lease))
+        self.case.assertCountEqual(everyone, POOL)
+
+    def holder(self, address: IPv4Address | IPv6Address) -> str | None:
+        """Return who has an acknowledged lease now."""
+        key, ends = self.given.get(address, ("", 0.0))
+        return key if ends > self.now else None
+
+    def offer(self, server: int, number: int) -> Lease | None:
+        """Ask for an offer."""
+        store = self.stores[server]
+        asking = store.offer(client(number), LAB, None, None, (), self.now)
+        lease: Lease | None = self.case.result(asking)
+        if lease is not None:
+            self.last[server, number] = lease
+        return lease
+
+    def commit(self, server: int, lease: Lease) -> IPv4Address | IPv6Address | None:
+        """Take what was offered: whatever the servers know, nobody else may have it."""
+        wish = attrs.evolve(lease, ends=self.now + 1000)
+        try:
+            stored = self.case.result(self.stores[server].commit(wish, self.now))
+        except LeaseConflict:
+            return None
+        self.case.assertIn(self.holder(stored.address), (None, stored.key))
+        self.given[stored.address] = (stored.key, stored.ends)
+        return stored.address
+
+    def renew(self, server: int, number: int) -> None:
+        """Renew all that a client has, at any server."""
+        store, key = self.stores[server], client(number).key
+        self.case.result(store.holder(RESERVED, self.now))  # it looks what others have done
+        for address in [each for each in self.given if self.holder(each) == key]:
+            lease = self.case.result(store.holder(address, self.now))
+            assert lease is not None, f"{address} is lost"
+            self.case.assertEqual(lease.key, key)
+            self.case.assertEqual(self.commit(server, lease), address)
+
+    def release(self, server: int, number: int) -> None:
+        """Give back all that a client has, to any server."""
+        store, who = self.stores[server], client(number)
+        self.case.result(store.holder(RESERVED, self.now))
+        for address in [each for each in self.given if self.holder(each) == who.key]:
+            self.case.assertTrue(self.case.result(store.release(address, who, self.now)))
+            self.given[address] = ("", 0.0)

@@ -16,7 +16,7 @@ ROOT = Path(pxetwist.__file__).parent
 #: What a plugin sees of pxetwist, besides its own package.
 _FOR_PLUGINS = ("model", "interfaces", "errors", "config.fields", "wire.iana")
 #: What a feature stores: used by its policy, its directory and its commands.
-_STORES = ("state.orders", "state.discovered", "state.database", "state.pooled")
+_STORES = ("state.orders", "state.discovered", "state.database", "state.pooled", "state.postgres")
 
 #: What each part may import of pxetwist, besides itself. Parts that are missing may all.
 ALLOWED: dict[str, tuple[str, ...]] = {

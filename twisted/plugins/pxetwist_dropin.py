@@ -49,6 +49,12 @@ memory = PluginFactory(
     "state", "memory", "pxetwist.state.memory", "Leases that are forgotten at the end."
 )
 sqlite = PluginFactory("state", "sqlite", "pxetwist.state.sqlite", "Leases in an SQLite file.")
+postgresql = PluginFactory(
+    "state",
+    "postgresql",
+    "pxetwist.state.postgresql",
+    "Leases in PostgreSQL, for several servers.",
+)
 directory = PluginFactory(
     "content", "directory", "pxetwist.content.directory", "Files below a folder."
 )

@@ -34,10 +34,11 @@ from pxetwist.model.order import Order, OrderState
 from pxetwist.model.profile import BootProfile, ProfileKind
 from pxetwist.model.report import MachineReport
 from pxetwist.policies import orders as policies
-from pxetwist.policies.order_settings import Settings, postgres_url
+from pxetwist.policies.order_settings import Settings
 from pxetwist.policies.orders import OrdersPolicy
 from pxetwist.state import database as databases
 from pxetwist.state import orders as states
+from pxetwist.state.postgres import postgres_url
 from pxetwist.testing import FakeHosts, FakePolicy, MemoryStore, make_site
 from pxetwist.testing.contracts import Contract, ThreadClock
 from pxetwist.wire.iana import Architecture
