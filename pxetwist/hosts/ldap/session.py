@@ -82,6 +82,7 @@ class Session:
     base: str = ""
     _responses: Responses = attrs.field(factory=Responses)
     _asked: dict[int, tuple[Search, list[Entry]]] = attrs.field(factory=dict)
+    _closed: bool = False
 
     @classmethod
     def open(cls, uri: Uri, settings: Settings) -> Self:
@@ -186,6 +187,7 @@ class Session:
 
     def close(self) -> None:
         """Let go of the connection, without waiting for the server; no harm if done twice."""
+        self._closed = True  # before it is: another thread may be reading just now
         with suppress(LDAPExceptionError, OSError):
             self._connection.strategy.close()
 
@@ -259,7 +261,7 @@ class Session:
             return fault(self.uri, error, self._timeout)
         if isinstance(error, Malformed):
             return ServerFault(f"{self.uri} does not speak LDAP: {error}")
-        if self._connection.closed:
+        if self._closed or self._connection.closed:
             # another thread has closed it, and ldap3 is not made for that
             return ServerFault(f"the connection to {self.uri} was closed")
         return error

@@ -1,0 +1,39 @@
+"""A session with an LDAP server that another thread closes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from twisted.trial.unittest import SynchronousTestCase
+
+from pxetwist.hosts.ldap.faults import ServerFault
+from pxetwist.hosts.ldap.session import Session
+from pxetwist.hosts.ldap.settings import Uri
+
+
+@attrs.define
+class Connection:
+    """One of ldap3's that is being closed: it does not know it yet, and reads what is no LDAP."""
+
+    closed: bool = False
+
+    @property
+    def strategy(self) -> Any:
+        return self
+
+    def close(self) -> None:
+        """Take some time."""
+
+    def search(self, *what: object, **more: object) -> None:
+        raise KeyError((0, 3))
+
+
+class SessionTests(SynchronousTestCase):
+    def test_what_is_read_while_it_is_closed_is_no_bug(self) -> None:
+        session = Session(Uri("ldaps", "dc1", 636), Connection(), 1.0)  # type: ignore[arg-type]
+        with self.assertRaises(KeyError):
+            session.pages("dc=lab", "(cn=*)", ["cn"]).__next__()
+        session.close()
+        with self.assertRaisesRegex(ServerFault, "was closed"):
+            session.pages("dc=lab", "(cn=*)", ["cn"]).__next__()
