@@ -20,7 +20,7 @@ $(STAMP): setup.cfg pyproject.toml
 	touch $@
 
 unit: setup
-	$(BIN)/pytest tests/unit tests/wire tests/contract
+	$(BIN)/pytest -n auto tests/unit tests/wire tests/contract
 
 test: setup
 	scripts/install-debian
