@@ -172,9 +172,9 @@ class HttpClientTests(FilesCase):
 
     def test_a_replaced_file(self) -> None:
         """A download goes on with the file that it began with."""
-        before = self.file("initrd", 20_000_000)
+        before = self.file("initrd", 60_000_000)
         into = self.folder / "into"
-        words = ["curl", "-sS", "--limit-rate", "8M", "-o", str(into), f"{URL}/initrd"]
+        words = ["curl", "-sS", "--limit-rate", "12M", "-o", str(into), f"{URL}/initrd"]
         client = self.host.start(words, self.folder / "replaced")
         self.addCleanup(client.stop)
         wait_until(lambda: self.open_files() == 1, 10, "the download")
