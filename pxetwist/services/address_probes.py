@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import socket
+from abc import abstractmethod
 from collections.abc import Callable
 from ipaddress import IPv4Address
 from typing import Any, Protocol
 
-from twisted.internet.interfaces import IReadDescriptor
-from twisted.python.failure import Failure
-from zope.interface import implementer
-
 from pxetwist.errors import WireError
 from pxetwist.services.interfaces import NetworkInterface
+from pxetwist.services.reading import SocketReader
 from pxetwist.wire import arp, icmp4
 
 #: Told of an answer: the MAC of who has the address, empty if that cannot be known.
 Found = Callable[[str], None]
 
-_BATCH = 64
 _EVERYBODY = b"\xff" * 6
 
 
@@ -36,54 +34,27 @@ class Question(Protocol):
         """Listen no more; stopping twice does no harm."""
 
 
-@implementer(IReadDescriptor)
-class _Probe:
+class _Probe(SocketReader):
     """A socket that listens for answers to one question, and ends with it."""
 
-    prefix = ""
-
     def __init__(self, reactor: Any, opened: socket.socket, found: Found) -> None:
-        self._reactor = reactor
+        super().__init__(reactor)
         self._found = found
-        self._socket = opened
+        self._socket = self._opened = opened
         opened.setblocking(False)
-        reactor.addReader(self)
+        self.start()
 
-    def stop(self) -> None:
-        """Close the socket."""
-        if self._socket.fileno() >= 0:
-            self._reactor.removeReader(self)
-            self._socket.close()
+    def _read(self, opened: socket.socket) -> None:
+        data = opened.recv(2048)  # an error: a router says that nobody is there
+        with contextlib.suppress(WireError):
+            self._look(data)
 
-    def fileno(self) -> int:
-        """Return the descriptor, -1 when closed."""
-        return self._socket.fileno()
+    @abstractmethod
+    def _look(self, data: bytes) -> None:
+        """Judge a packet.
 
-    def logPrefix(self) -> str:
-        """Name it in the reactor's log."""
-        return type(self).__name__
-
-    def connectionLost(self, reason: Failure) -> None:
-        """Close; the reactor says this when it stops."""
-        self.stop()
-
-    def doRead(self) -> None:
-        """Look at what has arrived."""
-        for _ in range(_BATCH):
-            if self._socket.fileno() < 0:
-                return
-            try:
-                data = self._socket.recv(2048)
-            except OSError:  # nothing more, or a router says that nobody is there
-                return
-            try:
-                self.look(data)
-            except WireError:
-                continue
-
-    def look(self, data: bytes) -> None:
-        """Judge a packet."""
-        raise NotImplementedError
+        :raises WireError: if it is none.
+        """
 
 
 class ArpProbe(_Probe):
@@ -101,9 +72,9 @@ class ArpProbe(_Probe):
 
     def ask(self) -> None:
         """Ask everybody."""
-        self._socket.sendto(self._question, (self._name, arp.ETHERTYPE, 0, 0, _EVERYBODY))
+        self._opened.sendto(self._question, (self._name, arp.ETHERTYPE, 0, 0, _EVERYBODY))
 
-    def look(self, data: bytes) -> None:
+    def _look(self, data: bytes) -> None:
         """Whoever sends with this address has it."""
         packet = arp.decode(data)
         if packet.sender == self._address:
@@ -127,9 +98,9 @@ class Ping(_Probe):
     def ask(self) -> None:
         """Send an echo request."""
         self._sent += 1
-        self._socket.send(icmp4.encode_echo(self._identifier, self._sent))
+        self._opened.send(icmp4.encode_echo(self._identifier, self._sent))
 
-    def look(self, data: bytes) -> None:
+    def _look(self, data: bytes) -> None:
         """Only replies from this address come here; ours have our number."""
         if icmp4.decode_reply(data) == self._identifier:
             self._found("")

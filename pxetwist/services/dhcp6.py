@@ -98,7 +98,8 @@ class Dhcp6Service(Service):
         super().privilegedStartService()
         if not self._names and not self._site.networks6:
             raise StartError("no interface has an address in a [subnet6:…], for there is none")
-        present = self._watch.start()
+        self._watch.start()
+        present = self._watch.present
         for interface in present:
             if self._fits(interface):
                 self._take(interface)

@@ -97,7 +97,8 @@ class DhcpPortsService(Service):
         never = self.hopeless()
         if never:
             raise StartError(never)
-        present = self._watch.start()
+        self._watch.start()
+        present = self._watch.present
         for interface in self._chosen(present):
             self._take(interface)
         self._tell_waiting(present)

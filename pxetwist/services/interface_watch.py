@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
-from twisted.logger import Logger
+from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from pxetwist.errors import StartError
 from pxetwist.services.interfaces import NetworkInterface, network_interfaces
+from pxetwist.services.reading import SocketReader
 from pxetwist.wire import rtnetlink
 
 #: Changes come in groups (up, then an address, then another one); they are told together.
@@ -28,8 +25,8 @@ class IInterfaceWatch(Protocol):
 
     present: Sequence[NetworkInterface]
 
-    def start(self) -> Sequence[NetworkInterface]:
-        """Begin, and return the interfaces as they are."""
+    def start(self) -> None:
+        """Begin; `present` is right from now on."""
 
     def stop(self) -> None:
         """Watch no more."""
@@ -42,25 +39,21 @@ class WatchFactory(Protocol):
         """Return a watch that is not started; `changed` is given all interfaces each time."""
 
 
-@implementer(IReadDescriptor)
-class InterfaceWatch:
+class InterfaceWatch(SocketReader):
     """Calls `changed` with all interfaces each time when one of them is not as it was.
 
     What the kernel sends is only a hint: everything is read again then, so that nothing that was
     missed can last.
     """
 
-    log = Logger()
-
     def __init__(self, reactor: Any, changed: Changed) -> None:
-        self._reactor = reactor
+        super().__init__(reactor)
         self._changed = changed
-        self._socket: socket.socket | None = None
         self.present: Sequence[NetworkInterface] = ()
         self._waiting: IDelayedCall | None = None
 
-    def start(self) -> Sequence[NetworkInterface]:
-        """Begin to watch, and return the interfaces as they are.
+    def start(self) -> None:
+        """Begin to watch; `present` is right from now on.
 
         :raises StartError: if the kernel does not let us.
         """
@@ -74,28 +67,14 @@ class InterfaceWatch:
         except OSError as error:
             raise StartError(f"cannot watch the network interfaces (netlink): {error}") from error
         self.present = network_interfaces()
-        self._reactor.addReader(self)
-        return self.present
+        super().start()
 
     def stop(self) -> None:
         """Watch no more; stopping twice does no harm."""
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
-        if self._socket is not None:
-            self._reactor.removeReader(self)
-            self._socket.close()
-            self._socket = None
-
-    # IReadDescriptor
-
-    def fileno(self) -> int:
-        """Return the descriptor, -1 when closed."""
-        return -1 if self._socket is None else self._socket.fileno()
-
-    def logPrefix(self) -> str:
-        """Name it in the reactor's log."""
-        return "InterfaceWatch"
+        super().stop()
 
     def connectionLost(self, reason: Failure) -> None:
         """Go on: the kernel reports here as well that it had more to say than there was room for.
@@ -108,15 +87,12 @@ class InterfaceWatch:
 
     def doRead(self) -> None:
         """Throw away what has arrived, and look soon."""
-        assert self._socket is not None
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                try:
-                    self._socket.recv(1 << 16)
-                except OSError as error:
-                    if error.errno != errno.ENOBUFS:  # some were lost: looking is all the same
-                        raise
+        super().doRead()
         self._look_soon()
+
+    def _read(self, opened: socket.socket) -> None:
+        """Throw it away; that some were lost (ENOBUFS) is all the same to who looks."""
+        opened.recv(1 << 16)
 
     def _look_soon(self) -> None:
         if self._waiting is None:

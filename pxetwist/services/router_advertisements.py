@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import socket
 import struct
+import sys
 from collections import Counter
 from collections.abc import Callable
 from ipaddress import IPv6Address
 from typing import Any, Protocol
 
 import attrs
-from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
-from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from pxetwist.errors import StartError, WireError
 from pxetwist.model.network6 import Network6
 from pxetwist.services.ports import start_error
+from pxetwist.services.reading import SocketReader
 from pxetwist.wire.icmp6 import (
     ROUTER_SOLICITATION,
     Prefix,
@@ -187,18 +186,13 @@ class RouterAdvertiser:
             self.counters["advertised"] += 1
 
 
-@implementer(IReadDescriptor)
-class Icmp6Socket:
+class Icmp6Socket(SocketReader):
     """A raw socket that hears the router solicitations of one interface's link."""
 
-    _log = Logger()
-
     def __init__(self, reactor: Any, interface: str, received: Received) -> None:
-        self.failures: Counter[int] = Counter()
-        self._reactor = reactor
+        super().__init__(reactor)
         self._interface = interface
         self._received = received
-        self._socket: socket.socket | None = None
 
     def bind(self) -> None:
         """Open it.
@@ -241,17 +235,6 @@ class Icmp6Socket:
         word.pack_into(passes, at, 0xFFFFFFFF ^ (1 << ROUTER_SOLICITATION % 32))
         made.setsockopt(socket.IPPROTO_ICMPV6, _ICMP6_FILTER, bytes(passes))
 
-    def start(self) -> None:
-        """Begin to receive."""
-        self._reactor.addReader(self)
-
-    def stop(self) -> None:
-        """Close it; closing twice does no harm."""
-        if self._socket is not None:
-            self._reactor.removeReader(self)
-            self._socket.close()
-            self._socket = None
-
     def send(self, data: bytes, to: str) -> None:
         """Send one message; what fails is counted, for another one comes."""
         if self._socket is None:
@@ -261,42 +244,15 @@ class Icmp6Socket:
             index = int(scope) if scope else socket.if_nametoindex(self._interface)
             self._socket.sendto(data, (host, 0, 0, index))
         except OSError as error:
-            self.failures[error.errno or 0] += 1
+            self._count(error)
 
-    # IReadDescriptor
-
-    def fileno(self) -> int:
-        """Return the descriptor, -1 when closed."""
-        return -1 if self._socket is None else self._socket.fileno()
-
-    def logPrefix(self) -> str:
-        """Name it in the reactor's log."""
-        return "Icmp6Socket"
-
-    def connectionLost(self, reason: Failure) -> None:
-        """Close; the reactor says this when it stops."""
-        self.stop()
-
-    def doRead(self) -> None:
-        """Read what has arrived, bounded; what was not sent on this link has fewer hops left."""
-        with contextlib.suppress(BlockingIOError):
-            for _ in range(64):
-                if self._socket is None:
-                    return
-                try:
-                    data, control, _flags, peer = self._socket.recvmsg(1500, 64)
-                except BlockingIOError:
-                    return
-                except OSError as error:
-                    self.failures[error.errno or 0] += 1
-                    continue
-                hops = [
-                    int.from_bytes(value[:4], "little" if _LITTLE else "big")
-                    for level, kind, value in control
-                    if (level, kind) == (socket.IPPROTO_IPV6, _HOPLIMIT)
-                ]
-                if hops == [255]:
-                    self._received(data, f"{peer[0].partition('%')[0]}%{peer[3]}")
-
-
-_LITTLE = struct.pack("=H", 1) == b"\1\0"
+    def _read(self, opened: socket.socket) -> None:
+        """What was not sent on this link has fewer hops left."""
+        data, control, _flags, peer = opened.recvmsg(1500, 64)
+        hops = [
+            int.from_bytes(value[:4], sys.byteorder)
+            for level, kind, value in control
+            if (level, kind) == (socket.IPPROTO_IPV6, _HOPLIMIT)
+        ]
+        if hops == [255]:
+            self._received(data, f"{peer[0].partition('%')[0]}%{peer[3]}")

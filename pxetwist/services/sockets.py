@@ -6,28 +6,22 @@ a boot server answers. Linux only: ``IP_PKTINFO``, ``SO_BINDTODEVICE``, ``/proc`
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import socket
 import struct
-from collections import Counter
 from typing import Any, Protocol, runtime_checkable
 
 import attrs
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IReadDescriptor
-from twisted.logger import Logger
-from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from pxetwist.services.ports import start_error
+from pxetwist.services.reading import SocketReader
 
 IP_PKTINFO = 8  # not in Python 3.11's socket module
 _SO_RCVBUFFORCE = 33  # likewise
 _SIOCGIFADDR = 0x8915
 _PKTINFO = struct.Struct("@I4s4s")  # struct in_pktinfo: ifindex, spec_dst, addr
-_BATCH = 256
 _RECEIVE_BUFFER = 4 << 20
 _REMEMBER = 1.0  # seconds an interface's name and address are believed
 _UNSPECIFIED = b"\0\0\0\0"
@@ -102,18 +96,16 @@ class DatagramFactory(Protocol):
         """Return an unbound socket."""
 
 
-@implementer(IReadDescriptor)
-class UdpSocket:
-    """One bound UDP socket; each readiness event reads up to 256 datagrams.
+class UdpSocket(SocketReader):
+    """One bound UDP socket.
 
     `interface` limits it to one interface, `broadcast` allows to send to broadcast addresses,
     `reuse` shares the port with other processes (``SO_REUSEPORT``, and ``SO_REUSEADDR`` as other
-    DHCP servers set it). What could not be sent or
-    read is counted in `failures` by the name of its errno, and never raised.
+    DHCP servers set it).
     """
 
+    batch = 256
     family = socket.AF_INET
-    _log = Logger()
 
     def __init__(
         self,
@@ -126,8 +118,7 @@ class UdpSocket:
         broadcast: bool = False,
         reuse: bool = False,
     ) -> None:
-        self.failures: Counter[str] = Counter()
-        self._reactor = reactor
+        super().__init__(reactor)
         self._receiver = receiver
         self._glance = receiver.glance if isinstance(receiver, IGlances) else None
         self._address = address
@@ -135,7 +126,6 @@ class UdpSocket:
         self._interface = interface
         self._broadcast = broadcast
         self._reuse = reuse
-        self._socket: socket.socket | None = None
         self._buffer = bytearray(65535)
         self._interfaces = _Interfaces(reactor)
 
@@ -180,14 +170,7 @@ class UdpSocket:
         """Begin to receive; binds first if that was not done."""
         if self._socket is None:
             self.bind()
-        self._reactor.addReader(self)
-
-    def stop(self) -> None:
-        """Receive no more and give the port back; stopping twice does no harm."""
-        if self._socket is not None:
-            self._reactor.removeReader(self)
-            self._socket.close()
-            self._socket = None
+        super().start()
 
     def getHost(self) -> IPv4Address | IPv6Address:
         """Return what it is bound to; an unbound socket tells what was asked for."""
@@ -215,39 +198,21 @@ class UdpSocket:
     def _target(self, peer: tuple[str, int]) -> Any:
         return peer
 
-    # IReadDescriptor
-
-    def fileno(self) -> int:
-        """Return the descriptor, -1 when closed."""
-        return -1 if self._socket is None else self._socket.fileno()
-
-    def logPrefix(self) -> str:
-        """Name it in the reactor's log."""
-        return "UdpSocket"
-
-    def connectionLost(self, reason: Failure) -> None:
-        """Close; the reactor says this when it stops."""
-        self.stop()
-
     def doRead(self) -> None:
-        """Read what has arrived, at most one batch of it."""
-        buffer, glance = self._buffer, self._glance
-        for _ in range(_BATCH):
-            if self._socket is None:
-                return
-            try:
-                size, control, _flags, peer = self._socket.recvmsg_into([buffer], 64)
-            except BlockingIOError:
-                break
-            except OSError as error:  # an interface that went down reports here
-                self._count(error)
-                continue
-            if glance is None or glance(buffer, size):
-                self._deliver(bytes(buffer[:size]), peer, control)
+        """Read what has arrived, at most one batch of it, and say when that is over."""
+        super().doRead()
+        if self._socket is None:
+            return
         try:
             self._receiver.drained()
         except Exception:
-            self._log.failure("A batch of datagrams could not be finished")
+            self.log.failure("A batch of datagrams could not be finished")
+
+    def _read(self, opened: socket.socket) -> None:
+        buffer, glance = self._buffer, self._glance
+        size, control, _flags, peer = opened.recvmsg_into([buffer], 64)
+        if glance is None or glance(buffer, size):
+            self._deliver(bytes(buffer[:size]), peer, control)
 
     def _deliver(self, data: bytes, peer: Any, control: list[tuple[int, int, bytes]]) -> None:
         arrived = self._arrived(peer, control)
@@ -257,7 +222,7 @@ class UdpSocket:
         try:
             self._receiver.received(data, *arrived)
         except Exception:
-            self._log.failure("A datagram from {peer} could not be treated", peer=peer)
+            self.log.failure("A datagram from {peer} could not be treated", peer=peer)
 
     def _arrived(
         self, peer: Any, control: list[tuple[int, int, bytes]]
@@ -274,9 +239,6 @@ class UdpSocket:
         if destination != local and peer[0] == "0.0.0.0":
             address = first  # the kernel would name another interface's, rather than none
         return peer, Arrival(name, index, address, socket.inet_ntoa(destination))
-
-    def _count(self, error: OSError) -> None:
-        self.failures[errno.errorcode.get(error.errno or 0, str(error))] += 1
 
 
 class _Interfaces:

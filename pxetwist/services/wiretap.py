@@ -14,19 +14,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import attrs
-from twisted.internet.interfaces import IReadDescriptor
-from twisted.logger import Logger
-from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from pxetwist.errors import WireError
+from pxetwist.services.reading import SocketReader
 from pxetwist.wire.udp4 import Udp4, decode_udp4
 
 _ETH_P_IP, _ETH_P_ALL = 0x0800, 0x0003
 _SO_ATTACH_FILTER = 26
 _BROADCAST = b"\xff" * 6
 _RECEIVE_BUFFER = 256 << 10  # what is more is dropped by the kernel: a flood costs us little
-_BATCH = 64
 
 #: (code, jump if true, jump if false, operand), jumps relative to the next instruction: UDP to
 #: port 68 that is a reply, or to port 67 by broadcast with a REQUEST (option 53 first, as clients
@@ -122,7 +118,7 @@ def _drain(tap: socket.socket) -> None:
 def read_tap(tap: socket.socket) -> Overheard | None:
     """Read one datagram; `None` if it is broken.
 
-    :raises BlockingIOError: if nothing is there.
+    :raises OSError: if nothing is there, or an interface went down.
     """
     packet, address = tap.recvfrom(2048)
     name, _, kind, _, hardware = address
@@ -138,16 +134,12 @@ def send_to_all(tap: socket.socket, interface: str, packet: bytes) -> None:
     tap.sendto(packet, (interface, _ETH_P_IP, 0, 0, _BROADCAST))
 
 
-@implementer(IReadDescriptor)
-class WireTap:
+class WireTap(SocketReader):
     """The socket in the reactor; `receive` is called with each datagram."""
 
-    log = Logger()
-
     def __init__(self, reactor: Any, receive: Callable[[Overheard], None]) -> None:
-        self._reactor = reactor
+        super().__init__(reactor)
         self._receive = receive
-        self._socket: socket.socket | None = None
 
     def open(self) -> bool:
         """Take the socket, while there are rights to; return whether there were."""
@@ -156,18 +148,6 @@ class WireTap:
         except OSError:
             return False
         return True
-
-    def start(self) -> None:
-        """Begin to hear."""
-        if self._socket is not None:
-            self._reactor.addReader(self)
-
-    def stop(self) -> None:
-        """Hear no more."""
-        if self._socket is not None:
-            self._reactor.removeReader(self)
-            self._socket.close()
-            self._socket = None
 
     def send(self, interface: str, packet: bytes) -> None:
         """Send an IPv4 packet; an interface that is down or gone hinders nobody."""
@@ -178,28 +158,7 @@ class WireTap:
         except OSError as error:
             self.log.debug("no probe on {interface}: {error}", interface=interface, error=error)
 
-    # IReadDescriptor
-
-    def fileno(self) -> int:
-        """Return the descriptor, -1 when closed."""
-        return -1 if self._socket is None else self._socket.fileno()
-
-    def logPrefix(self) -> str:
-        """Name it in the reactor's log."""
-        return "WireTap"
-
-    def connectionLost(self, reason: Failure) -> None:
-        """Close; the reactor says this when it stops."""
-        self.stop()
-
-    def doRead(self) -> None:
-        """Read what has arrived, at most one batch of it."""
-        for _ in range(_BATCH):
-            if self._socket is None:
-                return
-            try:
-                heard = read_tap(self._socket)
-            except OSError:  # nothing is there, or an interface went down
-                return
-            if heard is not None:
-                self._receive(heard)
+    def _read(self, opened: socket.socket) -> None:
+        heard = read_tap(opened)
+        if heard is not None:
+            self._receive(heard)

@@ -59,9 +59,8 @@ class Watch:
         self.changed = changed
         return self
 
-    def start(self) -> Sequence[NetworkInterface]:
+    def start(self) -> None:
         self.running = True
-        return self.present
 
     def stop(self) -> None:
         self.running = False

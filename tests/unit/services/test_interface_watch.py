@@ -32,8 +32,8 @@ class InterfaceWatchTests(SynchronousTestCase):
         self.addCleanup(self.watch.stop)
 
     def test_start_and_stop(self) -> None:
-        present = self.watch.start()
-        self.assertIn("lo", [each.name for each in present])
+        self.watch.start()
+        self.assertIn("lo", [each.name for each in self.watch.present])
         self.assertEqual(self.reactor.readers, [self.watch])
         self.watch.stop()
         self.watch.stop()
