@@ -1,4 +1,4 @@
-"""How the running server is: its directories and policies, and what its services have counted."""
+"""How the running server is: what it asks and stores in, and what its services have counted."""
 
 from __future__ import annotations
 
@@ -6,20 +6,27 @@ import time
 from collections.abc import Iterator, Mapping
 
 from pxetwist.config.assemble import Assembly
-from pxetwist.interfaces import ICounts
-from pxetwist.model.health import HealthState
+from pxetwist.interfaces import ICounts, IHealth
+from pxetwist.model.health import Health, HealthState
 
 
 def status(assembly: Assembly) -> list[str]:
-    """Return one line for each directory, policy and service."""
+    """Return one line for each directory, policy, lease store and service."""
     return [*_asked(assembly), *_services(assembly), *_leases(assembly)]
 
 
 def _asked(assembly: Assembly) -> Iterator[str]:
     for who, health in assembly.boot.resolver.health().items():
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(health.since))
-        error = f": {health.error}" if health.state is not HealthState.UP else ""
-        yield f"{who} is {health.state.value} since {since}{error} ({_spelled(health.counters)})"
+        yield _told(who, health)
+    for instance, thing in assembly.built:
+        if instance.kind == "state" and IHealth.providedBy(thing):
+            yield _told(f"state {instance.name}", IHealth(thing).health())
+
+
+def _told(who: str, health: Health) -> str:
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(health.since))
+    error = f": {health.error}" if health.state is not HealthState.UP else ""
+    return f"{who} is {health.state.value} since {since}{error} ({_spelled(health.counters)})"
 
 
 def _services(assembly: Assembly) -> Iterator[str]:
