@@ -37,8 +37,15 @@ class Found:
     leases: dict[IPv4Address, Foreign] = attrs.field(factory=dict)
     notes: list[tuple[int, str]] = attrs.field(factory=list)
 
-    def add(  # noqa: PLR0917
-        self, line: int, address: str, mac: str, ends: float, hostname: str, active: bool
+    def add(
+        self,
+        *,
+        line: int,
+        address: str,
+        mac: str,
+        ends: float,
+        hostname: str = "",
+        active: bool = True,
     ) -> None:
         """Take a record; one that is not active ends what was there before."""
         try:
@@ -68,7 +75,8 @@ def dnsmasq(text: str, now: float) -> Found:
                 found.notes.append((number, "no lease of dnsmasq"))
             continue
         ends = float(words[0]) or now + FOR_EVER
-        found.add(number, words[2], words[1], ends, words[3].replace("*", ""), True)
+        hostname = words[3].replace("*", "")
+        found.add(line=number, address=words[2], mac=words[1], ends=ends, hostname=hostname)
     return found
 
 
@@ -80,7 +88,8 @@ def isc(text: str, now: float) -> Found:
         ends = _isc_time(_first(r"^\s*ends ([^;]+);", block), now)
         mac = _first(r"^\s*hardware ethernet ([^;]+);", block)
         name = _first(r'^\s*client-hostname "([^"]*)";', block)
-        found.add(number, address, mac, ends, name, state in ("active", ""))
+        active = state in ("active", "")
+        found.add(line=number, address=address, mac=mac, ends=ends, hostname=name, active=active)
     return found
 
 
@@ -127,12 +136,12 @@ def kea(text: str, now: float) -> Found:
         for_ever = lasts == str(FOR_EVER)
         active = row.get("state") in ("0", None) and lasts != "0"
         found.add(
-            rows.line_num,
-            address,
-            mac,
-            now + FOR_EVER if for_ever else float(ends),
-            (row.get("hostname") or "").rstrip("."),
-            active,
+            line=rows.line_num,
+            address=address,
+            mac=mac,
+            ends=now + FOR_EVER if for_ever else float(ends),
+            hostname=(row.get("hostname") or "").rstrip("."),
+            active=active,
         )
     return found
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from queue import Empty, SimpleQueue
@@ -124,7 +125,7 @@ class Ledger(Protocol):
 
 
 @implementer(IHealth)
-class GroupedLeases(MemoryLeases, Service):
+class GroupedLeases(MemoryLeases, Service, ABC):
     """A lease store of one :class:`Ledger`; `keep` is how long ended leases are remembered."""
 
     def __init__(self, title: str, keep: float, site: Site) -> None:
@@ -142,12 +143,12 @@ class GroupedLeases(MemoryLeases, Service):
         self._pruning = LoopingCall(self._prune)
         self._pruning.clock = site.reactor
 
+    @abstractmethod
     def open(self) -> Ledger:
         """Open what stores the leases.
 
         :raises StartError: if that cannot be.
         """
-        raise NotImplementedError
 
     def startService(self) -> None:
         """Open and load."""

@@ -14,6 +14,7 @@ Any kind of TestCase will do. Leases have modules of their own: :mod:`pxetwist.t
 from __future__ import annotations
 
 import os
+from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from ipaddress import IPv4Address
 from queue import Empty, SimpleQueue
@@ -71,7 +72,7 @@ class ThreadClock(Clock):
             call()
 
 
-class Contract(_Mixin):
+class Contract(_Mixin, metaclass=ABCMeta):
     """What the contracts share."""
 
     def settle(self, done: Callable[[], bool]) -> None:
@@ -103,9 +104,9 @@ class HostDirectoryContract(Contract):
         Machine("ws13", ("52:54:00:00:00:13",)),
     )
 
+    @abstractmethod
     def make_directory(self, machines: Sequence[Machine]) -> IHostDirectory:
         """Return a directory that knows these machines."""
-        raise NotImplementedError
 
     def _find(self, identity: ClientIdentity) -> str | None:
         directory = self.make_directory(self.MACHINES)
@@ -154,9 +155,9 @@ class HostDirectoryContract(Contract):
 class BootPolicyContract(Contract):
     """What every boot policy must do, whatever it decides."""
 
+    @abstractmethod
     def make_policy(self) -> IBootPolicy:
         """Return a policy."""
-        raise NotImplementedError
 
     def requests(self) -> list[BootRequest]:
         """Return questions of many kinds: known and unknown machines, hardly any facts."""
@@ -202,9 +203,9 @@ class ContentStoreContract(Contract):
     }
     REQUEST = BootRequest(ClientIdentity(), BootStage.LOADER, Protocol.HTTP)
 
+    @abstractmethod
     def make_content(self, content: Mapping[str, bytes]) -> IContentStore:
         """Return a store in which these bytes lie under these paths."""
-        raise NotImplementedError
 
     def _open(self, store: IContentStore, path: str) -> Any:
         return self.result(store.open(ContentPath.parse(path), self.REQUEST))
@@ -267,9 +268,9 @@ class ContentStoreContract(Contract):
 class BootObserverContract(Contract):
     """What every observer must do."""
 
+    @abstractmethod
     def make_observer(self) -> IBootObserver:
         """Return an observer."""
-        raise NotImplementedError
 
     def test_provides_the_interface(self) -> None:
         verifyObject(IBootObserver, self.make_observer())

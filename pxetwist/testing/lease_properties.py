@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Collection, Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import ClassVar
@@ -142,9 +143,9 @@ class SharedLeasesContract(Contract):
     #: How many to try.
     examples: ClassVar[int] = 25
 
+    @abstractmethod
     def make_stores(self) -> Sequence[ILeaseStore]:
         """Return several stores of the same leases, of which there are none yet."""
-        raise NotImplementedError
 
     def test_any_interleaving_of_servers(self) -> None:
         """No address is given twice; whoever holds one can renew it everywhere; what ended is

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Collection
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
@@ -49,9 +50,9 @@ def client(number: int) -> ClientIdentity:
 class LeaseStoreContract(Contract):
     """What every lease store must do; `store` is a fresh one for each test."""
 
+    @abstractmethod
     def make_store(self) -> ILeaseStore:
         """Return an empty store, started."""
-        raise NotImplementedError
 
     def setUp(self) -> None:
         """Make the store."""
@@ -265,9 +266,9 @@ class LeaseStoreContract(Contract):
 class DurableLeaseStoreContract(LeaseStoreContract):
     """What a lease store that survives a restart must do as well."""
 
+    @abstractmethod
     def reopen(self, store: ILeaseStore) -> ILeaseStore:
         """Stop the store, and return another one on the same data."""
-        raise NotImplementedError
 
     def test_what_was_acknowledged_survives(self) -> None:
         lease = self.commit(self.offered(1))

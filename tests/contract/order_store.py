@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,8 +29,9 @@ def taker(number: int = 1, boot: int = 1) -> Taker:
 class OrderStoreContract(Contract):
     """`make_database` returns the same database each time."""
 
+    @abstractmethod
     def make_database(self) -> Database:
-        raise NotImplementedError
+        """Return the database."""
 
     def setUp(self) -> None:
         self.clock = ThreadClock()
