@@ -137,7 +137,7 @@ class _Machines:
         self._port(placed, circuit_id, remote_id)
         serial = self._inventory(placed, "serial")
         asset = self._inventory(placed, "asset")
-        certificate = self._one(placed, "certificate", str) or ""
+        certificate = self._certificate(placed)
         if uuid is None and len(client_id) == 17 and not client_id[0]:
             uuid = machine_uuid(client_id[1:])  # so PXE ROMs spell it (RFC 4578 §2.3)
         given = row.text("mac") or row.text("uuid")  # though it may be wrong
@@ -187,6 +187,13 @@ class _Machines:
             return ""
         self._once(placed, column, mark, text)
         return text
+
+    def _certificate(self, placed: Placed) -> str:
+        """Return the name in a certificate, which is compared without case."""
+        name = self._one(placed, "certificate", str, alone=False) or ""
+        if name:
+            self._once(placed, "certificate", name.lower(), name)
+        return name
 
     def _port(self, placed: Placed, circuit_id: bytes, remote_id: bytes) -> None:
         """See that a port has one machine: switches number theirs alike, so both ids count."""

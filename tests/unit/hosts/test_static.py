@@ -119,6 +119,11 @@ class CsvTests(FileTestCase):
         [mistake] = self.mistakes(f"name,uuid\nws1,{UUID1}\nws2,{swapped}\n")
         self.assertIn("is already on line 2", mistake)
 
+    def test_one_certificate_has_one_machine(self) -> None:
+        """They are compared without case."""
+        [mistake] = self.mistakes("name,mac,certificate\nws1,,PC01\nws2,,pc02\nws3,,pc01\n")
+        self.assertEqual(mistake, "4: certificate pc01 is already on line 2")
+
     def test_headers(self) -> None:
         for text, line, message in (
             ("", 1, "expected a header line"),
