@@ -13,7 +13,7 @@ from pxetwist.config.certificates import (
     http_beside_only_https,
     names_without_dns,
 )
-from pxetwist.config.dhcp_advice import dhcp_advice
+from pxetwist.config.dhcp_advice import dhcp_advice, proxy_advice
 from pxetwist.config.load import Configuration, Instance
 from pxetwist.errors import ConfigErrors
 from pxetwist.hosts.hostfile import read
@@ -30,20 +30,22 @@ def advice(configuration: Configuration, built: Sequence[tuple[Instance, Any]] =
     policies and directories know is not looked at.
     """
     lines = [line for look in ADVICE for line in look(configuration)]
-    machines = _machines(built)
+    listed, complete = _listed(built)
+    machines = listed if complete else None
     policies = [thing for instance, thing in built if instance.kind == "policy"]
     for policy in filter(IAdvises.providedBy, policies):
         lines += policy.advice(machines, _architectures(configuration, machines or ()))
-    lines += dhcp_advice(configuration, machines or ())
+    lines += dhcp_advice(configuration, listed)
+    lines += proxy_advice(configuration, listed)
     return [*lines, *profiles_unused(configuration, policies, machines)]
 
 
-def _machines(built: Sequence[tuple[Instance, Any]]) -> list[Machine] | None:
-    """Return all machines; `None` if a directory cannot list its own."""
+def _listed(built: Sequence[tuple[Instance, Any]]) -> tuple[list[Machine], bool]:
+    """Return the machines that directories can list, and whether these are all."""
     directories = [thing for instance, thing in built if instance.kind == "hosts"]
-    if not all(map(IListsMachines.providedBy, directories)):
-        return None
-    return [machine for each in directories for machine in each.machines()]
+    able = [each for each in directories if IListsMachines.providedBy(each)]
+    machines = [machine for each in able for machine in each.machines()]
+    return machines, len(able) == len(directories)
 
 
 def _architectures(configuration: Configuration, machines: Collection[Machine]) -> set[str]:

@@ -1,4 +1,4 @@
-"""What is no mistake in the sections of the DHCP server, and yet will not do what is meant."""
+"""What is no mistake in the sections of the DHCP servers, and yet will not do what is meant."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pxetwist.model.lease import Layer, Network
 from pxetwist.model.machine import Machine
 from pxetwist.services.client_options import machine_layer
 from pxetwist.services.interfaces import network_interfaces
+from pxetwist.services.proxy_offers import label_mistake
 from pxetwist.wire.options import OptionCode as O
 
 
@@ -29,6 +30,12 @@ def dhcp_advice(configuration: Configuration, machines: Collection[Machine]) -> 
             found = reservation(machine.address, networks)
             if found:
                 yield f"{place}its address {machine.address} {found}"
+
+
+def proxy_advice(configuration: Configuration, machines: Collection[Machine]) -> Iterator[str]:
+    """Yield a sentence for each machine that wants a kind of offer which there is not."""
+    if "proxydhcp" in {each.factory.name for each in configuration.of_kind("service")}:
+        yield from filter(None, map(label_mistake, machines))
 
 
 def _layers(configuration: Configuration) -> Iterator[Layer]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from twisted.logger import Logger
+
 from pxetwist.config.fields import Keyed, list_of, option, text
 from pxetwist.exchange.proxydhcp import Variant
 from pxetwist.model.identity import Firmware
@@ -51,10 +53,33 @@ def offer_option() -> Mapping[str, Wanted]:
     )
 
 
-def labelled(machine: Machine | None) -> Wanted:
-    """Return what a machine's label says; one that says nothing sensible is passed over."""
-    label = machine.labels.get(_LABEL, "") if machine else ""
+def label_mistake(machine: Machine) -> str:
+    """Say what is wrong with a machine's label; empty if nothing is."""
     try:
-        return _variants(label) if label else ()
-    except ValueError:
-        return ()
+        _variants(machine.labels.get(_LABEL) or _AUTO)
+    except ValueError as error:
+        place = f"{machine.provenance}: " if machine.provenance else ""
+        return f"{place}machine {machine.name}: {_LABEL}: {error}"
+    return ""
+
+
+class Labels:
+    """Reads the labels of machines; a wrong one is passed over, and logged once."""
+
+    log = Logger()
+
+    def __init__(self) -> None:
+        self._wrong: dict[str, str] = {}  # by name, as it was logged
+
+    def wanted(self, machine: Machine | None) -> Wanted:
+        """Return what a machine's label says; nothing without one."""
+        label = machine.labels.get(_LABEL, "") if machine else ""
+        if not machine or not label:
+            return ()
+        try:
+            return _variants(label)
+        except ValueError:
+            if self._wrong.get(machine.name) != label:
+                self._wrong[machine.name] = label
+                self.log.warn("passed over, {mistake}", mistake=label_mistake(machine))
+            return ()

@@ -30,7 +30,7 @@ from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine
 from pxetwist.services.incoming import Answer, Incoming, resolve_incoming
 from pxetwist.services.neighbour_watch import WatchingService, watch_option
-from pxetwist.services.proxy_offers import FIRMWARES, Wanted, labelled, offer_option
+from pxetwist.services.proxy_offers import FIRMWARES, Labels, Wanted, offer_option
 from pxetwist.wire.options import OptionCode
 
 #: What loads a loader, which then proves by its own question that the offer was good.
@@ -65,6 +65,7 @@ class ProxyServer:
         self._boot = boot
         self._http_port = http_port
         self._offer = offer or {}
+        self._labels = Labels()
         self._trials = Trials()
         self._keys: dict[str, str] = {}  # by boot id, the oldest first
         self._given: float | None = None  # when somebody took another server's address last
@@ -172,7 +173,7 @@ class ProxyServer:
         if firmware.value not in FIRMWARES:
             return order_for(firmware)
         own = self._offer.get(firmware.value, self._offer.get("", ()))
-        return labelled(machine) or own or order_for(firmware)
+        return self._labels.wanted(machine) or own or order_for(firmware)
 
     def _shows_menus(self, identity: ClientIdentity, machine: Machine | None) -> bool:
         """Whether a menu of several items is safe: iPXE loops through them (quirk D10), and much
@@ -180,7 +181,7 @@ class ProxyServer:
         """
         if identity.firmware is Firmware.UEFI:
             own = self._offer.get(Firmware.UEFI.value, ())
-            return Variant.MENU in (*labelled(machine), *own)
+            return Variant.MENU in (*self._labels.wanted(machine), *own)
         return identity.firmware is Firmware.BIOS
 
     # Port 4011

@@ -71,6 +71,22 @@ class Advice(IniCase):
             ],
         )
 
+    def test_labels_of_machines_for_proxydhcp(self) -> None:
+        """With file and line; a directory that cannot list its machines does not hide others."""
+        hosts = "name,mac,proxy-offer\na,52:54:00:00:00:01,auto\nb,52:54:00:00:00:02,ful\n"
+        file = self.write("hosts.csv", hosts)
+        content = HEAD.replace("tftp", "proxydhcp\nhosts = lab, other") + (
+            "[hosts:lab]\nplugin = static\nfile = hosts.csv\n[profile:x]\nkind = local\n"
+            "[hosts:other]\nplugin = http\nurl = http://10.0.0.1/{mac}\nfields = name = name\n"
+        )
+        for text, count in ((content, 1), (content.replace("proxydhcp", "tftp"), 0)):
+            configuration = self.load(text)
+            lines = advice(configuration, assemble(configuration, Clock()).built)
+            told = [line for line in lines if "proxy-offer" in line]
+            self.assertEqual(len(told), count, lines)
+            for line in told:
+                self.assertIn(f"{file}:3: machine b: proxy-offer: expected auto or some", line)
+
     def test_files_that_are_not_there(self) -> None:
         content = HEAD + (
             "[profile:x]\nkind = linux\nkernel = linux\nkernel.arm64 = arm/linux\ninitrds = a b\n"

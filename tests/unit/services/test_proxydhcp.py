@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.boot.facade import BootFacade
@@ -259,6 +260,20 @@ class VariantTests(ProxyCase):
             self.hosts.machines = {vendor_rom().mac: Machine("a", labels=labels)}
             vendor = self.vendor(self.reply(vendor_rom()))
             self.assertEqual(vendor.get(pxe.DISCOVERY_CONTROL), control or b"\x08")
+
+    def test_a_wrong_label_is_logged_once(self) -> None:
+        labels = {"proxy-offer": "redirct"}
+        machine = Machine("a", labels=labels, provenance="hosts.csv:7")
+        self.hosts.machines = {vendor_rom().mac: machine}
+        with capturedLogs() as logs:
+            self.ask(vendor_rom())
+            self.ask(vendor_rom())
+        [line] = map(formatEvent, logs)
+        self.assertEqual(
+            line,
+            "passed over, hosts.csv:7: machine a: proxy-offer: expected auto or some of full,"
+            " redirect, menu, header, got 'redirct'",
+        )
 
     def test_programs_of_others_are_not_judged(self) -> None:
         """Whether an iPXE fetched them cannot be seen."""
