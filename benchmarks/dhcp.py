@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import attrs
 
-from benchmarks.namespaces import DEVICE, SERVER, Link
+from benchmarks.namespaces import DEVICE, SERVER, Link, linked
 from benchmarks.report import Result
-from benchmarks.running import Running, running
+from benchmarks.running import Running, running, used
 from benchmarks.servers import Place, Server
+from bootlab.postgres import Postgres
 from bootlab.processes import LabError
 
 LOST = 0.01  # an exchange is lost if it was begun and no ACK came
@@ -79,10 +82,10 @@ def measure(
 
 def _measured(link: Link, server: Server, clients: int, folder: Path, search: Search) -> Result:
     try:
-        with running(link, server, Place(folder, SERVER), "sport", "=", ":67") as run:
+        with _load(link, server, folder) as load:
 
             def attempt(rate: int, seconds: float) -> Run:
-                return _run(link, run, rate, clients, seconds)
+                return load.run(rate, clients, seconds)
 
             top = highest(lambda rate: attempt(rate, search.probe).good, search)
             runs = _confirmed(attempt, top, search) if top else []
@@ -136,15 +139,62 @@ def _delays(runs: Sequence[Run]) -> str:
     return f"asked {runs[0].rate}/s, lost {lost:.2%}, OFFER {offer:.2g} ms, ACK {ack:.2g} ms"
 
 
-def _run(link: Link, server: Running, rate: int, clients: int, seconds: float) -> Run:
-    server.settle()
-    command = (
+@contextmanager
+def _load(link: Link, server: Server, folder: Path) -> Iterator[_Load]:
+    """Start a server with its database, each of its processes on a link of its own."""
+    with ExitStack() as stack:
+        database = stack.enter_context(closing(server.database())) if server.database else None
+        pairs = []
+        for number in range(server.processes):
+            each = stack.enter_context(linked(f"bench{number}")) if number else link
+            place = Place(folder / str(number), SERVER, database=database)
+            run = stack.enter_context(running(each, server, place, "sport", "=", ":67"))
+            pairs.append((each, run))
+        yield _Load(pairs, database)
+
+
+@attrs.frozen
+class _Load:
+    """The processes of one server, each with the link on which it is asked, and its database."""
+
+    pairs: Sequence[tuple[Link, Running]]
+    database: Postgres | None
+
+    def run(self, rate: int, clients: int, seconds: float) -> Run:
+        """Ask all processes at once, each for its share of the rate and by its own clients."""
+        for _, server in self.pairs:
+            server.settle()
+        before = self._cpu()
+        with ThreadPoolExecutor(len(self.pairs)) as threads:
+            share = len(self.pairs)
+            outputs = threads.map(
+                lambda number: self.pairs[number][0].run(
+                    _perfdhcp(number, rate // share, clients // share, seconds),
+                    seconds + _AFTER + 20,
+                ),
+                range(share),
+            )
+            parts = [_counted(output) for output in outputs]
+        cpu = self._cpu() - before
+        begun, completed = (sum(counts) for counts in list(zip(*parts, strict=True))[:2])
+        delays = tuple(map(statistics.mean, zip(*(part[2] for part in parts), strict=True)))
+        return Run(rate, seconds, begun, completed, delays, cpu)
+
+    def _cpu(self) -> float:
+        database = used(self.database.pid) if self.database else 0.0
+        return database + sum(server.cpu() for _, server in self.pairs)
+
+
+def _perfdhcp(number: int, rate: int, clients: int, seconds: float) -> Sequence[str]:
+    return (
         *("perfdhcp", "-4", "-l", DEVICE, "-r", str(rate), "-R", str(clients)),
+        *("-b", f"mac=00:0c:{number + 1:02x}:00:00:00"),
         *("-p", f"{seconds:g}", "-W", f"{_AFTER * 1e6:.0f}", SERVER),
     )
-    before = server.cpu()
-    output = link.run(command, seconds + _AFTER + 20)
-    cpu = server.cpu() - before
+
+
+def _counted(output: str) -> tuple[int, int, tuple[float, ...]]:
+    """Return the exchanges begun and completed, and the delays, that perfdhcp has printed."""
     sent, received = (
         [int(number) for number in re.findall(rf"^{word} packets: (\d+)", output, re.M)]
         for word in ("sent", "received")
@@ -152,4 +202,4 @@ def _run(link: Link, server: Running, rate: int, clients: int, seconds: float) -
     delays = tuple(map(float, re.findall(r"^avg delay: ([\d.]+)", output, re.M)))
     if len(sent) != 2 or len(received) != 2:
         raise LabError(f"perfdhcp: {output.strip()[-200:]}")
-    return Run(rate, seconds, sent[0], received[1], delays, cpu)
+    return sent[0], received[1], delays

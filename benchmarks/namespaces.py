@@ -42,8 +42,9 @@ class Link:
 
 
 @contextmanager
-def linked() -> Iterator[Link]:
-    """Make the namespaces; at the end both are gone, and all that ran within them.
+def linked(tag: str = "bench") -> Iterator[Link]:
+    """Make the namespaces; at the end both are gone, and all that ran within them. Links with
+    other tags have the same addresses, and do not see each other.
 
     :raises LabError: without the rights to.
     """
@@ -53,7 +54,7 @@ def linked() -> Iterator[Link]:
     with ExitStack() as undo:
 
         def namespace(name: str) -> Namespace:
-            made = Namespace(f"{TAG}-{os.getpid()}-bench-{name}")
+            made = Namespace(f"{TAG}-{os.getpid()}-{tag}-{name}")
             undo.callback(made.close)
             return made
 

@@ -174,9 +174,9 @@ def _measure(options: argparse.Namespace) -> list[Result]:
 
 
 def _chosen(known: Sequence[Server], wanted: str) -> Sequence[Server]:
-    """Return the servers that are named, else all that are installed."""
+    """Return the servers that are named, else the usual ones that are installed."""
     if not wanted:
-        return [server for server in known if server.installed]
+        return [server for server in known if server.installed and server.usual]
     by_name = {server.name: server for server in known}
     for name in wanted.split(","):
         if name not in by_name:
@@ -189,7 +189,8 @@ def _listing() -> Sequence[str]:
     for name, benchmark in BENCHMARKS.items():
         lines.append(f"{name}: {benchmark.summary}")
         for server in benchmark.servers:
-            lines.append(f"    {server.name}{'' if server.installed else ' (not installed)'}")
+            note = "" if server.usual else " (if it is named)"
+            lines.append(f"    {server.name}{note if server.installed else ' (not installed)'}")
     return lines
 
 
@@ -200,7 +201,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("benchmark", nargs="*", choices=[[], *BENCHMARKS], help="which ones; default: all")
-    add("--servers", default="", metavar="A,B", help="which ones; default: all installed")
+    add(
+        "--servers",
+        default="",
+        metavar="A,B",
+        help="which ones; default: the usual ones, see --list",
+    )
     add("--cases", default="", metavar="A,B", help="instead of the usual ones, see --list")
     add("--repeats", type=int, default=0, metavar="N", help="runs of each case; default: 3")
     add("--quick", action="store_true", help="fewer and shorter runs: less than two minutes")

@@ -28,7 +28,7 @@ class Running:
 
     def cpu(self) -> float:
         """Return the seconds of processor time that it and its children have used so far."""
-        return sum(_cpu(pid) for pid in _family(self._process.pid))
+        return used(self._process.pid)
 
     def settle(self) -> None:
         """Wait until it has nothing left to do, but not forever."""
@@ -71,6 +71,11 @@ def running(link: Link, server: Server, place: Place, *listening: str) -> Iterat
         run.check()
     finally:
         process.stop()
+
+
+def used(pid: int) -> float:
+    """Return the seconds of processor time that a process and its children have used so far."""
+    return sum(_cpu(each) for each in _family(pid))
 
 
 def _family(pid: int) -> Iterator[int]:

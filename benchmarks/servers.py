@@ -8,14 +8,17 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import attrs
 
 from benchmarks.namespaces import DEVICE
+from bootlab.postgres import Postgres
 
+#: Made by Debian's package kea-admin.
+_KEA_TABLES = Path("/usr/share/kea/scripts/pgsql/dhcpdb_create.pgsql")
 _TWISTD = str(Path(sys.executable).with_name("twistd"))
 
 #: The pool: as many addresses as the clients of any run can want.
@@ -24,11 +27,14 @@ _FIRST, _LAST = "10.99.16.0", "10.99.250.250"
 
 @attrs.frozen
 class Place:
-    """Where a server runs: a folder that it may write to, its address, the files it serves."""
+    """Where a server runs: a folder that it may write to, its address, the files it serves, and
+    the database that it may use, of which only the Unix socket can be reached.
+    """
 
     folder: Path
     address: str
     content: Path = Path()
+    database: Postgres | None = None
 
 
 @attrs.frozen
@@ -36,12 +42,17 @@ class Server:
     """One way to run one program; `command` writes what it needs into the place's folder.
 
     `forks` says that its children's processor time is lost to it, and cannot be told.
+    `database` makes a database before it is started, `processes` is how many of it share that.
+    One that is not `usual` is measured if it is named only.
     """
 
     name: str
     program: str
     command: Callable[[Place], Sequence[str]]
     forks: bool = False
+    database: Callable[[], Postgres] | None = None
+    processes: int = 1
+    usual: bool = True
 
     @property
     def ours(self) -> bool:
@@ -59,15 +70,14 @@ _PXETWIST_DHCP = """
 services = dhcp
 policies = fixed
 state = leases
-observers = {observers}
+observers =
 [service:dhcp]
 interfaces = {device}
 [subnet:bench]
 network = 10.99.0.0/16
 pool = {first} - {last}
 [state:leases]
-plugin = sqlite
-durability = {durability}
+{state}
 [policy:fixed]
 profile = disk
 [profile:disk]
@@ -100,11 +110,25 @@ def _pxetwist(place: Place, ini: str) -> Sequence[str]:
     return _TWISTD, "--nodaemon", "--pidfile=", "pxe", "--config", str(file)
 
 
-def _pxetwist_dhcp(place: Place, durability: str, observers: str = "") -> Sequence[str]:
-    ini = _PXETWIST_DHCP.format(
-        device=DEVICE, first=_FIRST, last=_LAST, durability=durability, observers=observers
-    )
+def _pxetwist_dhcp(place: Place, *state: str) -> Sequence[str]:
+    lines = "\n".join(state)
+    ini = _PXETWIST_DHCP.format(device=DEVICE, first=_FIRST, last=_LAST, state=lines)
     return _pxetwist(place, ini)
+
+
+def _pxetwist_sqlite(place: Place, durability: str) -> Sequence[str]:
+    return _pxetwist_dhcp(place, "plugin = sqlite", f"durability = {durability}")
+
+
+def _pxetwist_postgres(place: Place) -> Sequence[str]:
+    assert place.database is not None
+    secret = place.folder / "password"
+    secret.touch(0o600)
+    secret.write_text(place.database.password)
+    where = f"host={place.database.folder}&port={place.database.port}"
+    url = f"postgresql://pxetwist@/inventory?{where}"
+    lines = (f"database = {url}", f"password-file = {secret}")
+    return _pxetwist_dhcp(place, "plugin = postgresql", *lines)
 
 
 def _pxetwist_tftp(place: Place) -> Sequence[str]:
@@ -139,19 +163,48 @@ def _dnsmasq_tftp(place: Place) -> Sequence[str]:
     )
 
 
-def _kea(place: Place) -> Sequence[str]:
-    quiet = {
-        "name": "kea-dhcp4",
-        "severity": "FATAL",
-        "output_options": [{"output": "/dev/null"}],
-    }
-    subnet = {"id": 1, "subnet": "10.99.0.0/16", "pools": [{"pool": f"{_FIRST}-{_LAST}"}]}
+def _kea_memfile(place: Place) -> Sequence[str]:
     leases = {
         "type": "memfile",
         "persist": True,
         "name": str(place.folder / "leases.csv"),
         "lfc-interval": 0,
     }
+    return _kea(place, leases)
+
+
+def _kea_postgres(place: Place) -> Sequence[str]:
+    assert place.database is not None
+    leases = {
+        "type": "postgresql",
+        "name": "inventory",
+        "host": str(place.database.folder),
+        "port": place.database.port,
+        "user": "kea",
+        "password": "kea",
+    }
+    return _kea(place, leases)
+
+
+def _kea_database() -> Postgres:
+    """Make a database with Kea's tables, as its ``kea-admin db-init`` does."""
+    database = _database()
+    try:
+        database.sql("create role kea login superuser password 'kea'")
+        database.sql(_KEA_TABLES.read_text())
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _kea(place: Place, leases: Mapping[str, object]) -> Sequence[str]:
+    quiet = {
+        "name": "kea-dhcp4",
+        "severity": "FATAL",
+        "output_options": [{"output": "/dev/null"}],
+    }
+    subnet = {"id": 1, "subnet": "10.99.0.0/16", "pools": [{"pool": f"{_FIRST}-{_LAST}"}]}
     settings = {
         "interfaces-config": {"interfaces": [DEVICE], "dhcp-socket-type": "udp"},
         "multi-threading": {"enable-multi-threading": True},
@@ -181,12 +234,24 @@ def _atftpd(place: Place) -> Sequence[str]:
     )
 
 
+_database = partial(Postgres, fsync=True)
+
 #: By the benchmark, the servers that it knows; ours first.
 DHCP = (
-    Server("pxetwist", _TWISTD, partial(_pxetwist_dhcp, durability="normal")),
-    Server("pxetwist-full", _TWISTD, partial(_pxetwist_dhcp, durability="full")),
-    Server("kea", "kea-dhcp4", _kea),
+    Server("pxetwist", _TWISTD, partial(_pxetwist_sqlite, durability="normal")),
+    Server("pxetwist-full", _TWISTD, partial(_pxetwist_sqlite, durability="full")),
+    Server("kea", "kea-dhcp4", _kea_memfile),
     Server("dnsmasq", "dnsmasq", _dnsmasq_dhcp),
+    Server("pxetwist-postgres", _TWISTD, _pxetwist_postgres, database=_database, usual=False),
+    Server(
+        "pxetwist-postgres-two",
+        _TWISTD,
+        _pxetwist_postgres,
+        database=_database,
+        processes=2,
+        usual=False,
+    ),
+    Server("kea-postgres", "kea-dhcp4", _kea_postgres, database=_kea_database, usual=False),
 )
 TFTP = (
     Server("pxetwist", _TWISTD, _pxetwist_tftp),

@@ -21,12 +21,14 @@ _USER = "postgres"
 class Postgres:
     """A database ``inventory`` of the user ``pxetwist``; it is there until `close`.
 
-    It listens on a Unix socket in `folder` and on `port` of loopback.
+    It listens on a Unix socket in `folder` and on `port` of loopback. Who measures it wants
+    `fsync`: what is committed is on the disk then.
     """
 
     password = "it's % secret"
 
-    def __init__(self) -> None:
+    def __init__(self, *, fsync: bool = False) -> None:
+        self._fsync = fsync
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         self._within: tuple[str, ...] = ()
         if os.geteuid() == 0:
@@ -45,6 +47,12 @@ class Postgres:
             raise
 
     @property
+    def pid(self) -> int:
+        """The process that all others of the server are children of."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def url(self) -> str:
         """Where it listens, without the password."""
         return f"postgresql://pxetwist@127.0.0.1:{self.port}/inventory"
@@ -56,7 +64,7 @@ class Postgres:
             "listen_addresses": "127.0.0.1",
             "port": self.port,
             "unix_socket_directories": self.folder,
-            "fsync": "off",
+            "fsync": "on" if self._fsync else "off",
         }
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
@@ -115,9 +123,7 @@ class Postgres:
         )
 
     def _signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        pid = self._process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        for each in (pid, *map(int, children)):
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        for each in (self.pid, *map(int, children)):
             with contextlib.suppress(ProcessLookupError):  # workers come and go
                 os.kill(each, number)

@@ -54,6 +54,16 @@ class Benchmarks(TestCase):
             self.assertAlmostEqual(each.value, 50, delta=5, msg=each.note)
         self.assertAlmostEqual(ratios(ours, [ours, peer])["dnsmasq"], ours.value / peer.value)
 
+    def test_leases_in_postgresql(self) -> None:
+        """Each exchange is asked of one process only, and is a lease in the one database."""
+        names = ("pxetwist-postgres-two", "kea-postgres")
+        servers = [each for each in DHCP if each.name in names]
+        quick = Search(probe=1, confirm=1, repeats=1, probes=1, first=50)
+        with linked() as link:
+            two, kea = dhcp.measure(link, servers, [100], self.folder, quick)
+        for each in (two, kea):
+            self.assertAlmostEqual(each.value, 50, delta=5, msg=each.note)
+
     def test_leases(self) -> None:
         size = leases.Size(leases=2000, asked=100, repeats=1)
         half, full = leases.measure(["50%", "100%"], self.folder, size)
