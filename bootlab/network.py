@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bootlab.processes import LabError, Process, run
+from bootlab.processes import LabError, Process, run, wait_until
 
 #: Every namespace of a lab is named with this and the process id of its owner.
 TAG = "bootlab"
@@ -80,6 +80,7 @@ class Lan:
 
     network = "10.77.0.0/24"
     address = "10.77.0.1"
+    address6 = "fd77::1"
     mac = "02:00:0a:4d:00:01"
     bridge = "br0"
 
@@ -94,9 +95,16 @@ class Lan:
         for words in (
             f"link add {self.bridge} address {self.mac} type bridge stp_state 0 forward_delay 0",
             f"addr add {self.address}/24 dev {self.bridge}",
+            f"addr add {self.address6}/64 dev {self.bridge} nodad",
             f"link set {self.bridge} up",
         ):
             self.server.ip(words)
+
+    def link_local(self) -> str:
+        """Wait until the bridge can use its link-local address, and return that."""
+        show = f"-6 -o addr show dev {self.bridge} scope link -tentative"
+        wait_until(lambda: "fe80" in self.server.ip(show), 10, "a link-local address")
+        return self.server.ip(show).split("inet6 ")[1].partition("/")[0]
 
     def tap(self) -> str:
         """Plug in a new tap for a virtual machine and return its name."""

@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from pxetwist.boot.https import Https
 from pxetwist.boot.loaders import Loader, Loaders
-from pxetwist.boot.neighbours import neighbour_mac, peer_address
+from pxetwist.boot.neighbours import neighbour_mac, peer_address, peer_link
 from pxetwist.boot.offered import Offers
 from pxetwist.boot.policies import Policies
 from pxetwist.boot.resolver import IDENTIFICATION, BootResolver, Identification
@@ -169,7 +169,7 @@ class BootFacade:
             return ClientIdentity(), ""
         sighting = self.sightings.at(peer, now)
         if sighting is None:
-            mac = await self._mac_at(peer, now)
+            mac = await self._mac_at(peer, peer_link(address), now)
             if not mac:
                 return ClientIdentity(address=peer), ""
             sighting = self.sightings.get(mac, now)
@@ -177,11 +177,11 @@ class BootFacade:
                 return ClientIdentity(mac=mac, address=peer), ""
         return attrs.evolve(sighting.identity, address=peer), sighting.boot_id
 
-    async def _mac_at(self, peer: IPv4Address | IPv6Address, now: float) -> str:
+    async def _mac_at(self, peer: IPv4Address | IPv6Address, link: int, now: float) -> str:
         lease = await self.leases.holder(peer, now) if self.leases else None
         if lease is not None and lease.key.count(":") == 5:
             return str(lease.key)
-        return neighbour_mac(peer)
+        return neighbour_mac(peer, link=link)
 
     def redeem(
         self, token: str, now: float, purpose: str = ""

@@ -33,14 +33,21 @@ def peer_address(text: str) -> IPv4Address | IPv6Address | None:
     return mapped or address
 
 
-def neighbour_mac(address: IPv4Address | IPv6Address, table: Path = _TABLE) -> str:
-    """Return the MAC of a neighbour, or an empty text.
+def peer_link(text: str) -> int:
+    """Return the number of the interface that a link-local peer is behind; 0: it is not told."""
+    zone = text.partition("%")[2]
+    return int(zone) if zone.isdigit() else 0
+
+
+def neighbour_mac(address: IPv4Address | IPv6Address, table: Path = _TABLE, link: int = 0) -> str:
+    """Return the MAC of a neighbour, of one on the interface with the number `link` if that is
+    not 0, or an empty text.
 
     The machine has just sent us a packet, so the kernel knows it if it is on our link. This
     names a client whose address a foreign DHCP server gave, or that it gave itself.
     """
     if isinstance(address, IPv6Address):
-        return _neighbour6(address) or address_mac(address)
+        return _neighbour6(address, link) or address_mac(address)
     wanted = str(address)
     try:
         lines = table.read_text().splitlines()[1:]
@@ -54,16 +61,16 @@ def neighbour_mac(address: IPv4Address | IPv6Address, table: Path = _TABLE) -> s
     return ""
 
 
-def _neighbour6(address: IPv6Address) -> str:
+def _neighbour6(address: IPv6Address, link: int) -> str:
     wanted = address.packed
     try:
-        return next((mac for found, mac in _neighbours6() if found == wanted), "")
+        return next((mac for found, mac in _neighbours6(link) if found == wanted), "")
     except OSError:
         return ""
 
 
-def _neighbours6() -> Iterator[tuple[bytes, str]]:
-    """Yield address and MAC of all neighbours with an IPv6 address."""
+def _neighbours6(link: int) -> Iterator[tuple[bytes, str]]:
+    """Yield address and MAC of all neighbours with an IPv6 address, or of those on a link."""
     body = _NEIGHBOUR.pack(socket.AF_INET6, 0, 0, 0, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as asked:
         asked.sendto(
@@ -77,13 +84,17 @@ def _neighbours6() -> Iterator[tuple[bytes, str]]:
                 if kind in (_ERROR, _DONE) or length < _HEADER.size:
                     return
                 if kind == _NEW:
-                    yield from read_neighbour(data[at + _HEADER.size : at + length])
+                    yield from read_neighbour(data[at + _HEADER.size : at + length], link)
                 at += (length + 3) & ~3
 
 
-def read_neighbour(entry: bytes) -> Iterator[tuple[bytes, str]]:
-    """Read one entry of the table; yield its address and MAC if it has both."""
-    _, _, state, *_ = _NEIGHBOUR.unpack_from(entry)
+def read_neighbour(entry: bytes, link: int = 0) -> Iterator[tuple[bytes, str]]:
+    """Read one entry of the table; yield its address and MAC if it has both, and is on the
+    interface with this number (0: any).
+    """
+    _, index, state, *_ = _NEIGHBOUR.unpack_from(entry)
+    if link not in (0, index):
+        return
     found: dict[int, bytes] = {}
     at = _NEIGHBOUR.size
     while at + _ATTRIBUTE.size <= len(entry):

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
@@ -20,6 +19,7 @@ from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.services.dhcp6 import Dhcp6Service
 from pxetwist.services.dhcp_service import DhcpPortsService
 from pxetwist.services.interfaces import network_interfaces
+from pxetwist.services.ports import ALL_IPV4, ALL_IPV6
 from pxetwist.wire.iana import Architecture
 
 _log = Logger(namespace="pxetwist")
@@ -59,7 +59,7 @@ async def greeting(assembly: Assembly, program: Path) -> list[str]:
     return [
         *(lines or ["answers no DHCP: another server must send machines here"]),
         f"known machines: {_known(assembly)}; every other one gets {gets}",
-        *_files(assembly, address),
+        *_files(assembly, address, _address6(assembly)),
         *_next_steps(assembly, program),
     ]
 
@@ -130,8 +130,10 @@ def _described(plan: BootPlan) -> str:
     return f"the menu {plan.profile!r} ({entries}{waits})"
 
 
-def _files(assembly: Assembly, address: str) -> Iterator[str]:
-    """Yield where files go, and the URLs under which machines see them."""
+def _files(assembly: Assembly, address: str, address6: str) -> Iterator[str]:
+    """Yield where files go, and the URLs under which machines see them: those of IPv6 if there
+    is a network of it.
+    """
     folders = _folders(assembly)
     if not folders:
         return
@@ -139,11 +141,19 @@ def _files(assembly: Assembly, address: str) -> Iterator[str]:
     for instance, service in assembly.built:
         scheme = instance.factory.name
         for host in service.listening() if scheme in _DEFAULT_PORTS else ():
-            assert isinstance(host, IPv4Address)
-            where = address if host.host in ("", "0.0.0.0") else host.host
+            where = {ALL_IPV4: address, ALL_IPV6: address6}.get(host.host, host.host)
             port = "" if host.port == _DEFAULT_PORTS[scheme] else f":{host.port}"
-            urls.append(f"{scheme}://{where}{port}/")
+            if where:
+                urls.append(f"{scheme}://{Endpoints(where).host}{port}/")
     yield f"files below {', '.join(folders)} are served as {' and '.join(urls) or 'nothing'}"
+
+
+def _address6(assembly: Assembly) -> str:
+    """Return our address in a network of IPv6, if we have one there."""
+    networks = assembly.configuration.networks6.values()
+    ours = [each.ip for interface in network_interfaces() for each in interface.addresses6]
+    found = [each for each in ours if any(each in network.network for network in networks)]
+    return str(found[0]) if found else ""
 
 
 def _folders(assembly: Assembly) -> list[str]:

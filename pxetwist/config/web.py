@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from pxetwist.boot.https import Https
@@ -55,14 +55,23 @@ def names_served(configuration: Configuration) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, names)))
 
 
-def addresses_served(configuration: Configuration) -> tuple[IPv4Address, ...]:
+def addresses_served(configuration: Configuration) -> tuple[IPv4Address | IPv6Address, ...]:
     """Return our addresses in URLs: those of the services, else those of this host's interfaces
-    in networks of the INI, else all of them.
+    in networks of the INI, else all of IPv4.
     """
     chosen = [a for each in https_settings(configuration) for a in each.addresses]
-    if chosen:
-        return tuple(dict.fromkeys(chosen))
-    ours = [each.local for each in network_interfaces() if each.usable]
+    named = [a for a in chosen if not a.is_unspecified and not a.is_link_local]
+    families = {a.version for a in chosen if a.is_unspecified} if chosen else {4, 6}
+    found = [a for a in _ours(configuration) if a.version in families] if families else []
+    return tuple(dict.fromkeys([*named, *found]))
+
+
+def _ours(configuration: Configuration) -> list[IPv4Address | IPv6Address]:
+    interfaces = [each for each in network_interfaces() if each.up]
+    four = [each.local for each in interfaces if each.usable]
     networks = [each.network for each in configuration.networks.values()]
-    near = [a for a in ours if any(a in network for network in networks)]
-    return tuple(dict.fromkeys(near or ours))
+    networks6 = [each.network for each in configuration.networks6.values()]
+    near = [a for a in four if any(a in network for network in networks)]
+    six = [a.ip for each in interfaces for a in each.addresses6]
+    near6 = [a for a in six if any(a in network for network in networks6)]
+    return [*near, *near6] or [*four]

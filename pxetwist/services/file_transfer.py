@@ -25,7 +25,6 @@ from pxetwist.services.images import HEADER, FramedImage, FramedImages, Piece, f
 from pxetwist.services.transfer_sockets import MAX_SEGMENTS, MAX_SEND, ITransferSocket
 from pxetwist.wire.tftp import Error, ErrorCode, ReadRequest, encode
 
-_IP_UDP = 28
 _NOTHING = Piece(0, 0, memoryview(b""))
 
 
@@ -82,7 +81,7 @@ class FileTransfer:
         self._socket = socket
         self._image = images.open(self._content, machine.terms.block_size)
         self._packet = packet = machine.terms.block_size + HEADER
-        fits = packet + _IP_UDP <= socket.mtu
+        fits = packet <= socket.payload
         self._per_send = min(MAX_SEGMENTS, MAX_SEND // packet) if fits else 1
         self._perform(machine.start())
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import attrs
 from twisted.application.service import Service
 from twisted.internet import tcp
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
@@ -23,9 +22,8 @@ from pxetwist.config import fields
 from pxetwist.config.fields import option
 from pxetwist.interfaces import IBootService, ICounts, Site
 from pxetwist.services.http_exchange import ContentExchange
-from pxetwist.services.ports import start_error
+from pxetwist.services.listening import addresses_to_take, listen_tcp
 
-_BACKLOG = 1024  # a rack that is switched on at once
 _DEAD = 60_000  # milliseconds until a machine that was switched off counts as gone
 _GRACE = 5.0  # seconds that running answers get when the service stops
 
@@ -34,8 +32,10 @@ _GRACE = 5.0  # seconds that running answers get when the service stops
 class Settings:
     """Options of ``[service:http]``."""
 
-    addresses: tuple[IPv4Address, ...] = option(
-        fields.list_of(fields.address), default=(), doc="Our addresses to listen on; none: all."
+    addresses: tuple[IPv4Address | IPv6Address, ...] = option(
+        fields.list_of(fields.own_address),
+        default=(),
+        doc="Our addresses to listen on; 0.0.0.0 or ::, all of IPv4 or IPv6; none: all of both.",
     )
     port: int = option(fields.port, default=80, doc="TCP port.")
     idle_timeout: float = option(
@@ -123,6 +123,8 @@ class ContentFactory(http.HTTPFactory):
 class HttpService(Service):
     """Serves contents over HTTP/1.1 (RFC 9110, 9112): GET and HEAD, ranges, no redirects."""
 
+    listen = staticmethod(listen_tcp)
+
     def __init__(self, settings: Settings, site: Site) -> None:
         self.settings = settings
         self.factory = ContentFactory(site, settings.idle_timeout)
@@ -144,17 +146,9 @@ class HttpService(Service):
         :raises StartError: if one cannot be taken.
         """
         super().privilegedStartService()
-        for address in self.settings.addresses or ("",):
-            self._ports.append(self._listen(str(address)))
-
-    def _listen(self, address: str) -> Any:
-        port = self.settings.port
-        try:
-            return self._site.reactor.listenTCP(port, self.accepts, _BACKLOG, address)
-        except CannotListenError as error:
-            if not isinstance(error.socketError, OSError):
-                raise
-            raise start_error(error.socketError, "tcp", address, port) from None
+        for address in addresses_to_take(self.settings.addresses):
+            taken = self.listen(self._site.reactor, self.accepts, address, self.settings.port)
+            self._ports.append(taken)
 
     def startService(self) -> None:
         """Listen, if that was not done before."""

@@ -22,6 +22,7 @@ from pxetwist.services import requests
 from pxetwist.services.http_body import ContentSender, FileSender, sendfile_source
 from pxetwist.services.http_callback import Beginning, Said, report_answer
 from pxetwist.services.http_target import BadTarget, Target, identify
+from pxetwist.services.sockets6 import host_of
 
 _NOT_FOUND = text_answer(404, "Not found")
 _BAD_REQUEST = text_answer(400, "Bad request")
@@ -113,11 +114,12 @@ class ContentExchange(http.Request):
             content.close()
 
     def _said(self) -> Said:
-        endpoints = Endpoints(self.channel.getHost().host, self._site.http_port)
+        local = host_of(self.channel.getHost()).partition("%")[0]
+        endpoints = Endpoints(local, self._site.http_port)
         return Said(self.method, self.content.getvalue(), endpoints)
 
     async def _resolve(self, target: Target) -> BootRequest | None:
-        peer = self.channel.getPeer().host
+        peer = host_of(self.channel.getPeer())
         who = await identify(self._site, target, peer, self._header("User-Agent") or "")
         if who is None:
             return None
@@ -128,7 +130,7 @@ class ContentExchange(http.Request):
             target.path,
             identity=identity,
             boot_id=boot_id,
-            local=self.channel.getHost().host,
+            local=host_of(self.channel.getHost()),
         )
         channel: Any = self.channel
         request = attrs.evolve(

@@ -8,12 +8,18 @@ from pathlib import Path
 
 from pxetwist.errors import StartError
 
+#: What to bind to for all addresses of a family.
+ALL_IPV4, ALL_IPV6 = "0.0.0.0", "::"
+
+_ALL = {"": "all addresses", ALL_IPV4: "all IPv4 addresses", ALL_IPV6: "all IPv6 addresses"}
+
 
 def start_error(
     error: OSError, protocol: str, address: str, port: int, interface: str = ""
 ) -> StartError:
     """Say in one line why a port (`protocol` is ``udp`` or ``tcp``) could not be taken."""
-    where = f"{protocol} port {port} on {address or 'all addresses'}"
+    where = f"{protocol} port {port} on {_ALL.get(address, address)}"
+    host, _, zone = address.partition("%")
     if interface:
         where += f" of {interface}"
     match error.errno:
@@ -26,9 +32,10 @@ def start_error(
                 + (" and CAP_NET_RAW" if interface else "")
             )
         case errno.EADDRNOTAVAIL:
-            return StartError(f"cannot take {where}: no interface has the address {address}")
+            unsure = ", or the kernel still looks whether others have it" if ":" in host else ""
+            return StartError(f"cannot take {where}: no interface has the address {host}{unsure}")
         case errno.ENODEV:
-            return StartError(f"cannot take {where}: there is no interface {interface}")
+            return StartError(f"cannot take {where}: there is no interface {interface or zone}")
         case _:
             return StartError(f"cannot take {where}: {error.strerror or error}")
 

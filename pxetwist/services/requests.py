@@ -29,13 +29,16 @@ def content_request(
     boot_id: str,
     local: str,
 ) -> BootRequest:
-    """Make the request of a loader for a path; `local` is the address of ours that it asked."""
+    """Make the request of a loader for a path; `local` is the address of ours that it asked.
+
+    URLs have it without the interface of a link-local one: that is a name of ours.
+    """
     return BootRequest(
         identity=identity,
         stage=BootStage.LOADER,
         protocol=protocol,
         wanted=path,
-        endpoints=Endpoints(local, site.http_port),
+        endpoints=Endpoints(local.partition("%")[0], site.http_port),
         boot_id=boot_id,
     )
 

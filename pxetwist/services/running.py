@@ -13,12 +13,11 @@ from pxetwist.model.boot import BootRequest
 from pxetwist.model.event import EventKind
 from pxetwist.services.deadlines import Deadlines
 from pxetwist.services.file_transfer import FileTransfer
-from pxetwist.services.images import FramedImages
+from pxetwist.services.images import HEADER, FramedImages
 from pxetwist.services.requests import octets_text, tell, transferred
 from pxetwist.services.transfer_sockets import ITransferSockets
 from pxetwist.wire.tftp import ReadRequest
 
-_HEADERS = 32  # IP, UDP and TFTP before the bytes of a block
 _LATE = 1.0  # seconds in which an equal request is one that was delayed on its way
 _GRACE = 5.0  # seconds that transfers get when the service stops
 
@@ -95,19 +94,25 @@ class RunningTransfers:
         return False
 
     def begin(
-        self, asked: ReadRequest, request: BootRequest, content: IContent, peer: Peer
+        self,
+        asked: ReadRequest,
+        request: BootRequest,
+        content: IContent,
+        *,
+        local: str,
+        peer: Peer,
     ) -> None:
-        """Begin a transfer, which closes the content at its end.
+        """Begin a transfer from our address `local`, which closes the content at its end.
 
         :raises OSError: if there is no socket for it; the content is still open.
         """
         clock = self._site.reactor
         transfer = FileTransfer(self, asked, request, content=content, peer=peer, clock=clock)
-        socket = self._sockets.open(request.endpoints.address, peer, transfer)
+        socket = self._sockets.open(local, peer, transfer)
         machine = ReadTransfer(
             content.info.size,
             asked.options,
-            Limits(self._block_size or socket.mtu - _HEADERS, self._window),
+            Limits(self._block_size or socket.payload - HEADER, self._window),
             clock.seconds(),
             tell_size=asked.mode == "octet",
         )

@@ -5,6 +5,7 @@ Link-local addresses are spelled with the number of their interface: ``fe80::1%2
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from collections.abc import Collection
@@ -28,9 +29,26 @@ def scoped(address: str, index: int) -> str:
 
 
 def sockaddr6(address: str, port: int) -> tuple[str, int, int, int]:
-    """Return an address as sockets want it."""
+    """Return an address as sockets want it; its interface may be a name as well (an INI's).
+
+    :raises OSError: if there is no such interface.
+    """
     host, _, scope = address.partition("%")
-    return host, port, 0, int(scope or 0)
+    if not scope or scope.isdigit():
+        return host, port, 0, int(scope or 0)
+    try:
+        return host, port, 0, socket.if_nametoindex(scope)
+    except OSError:
+        raise OSError(errno.ENODEV, "no such interface") from None
+
+
+def host_of(address: Any) -> str:
+    """Return the host of an address of Twisted's, a link-local one with its interface's number."""
+    host = str(address.host)
+    if not isinstance(address, addresses.IPv6Address):
+        return host
+    plain, _, scope = host.partition("%")
+    return scoped(plain, int(address.scopeID)) if scope else plain
 
 
 class Udp6Socket(UdpSocket):
@@ -77,7 +95,8 @@ class Udp6Socket(UdpSocket):
         """Return what it is bound to; an unbound socket tells what was asked for."""
         if self._socket is None:
             return addresses.IPv6Address("UDP", self._address or "::", self._port)
-        return addresses.IPv6Address("UDP", *self._socket.getsockname()[:2])
+        host, port, _, scope = self._socket.getsockname()
+        return addresses.IPv6Address("UDP", f"{host}%{scope}" if scope else host, port)
 
     def _origin(self, source: str, index: int) -> list[tuple[int, int, bytes]]:
         if not source and not index:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 import attrs
 from twisted.application.service import Service
@@ -21,8 +21,9 @@ from pxetwist.model.boot import BootRequest, Protocol
 from pxetwist.model.content import ContentPath
 from pxetwist.services import requests
 from pxetwist.services.blocks import NetasciiContent
+from pxetwist.services.listening import addresses_to_take, udp_socket
 from pxetwist.services.running import Peer, RunningTransfers
-from pxetwist.services.sockets import Arrival, DatagramFactory, IDatagramSocket, UdpSocket
+from pxetwist.services.sockets import Arrival, DatagramFactory, IDatagramSocket
 from pxetwist.services.transfer_sockets import TransferSockets, TransferSocketsFactory
 from pxetwist.wire import tftp
 from pxetwist.wire.tftp import Error, ErrorCode, ReadRequest, WriteRequest
@@ -45,8 +46,10 @@ def _port_range(value: str) -> range:
 class Settings:
     """Options of ``[service:tftp]``."""
 
-    addresses: tuple[IPv4Address, ...] = option(
-        fields.list_of(fields.address), default=(), doc="Our addresses to listen on; none: all."
+    addresses: tuple[IPv4Address | IPv6Address, ...] = option(
+        fields.list_of(fields.own_address),
+        default=(),
+        doc="Our addresses to listen on; 0.0.0.0 or ::, all of IPv4 or IPv6; none: all of both.",
     )
     interfaces: tuple[str, ...] = option(
         fields.list_of(fields.text), default=(), doc="Interfaces to listen on; none: all."
@@ -108,7 +111,7 @@ class TftpService(Service):
         self,
         settings: Settings,
         site: Site,
-        datagram: DatagramFactory = UdpSocket,
+        datagram: DatagramFactory = udp_socket,
         transfer_sockets: TransferSocketsFactory = TransferSockets,
     ) -> None:
         self.settings = settings
@@ -144,12 +147,12 @@ class TftpService(Service):
         """
         super().privilegedStartService()
         for interface in self.settings.interfaces or ("",):
-            for address in self.settings.addresses or ("",):
+            for address in addresses_to_take(self.settings.addresses):
                 listener = _Listener(self)
                 listener.socket = self._datagram(
                     self._site.reactor,
                     listener,
-                    address=str(address),
+                    address=address,
                     port=self.settings.port,
                     interface=interface,
                 )
@@ -260,7 +263,7 @@ class TftpService(Service):
                 self._refuse(listener, _BROKEN, peer, arrival)
                 requests.tell_failed(self._site, request, error)
                 return
-            await self._begin(asked, request, content, peer)
+            await self._begin(asked, request, content, local=arrival.local, peer=peer)
         except CancelledError:
             return
         except Exception:
@@ -282,13 +285,19 @@ class TftpService(Service):
         return resolved
 
     async def _begin(
-        self, asked: ReadRequest, request: BootRequest, content: IContent, peer: Peer
+        self,
+        asked: ReadRequest,
+        request: BootRequest,
+        content: IContent,
+        *,
+        local: str,
+        peer: Peer,
     ) -> None:
         try:
             if asked.mode == "netascii":
                 clock = self._site.reactor
                 content = await NetasciiContent.translate(content, lambda: deferLater(clock, 0))
-            self._running.begin(asked, request, content, peer)
+            self._running.begin(asked, request, content, local=local, peer=peer)
         except BaseException:
             content.close()
             raise

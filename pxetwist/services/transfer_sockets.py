@@ -14,17 +14,18 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
-from twisted.internet.address import IPv4Address
+import attrs
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from pxetwist.services.sockets6 import sockaddr6
+
 _SOL_UDP = 17
 _UDP_SEGMENT = 103  # not in Python 3.11's socket module
-_IP_MTU = 14
-_IP_MTU_DISCOVER = 10
-_IP_PMTUDISC_DONT = 0  # a block above the MTU is cut into fragments, by us or on the way
+_PMTUDISC_DONT = 0  # a block above the MTU is cut into fragments, by us or on the way
 _SEND_BUFFER = 1 << 20
 _ROUNDS = 64  # per reactor turn
 _EVENTS = 512  # per round
@@ -38,6 +39,24 @@ MAX_SEGMENTS = 64
 MAX_SEND = 65507
 
 Packets = bytes | memoryview
+
+
+@attrs.frozen
+class _Family:
+    """What the kernel calls things in a family of addresses; `headers` are those of IP and UDP,
+    in bytes.
+    """
+
+    number: socket.AddressFamily
+    level: int
+    mtu: int
+    mtu_discover: int
+    headers: int
+
+
+# IP_MTU, IP_MTU_DISCOVER, and the same of IPV6, are not in Python 3.11's socket module.
+_IPV4 = _Family(socket.AF_INET, socket.IPPROTO_IP, 14, 10, 20 + 8)
+_IPV6 = _Family(socket.AF_INET6, socket.IPPROTO_IPV6, 24, 23, 40 + 8)
 
 
 class ITransferReceiver(Protocol):
@@ -54,8 +73,8 @@ class ITransferSocket(Protocol):
     """The surface of :class:`TransferSocket`."""
 
     @property
-    def mtu(self) -> int:
-        """The MTU of the path as far as known, in bytes."""
+    def payload(self) -> int:
+        """How many bytes fit into a datagram that is not cut into fragments, as far as known."""
 
     def send(self, packet: Packets) -> None:
         """Send one datagram."""
@@ -129,29 +148,30 @@ class TransferSockets:
         """
         if self._epoll is None:
             raise OSError(errno.EBADF, "not started")
-        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        family = _IPV6 if ":" in peer[0] else _IPV4
+        made = socket.socket(family.number, socket.SOCK_DGRAM)
         try:
             made.setblocking(False)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-            made.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT)
+            made.setsockopt(family.level, family.mtu_discover, _PMTUDISC_DONT)
             self._bind(made, local)
-            made.connect(peer)
+            made.connect(_name(*peer))
             self._epoll.register(made, select.EPOLLIN)
         except OSError:
             made.close()
             raise
-        opened = self._open[made.fileno()] = TransferSocket(self, made, receiver)
+        opened = self._open[made.fileno()] = TransferSocket(self, made, family, receiver)
         return opened
 
     def _bind(self, made: socket.socket, local: str) -> None:
         """Take the next free port: one that was just left may still get its old peer's packets."""
         if not self._ports:
-            return made.bind((local, 0))
+            return made.bind(_name(local, 0))
         for _ in self._ports:
             port = self._ports[self._turn % len(self._ports)]
             self._turn += 1
             try:
-                return made.bind((local, port))
+                return made.bind(_name(local, port))
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise
@@ -205,25 +225,39 @@ class TransferSockets:
                 self._log.failure("A packet of a transfer could not be treated")
 
 
+def _name(address: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
+    return sockaddr6(address, port) if ":" in address else (address, port)
+
+
 class TransferSocket:
     """One connected UDP socket; made by :meth:`TransferSockets.open`."""
 
     def __init__(
-        self, owner: TransferSockets, made: socket.socket, receiver: ITransferReceiver
+        self,
+        owner: TransferSockets,
+        made: socket.socket,
+        family: _Family,
+        receiver: ITransferReceiver,
     ) -> None:
         self._owner = owner
         self._socket = made
+        self._family = family
         self._receive, self._send = made.recv, made.send
         self._deliver, self._receiver = receiver.received, receiver
 
     @property
-    def mtu(self) -> int:
-        """The MTU of the path as far as the kernel knows it, in bytes."""
-        return self._socket.getsockopt(socket.IPPROTO_IP, _IP_MTU)
+    def payload(self) -> int:
+        """How many bytes fit into a datagram that is not cut into fragments, as far as the
+        kernel knows the path's MTU.
+        """
+        family = self._family
+        return self._socket.getsockopt(family.level, family.mtu) - family.headers
 
-    def getHost(self) -> IPv4Address:
+    def getHost(self) -> IPv4Address | IPv6Address:
         """Return our address and transfer id."""
-        return IPv4Address("UDP", *self._socket.getsockname())
+        host, port = self._socket.getsockname()[:2]
+        made = IPv6Address if self._family is _IPV6 else IPv4Address
+        return made("UDP", host, port)
 
     def read(self, now: float) -> None:
         """Read one packet and deliver it."""

@@ -11,9 +11,11 @@ from typing import Any
 
 import attrs
 from twisted.internet.address import IPv4Address as UdpAddress
+from twisted.internet.address import IPv6Address as UdpAddress6
 from twisted.internet.task import Clock
 
 from pxetwist.errors import StartError
+from pxetwist.services.ports import ALL_IPV4, ALL_IPV6
 from pxetwist.services.sockets import Arrival, IDatagramReceiver
 from pxetwist.services.transfer_sockets import ITransferReceiver, Packets
 
@@ -79,16 +81,22 @@ class MemoryNetwork:
         self.sent: list[Datagram] = []
         self.sockets: list[MemorySocket] = []
         self.clients: list[MemoryClient] = []
-        self._interfaces: dict[str, tuple[int, str]] = {}
+        self._interfaces: dict[str, tuple[int, tuple[str, ...]]] = {}
         self._connected: dict[tuple[Peer, Peer], MemoryTransferSocket] = {}
         self._next_port = 32768
         self.add_interface("eth0", "10.0.0.1")
 
-    def add_interface(self, name: str, address: str) -> int:
-        """Give the server an interface; an empty address is none. Return its index."""
-        index = len(self._interfaces) + 2
-        self._interfaces[name] = (index, address)
+    def add_interface(self, name: str, *addresses: str) -> int:
+        """Give the server an interface with addresses of either family; one that is there is
+        replaced. Return its index.
+        """
+        index, _ = self._interfaces.get(name, (len(self._interfaces) + 2, ()))
+        self._interfaces[name] = (index, tuple(filter(None, addresses)))
         return index
+
+    @property
+    def _addresses(self) -> set[str]:
+        return {each for _, addresses in self._interfaces.values() for each in addresses}
 
     def socket(
         self,
@@ -126,7 +134,7 @@ class MemoryNetwork:
         name, address = made.interface, made.address
         if name and name not in self._interfaces:
             raise StartError(f"there is no interface {name}")
-        if address and address not in (a for _, a in self._interfaces.values()):
+        if address not in ("", ALL_IPV4, ALL_IPV6, *self._addresses):
             raise StartError(f"no interface has the address {address}")
         key = (made.port, name, address)
         if key in ((s.port, s.interface, s.address) for s in self.sockets):
@@ -139,16 +147,16 @@ class MemoryNetwork:
             self.clock.callLater(0, self._arrive, sender, copy, to)
 
     def _arrive(self, sender: MemoryClient, data: bytes, to: Peer) -> None:
-        index, first = self._interfaces[sender.interface]
+        index, there = self._interfaces[sender.interface]
         connected = self._connected.get((to, sender.address))
         if connected is not None:
             connected.receiver.received(data, self.clock.seconds())
             return
-        ours = {address for _, address in self._interfaces.values()}
-        local = to[0] if to[0] in ours else first
+        first = next((each for each in there if ":" not in each and ":" not in to[0]), "")
+        local = to[0] if to[0] in self._addresses else first
         arrival = Arrival(sender.interface, index, local, to[0])
         for bound in list(self.sockets):
-            if bound.started and bound.takes(sender.interface, to, ours):
+            if bound.started and bound.takes(sender.interface, to):
                 bound.receiver.received(data, sender.address, arrival)
                 bound.receiver.drained()
 
@@ -226,19 +234,23 @@ class MemorySocket:
         if self in self.network.sockets:
             self.network.sockets.remove(self)
 
-    def getHost(self) -> UdpAddress:
+    def getHost(self) -> UdpAddress | UdpAddress6:
         """Return what it is bound to."""
-        return UdpAddress("UDP", self.address or "0.0.0.0", self.port)
+        if ":" in self.address:
+            return UdpAddress6("UDP", self.address, self.port)
+        return UdpAddress("UDP", self.address or ALL_IPV4, self.port)
 
     def send(self, data: bytes, peer: Peer, source: str = "", index: int = 0) -> None:
         """Send one datagram."""
         self.network.from_server(Datagram(data, (source or self.address, self.port), peer, index))
 
-    def takes(self, interface: str, to: Peer, ours: Collection[str]) -> bool:
+    def takes(self, interface: str, to: Peer) -> bool:
         """Whether the kernel would deliver to it what came in on `interface` for `to`."""
         if to[1] != self.port or self.interface not in ("", interface):
             return False
-        return to[0] == self.address if self.address else True
+        if self.address in ("", ALL_IPV4, ALL_IPV6):
+            return (":" in to[0]) == (":" in self.address)
+        return to[0] == self.address
 
 
 @attrs.define(eq=False)
@@ -268,9 +280,9 @@ class MemoryTransferSocket:
     receiver: ITransferReceiver
 
     @property
-    def mtu(self) -> int:
-        """The network's MTU."""
-        return self.network.mtu
+    def payload(self) -> int:
+        """What fits into a datagram of the network's MTU."""
+        return self.network.mtu - (48 if ":" in self.peer[0] else 28)
 
     def send(self, packet: Packets) -> None:
         """Send one datagram."""
@@ -278,7 +290,7 @@ class MemoryTransferSocket:
 
     def send_segments(self, packets: Packets, segment: int) -> bool:
         """Send datagrams of `segment` bytes."""
-        if not self.network.segments or segment + 28 > self.network.mtu:
+        if not self.network.segments or segment > self.payload:
             return False
         for start in range(0, len(packets), segment):
             self.send(packets[start : start + segment])

@@ -12,6 +12,11 @@ from bootlab.network import Lan
 from bootlab.server import command
 
 
+def url_host(address: str) -> str:
+    """Spell an address as URLs do."""
+    return f"[{address}]" if ":" in address else address
+
+
 class FilesCase(SynchronousTestCase):
     """`ini` is the server's, with its content below ``files``; it listens when `service` does."""
 
@@ -25,7 +30,7 @@ class FilesCase(SynchronousTestCase):
         (self.folder / "pxe.ini").write_text(self.ini)
         self.lan = Lan()
         self.addCleanup(self.lan.close)
-        self.host = self.lan.host("c", "10.77.0.20/24")
+        self.host = self.lan.host("c", "10.77.0.20/24", "fd77::20/64")
         self.server = self.lan.server.start(
             command(self.folder / "pxe.ini"), self.folder / "server.log"
         )

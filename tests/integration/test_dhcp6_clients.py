@@ -69,7 +69,6 @@ class Dhcp6ClientTests(SynchronousTestCase):
         self.script.chmod(0o755)
         self.lan = Lan()
         self.addCleanup(self.lan.close)
-        self.lan.server.ip("addr add fd77::1/64 dev br0 nodad")
         self.server = self.lan.server.start(
             command(self.folder / "pxe.ini"), self.folder / "server.log"
         )

@@ -27,6 +27,7 @@ plugin = directory
 root = files
 """
 URL = f"http://{Lan.address}"
+URL6 = f"http://[{Lan.address6}]"
 
 
 class HttpClientTests(FilesCase):
@@ -39,7 +40,7 @@ class HttpClientTests(FilesCase):
     def curl(self, *words: str) -> bytes:
         into = self.folder / "curl"
         into.write_bytes(b"")
-        self.host.run("curl", "-sS", "-m", "60", "-o", str(into), *words)
+        self.host.run("curl", "-gsS", "-m", "60", "-o", str(into), *words)
         return into.read_bytes()
 
     def headers(self, *words: str) -> str:
@@ -67,6 +68,20 @@ class HttpClientTests(FilesCase):
         self.host.run("busybox", "wget", "-q", "-O", str(into), f"{URL}/boot/file")
         self.assertEqual(into.read_bytes(), expected)
         self.assertEqual(self.open_files(), 0)
+
+    def test_ipv6(self) -> None:
+        """To an address of the network and to that of the link alone; IPv4 goes on beside it."""
+        expected = self.file("boot/file", 3_000_000)
+        self.assertEqual(self.curl("-6", f"{URL6}/boot/file"), expected)
+        self.assertEqual(
+            self.curl("-6", "-r", "512-1023", f"{URL6}/boot/file"), expected[512:1024]
+        )
+        link = f"http://[{self.lan.link_local()}%25eth0]"
+        self.assertEqual(self.curl("-6", f"{link}/boot/file"), expected)
+        self.assertEqual(self.curl(f"{URL}/boot/file"), expected)
+        into = self.folder / "wget"
+        self.host.run("busybox", "wget", "-q", "-O", str(into), f"{URL6}/boot/file")
+        self.assertEqual(into.read_bytes(), expected)
 
     def test_headers(self) -> None:
         self.file("grubx64.efi", 3000)

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from bootlab.network import Lan
 from bootlab.processes import LabError, wait_until
 from bootlab.server import command, pxetwist
+from tests.integration.case import url_host
 
 INI = """
 [pxe]
@@ -45,6 +46,9 @@ client-ca = pki/ca.pem
 """
 
 
+NAMES = ("boot.example.net", Lan.address, Lan.address6)
+
+
 class HttpsClientTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = Path(self.mktemp()).absolute()
@@ -56,7 +60,7 @@ class HttpsClientTests(SynchronousTestCase):
         self.ini.write_text(INI)
         for words in (
             ("init", str(self.ini)),
-            ("issue", str(self.ini), "boot.example.net", Lan.address, "--as", "boot"),
+            ("issue", str(self.ini), *NAMES, "--as", "boot"),
             ("issue", str(self.ini), "install.example.net", "--as", "install"),
             ("issue", str(self.ini), "--client", "anna"),
         ):
@@ -64,18 +68,18 @@ class HttpsClientTests(SynchronousTestCase):
         self.pki = self.folder / "pki"
         self.lan = Lan()
         self.addCleanup(self.lan.close)
-        self.host = self.lan.host("c", "10.77.0.20/24")
+        self.host = self.lan.host("c", "10.77.0.20/24", "fd77::20/64")
         self.server = self.lan.server.start(command(self.ini), self.folder / "server.log")
         self.addCleanup(self.server.stop)
         self.server.wait_for(r"\[service:private\] listens on", 30)
 
-    def curl(self, path: str, *words: str, port: int = 443) -> bytes:
-        """Fetch a path from the server's address, and trust its authority."""
+    def curl(self, path: str, *words: str, port: int = 443, server: str = Lan.address) -> bytes:
+        """Fetch a path from an address of the server's, and trust its authority."""
         target = self.folder / "fetched"
         target.unlink(missing_ok=True)
         trusted = ("--cacert", str(self.pki / "ca.pem"))
-        url = f"https://{Lan.address}:{port}/{path}"
-        self.host.run("curl", "-sSf", *trusted, *words, "-o", str(target), url)
+        url = f"https://{url_host(server)}:{port}/{path}"
+        self.host.run("curl", "-gsSf", *trusted, *words, "-o", str(target), url)
         return target.read_bytes()
 
     def shown(self, name: str) -> str:
@@ -93,6 +97,14 @@ class HttpsClientTests(SynchronousTestCase):
         with self.assertRaisesRegex(LabError, "certificate"):
             self.curl("kernel", "--cacert", "/etc/ssl/certs/ca-certificates.crt")
         self.server.wait_for(r"no TLS with 10\.77\.0\.20: it does not trust the authority", 10)
+
+    def test_ipv6(self) -> None:
+        """The certificate names the address, and who does not trust us is told of by it."""
+        self.assertEqual(self.curl("kernel", server=Lan.address6), self.data)
+        with self.assertRaisesRegex(LabError, "certificate"):
+            untrusting = ("--cacert", "/etc/ssl/certs/ca-certificates.crt")
+            self.curl("kernel", *untrusting, server=Lan.address6)
+        self.server.wait_for("no TLS with fd77::20: it does not trust the authority", 10)
 
     def test_names_and_renewal(self) -> None:
         self.assertIn("install.example.net", self.shown("install.example.net"))

@@ -29,7 +29,7 @@ from pxetwist.wire.tftp import (
     decode,
     encode,
 )
-from tests.integration.case import FilesCase
+from tests.integration.case import FilesCase, url_host
 
 INI = """
 [pxe]
@@ -49,7 +49,8 @@ root = files
 SERVER = Lan.address
 _CLONE_NEWNET = 0x40000000
 _TUNSETIFF, _IFF_TAP, _IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
-_IPV4 = b"\x08\0"
+_IPV4, _IPV6 = b"\x08\0", b"\x86\xdd"
+_UDP, _FRAGMENT = 17, 44
 
 
 @contextmanager
@@ -102,7 +103,9 @@ class BadWire(threading.Thread):
                 os.write(end, frame)
 
     def _carry(self, frame: bytes, to: int) -> None:
-        lottery = self._random.random() if frame[12:14] == _IPV4 else 1.0
+        # what makes IPv6 work at all, neighbour discovery, is left alone as ARP is
+        six = frame[12:14] == _IPV6 and frame[20] in (_UDP, _FRAGMENT)
+        lottery = self._random.random() if six or frame[12:14] == _IPV4 else 1.0
         if lottery < self._lose:
             return
         if lottery < self._hold:
@@ -123,27 +126,29 @@ class TftpCase(FilesCase):
     ini = INI
     service = "tftp"
 
+    address = SERVER
+
     def hpa(self, name: str, *, mode: str = "binary") -> bytes:
         into = self.folder / "hpa"
-        self.host.run("tftp", "-m", mode, SERVER, "-c", "get", name, str(into))
+        self.host.run("tftp", "-m", mode, self.address, "-c", "get", name, str(into))
         return into.read_bytes()
 
     def atftp(self, name: str, *options: str) -> bytes:
         into = self.folder / "atftp"
         words = [word for option in options for word in ("--option", option)]
-        self.host.run("atftp", *words, "-g", "-r", name, "-l", str(into), SERVER)
+        self.host.run("atftp", *words, "-g", "-r", name, "-l", str(into), self.address)
         return into.read_bytes()
 
     def busybox(self, name: str, *words: str) -> bytes:
         into = self.folder / "busybox"
-        self.host.run("busybox", "tftp", "-g", "-r", name, "-l", str(into), *words, SERVER)
+        self.host.run("busybox", "tftp", "-g", "-r", name, "-l", str(into), *words, self.address)
         return into.read_bytes()
 
     def curl(self, name: str, *words: str) -> bytes:
         into = self.folder / "curl"
         into.unlink(missing_ok=True)
-        url = f"tftp://{SERVER}/{name}"
-        self.host.run("curl", "-sS", "-m", "60", *words, "-o", str(into), url)
+        url = f"tftp://{url_host(self.address)}/{name}"
+        self.host.run("curl", "-gsS", "-m", "60", *words, "-o", str(into), url)
         return into.read_bytes()
 
 
@@ -188,7 +193,7 @@ class ClientTests(TftpCase):
         for number in range(40):
             into = self.folder / f"many{number}"
             words = ["atftp", "--option", "windowsize 8", "-g", "-r", "nbp", "-l", str(into)]
-            client = self.host.start([*words, SERVER], self.folder / f"many{number}.log")
+            client = self.host.start([*words, self.address], self.folder / f"many{number}.log")
             self.addCleanup(client.stop)
             clients.append(client)
         wait_until(lambda: not any(client.running for client in clients), 60, "40 downloads")
@@ -206,12 +211,12 @@ class ClientTests(TftpCase):
             self.assertRegex(str(error).lower(), "not found", client.__name__)
         error = self.assertRaises(LabError, self.curl, "none")
         self.assertIn("(68)", str(error))  # its number for "file not found"
-        self.assertIn("File not found", self.host.run("tftp", SERVER, "-c", "get", "none"))
+        self.assertIn("File not found", self.host.run("tftp", self.address, "-c", "get", "none"))
 
     def test_writing_is_refused(self) -> None:
         ours = self.folder / "ours"
         ours.write_bytes(b"x")
-        put = ("busybox", "tftp", "-p", "-l", str(ours), "-r", "theirs", SERVER)
+        put = ("busybox", "tftp", "-p", "-l", str(ours), "-r", "theirs", self.address)
         self.assertRaises(LabError, self.host.run, *put)
         self.assertEqual(list(self.files.iterdir()), [])
 
@@ -230,14 +235,16 @@ class BadWireTests(TftpCase):
         self.addCleanup(wire.close)
         self.lan.server.ip(f"link set bad master {Lan.bridge} up")
         self.host.ip("addr add 10.77.0.21/24 dev eth0")
+        self.host.ip("addr add fd77::21/64 dev eth0 nodad")
         self.host.ip("link set eth0 up")
         wire.start()
 
     def sent(self) -> int:
         """Return how many UDP datagrams the server's namespace has sent."""
-        lines = self.lan.server.run("cat", "/proc/net/snmp").splitlines()
+        lines = self.lan.server.run("cat", "/proc/net/snmp", "/proc/net/snmp6").splitlines()
         names, values = (line.split() for line in lines if line.startswith("Udp:"))
-        return int(values[names.index("OutDatagrams")])
+        (six,) = (line.split()[1] for line in lines if line.startswith("Udp6OutDatagrams"))
+        return int(values[names.index("OutDatagrams")]) + int(six)
 
     def test_lost_datagrams(self) -> None:
         expected = self.put("nbp", 60_000).read_bytes()
@@ -257,6 +264,39 @@ class BadWireTests(TftpCase):
         expected = self.put("nbp", 400_000).read_bytes()
         self.spoil(hold=0.1)
         self.assertEqual(self.atftp("nbp", "blksize 1432", "windowsize 4"), expected)
+
+
+class Client6Tests(ClientTests):
+    """The same over IPv6."""
+
+    address = Lan.address6
+
+    def test_no_packet_is_cut_in_two(self) -> None:
+        """What the MTU carries is less by 20 bytes than in IPv4."""
+        expected = self.put("nbp", 200_000).read_bytes()
+        self.assertEqual(self.atftp("nbp", "blksize 65464", "windowsize 8"), expected)
+        counted = self.lan.server.run("cat", "/proc/net/snmp6")
+        self.assertRegex(counted, r"Ip6FragCreates\s+0\n")
+
+    def test_a_narrower_network(self) -> None:
+        self.lan.server.ip(f"link set {Lan.bridge} mtu 1280")
+        self.host.ip("link set eth0 mtu 1280")
+        expected = self.put("nbp", 200_000).read_bytes()
+        self.assertEqual(self.curl("nbp", "--tftp-blksize", "1468"), expected)
+        self.assertRegex(self.lan.server.run("cat", "/proc/net/snmp6"), r"Ip6FragCreates\s+0\n")
+
+    def test_link_local(self) -> None:
+        """The answer comes from the link-local address that was asked."""
+        expected = self.put("nbp", 5000).read_bytes()
+        self.address = f"{self.lan.link_local()}%eth0"
+        self.assertEqual(self.hpa("nbp"), expected)
+        self.assertEqual(self.atftp("nbp", "windowsize 8"), expected)
+
+
+class BadWire6Tests(BadWireTests):
+    """The same over IPv6."""
+
+    address = Lan.address6
 
 
 class RawTests(TftpCase):

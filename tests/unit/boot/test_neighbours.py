@@ -10,7 +10,12 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.boot.facade import BootFacade
-from pxetwist.boot.neighbours import neighbour_mac, peer_address, read_neighbour
+from pxetwist.boot.neighbours import (
+    neighbour_mac,
+    peer_address,
+    peer_link,
+    read_neighbour,
+)
 from pxetwist.model.boot import BootStage, Endpoints
 from pxetwist.model.identity import ClientIdentity, address_mac
 from pxetwist.testing import result_of
@@ -33,6 +38,10 @@ class NeighbourTests(SynchronousTestCase):
     def test_an_entry(self) -> None:
         self.assertEqual(list(read_neighbour(entry())), [(ADDRESS.packed, MAC)])
 
+    def test_the_same_address_on_two_links(self) -> None:
+        self.assertEqual(list(read_neighbour(entry(), link=2)), [(ADDRESS.packed, MAC)])
+        self.assertEqual(list(read_neighbour(entry(), link=3)), [])
+
     def test_entries_of_no_use(self) -> None:
         for useless in (entry(state=1), entry(state=0x20), entry(hardware=bytes(6))):
             self.assertEqual(list(read_neighbour(useless)), [])
@@ -50,6 +59,7 @@ class NeighbourTests(SynchronousTestCase):
         self.assertEqual(peer_address("::ffff:10.0.0.9"), IPv4Address("10.0.0.9"))
         self.assertEqual(peer_address("fe80::1%eth0"), IPv6Address("fe80::1"))
         self.assertIsNone(peer_address("nobody"))
+        self.assertEqual([peer_link("fe80::1%7"), peer_link("fd00::1")], [7, 0])
 
 
 class IdentityTests(SynchronousTestCase):

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
 from uuid import UUID
 
 import attrs
 from twisted.internet.address import IPv4Address as TcpAddress
+from twisted.internet.address import IPv6Address as IPv6
 from twisted.internet.defer import Deferred
-from twisted.internet.error import CannotListenError, ConnectionDone
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from pxetwist.errors import ContentDenied, LoginNeeded, PolicyError, StartError
+from pxetwist.errors import ContentDenied, LoginNeeded, PolicyError
 from pxetwist.interfaces import IBootService, IContent
 from pxetwist.model.boot import BootRequest, Login
 from pxetwist.model.content import ContentInfo
@@ -29,11 +32,15 @@ CLIENT = "10.0.0.50"
 TOKEN = "AbCdEfGhIjKlMnOpQrStUvWxYz0123456-_"
 
 
+OURS, THEIRS = TcpAddress("TCP", "10.0.0.1", 80), TcpAddress("TCP", CLIENT, 40000)
+
+
 class Connection:
     """A client's connection: `ask` sends, and returns what was answered since."""
 
-    def __init__(self, factory: ContentFactory) -> None:
-        ours, theirs = TcpAddress("TCP", "10.0.0.1", 80), TcpAddress("TCP", CLIENT, 40000)
+    def __init__(
+        self, factory: ContentFactory, ours: IAddress = OURS, theirs: IAddress = THEIRS
+    ) -> None:
         self.transport = StringTransport(hostAddress=ours, peerAddress=theirs)
         self.channel = factory.buildProtocol(theirs)
         assert self.channel is not None
@@ -247,6 +254,26 @@ class IdentityTests(ServiceCase):
         self.assertEqual(self.asked.identity.address, IPv4Address(CLIENT))
         self.assertEqual(self.asked.endpoints.address, "10.0.0.1")
 
+    def test_by_address_of_ipv6(self) -> None:
+        """Links to what it may ask next lead to the address that it asked."""
+        self.boot.identities["fd77::50"] = (self.identity, "aa")
+        ours, theirs = IPv6("TCP", "fd77::1", 80), IPv6("TCP", "fd77::50", 40000)
+        self.connection = Connection(self.service.factory, ours, theirs)
+        self.assertEqual(self.status("/boot/nbp.efi"), 200)
+        self.assertEqual((self.asked.identity.mac, self.asked.boot_id), (self.identity.mac, "aa"))
+        self.assertEqual(self.asked.identity.address, IPv6Address("fd77::50"))
+        self.assertEqual(self.asked.endpoints.http, "http://[fd77::1]")
+
+    def test_by_link_local_address(self) -> None:
+        """The interface is told by its number; in URLs it would mean nothing to the client."""
+        self.boot.identities["fe80::50%2"] = (self.identity, "aa")
+        ours = IPv6("TCP", "fe80::1%eth0", 80, 0, 2)
+        theirs = IPv6("TCP", "fe80::50%eth0", 40000, 0, 2)
+        self.connection = Connection(self.service.factory, ours, theirs)
+        self.assertEqual(self.status("/boot/nbp.efi"), 200)
+        self.assertEqual(self.asked.boot_id, "aa")
+        self.assertEqual(self.asked.endpoints.http, "http://[fe80::1]")
+
     def test_by_token(self) -> None:
         self.assertEqual(self.body(f"/boot/{TOKEN}/boot/nbp.efi"), "0123456789")
         self.assertEqual(self.asked.identity.mac, "52:54:00:00:00:02")
@@ -361,27 +388,31 @@ class LifeTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = MemoryReactorClock()
         self.site = make_site(FakeBoot([MemoryStore({})]), reactor=self.reactor)
+        self.bound: list[tuple[str, int]] = []
+        self.patch(HttpService, "listen", staticmethod(self.listen))
+
+    def listen(
+        self, reactor: Any, accepts: IProtocolFactory, address: str, port: int
+    ) -> IListeningPort:
+        self.bound.append((address, port))
+        taken: IListeningPort = reactor.listenTCP(port, accepts, 50, address)
+        return taken
 
     def test_ports(self) -> None:
-        settings = Settings(addresses=(IPv4Address("127.0.0.1"), IPv4Address("127.0.0.2")))
+        settings = Settings(addresses=(IPv4Address("127.0.0.1"), IPv6Address("::1")))
         service = HttpService(settings, self.site)
         verifyObject(IBootService, service)
         service.privilegedStartService()
         service.startService()
-        bound = [(server[3], server[0]) for server in self.reactor.tcpServers]
-        self.assertEqual(bound, [("127.0.0.1", 80), ("127.0.0.2", 80)])
+        self.assertEqual(self.bound, [("127.0.0.1", 80), ("::1", 80)])
         self.assertEqual(len(service.listening()), 2)
         self.successResultOf(service.stopService())
         self.assertEqual(service.listening(), [])
 
-    def test_a_port_that_cannot_be_taken(self) -> None:
-        def listenTCP(port: int, factory: object, backlog: int, interface: str) -> None:
-            raise CannotListenError(interface, port, PermissionError(13, "Permission denied"))
-
-        self.reactor.listenTCP = listenTCP  # type: ignore[method-assign,assignment]  # refuses
-        service = HttpService(Settings(), self.site)
-        error = self.assertRaises(StartError, service.privilegedStartService)
-        self.assertIn("no right to take tcp port 80", str(error))
+    def test_both_families(self) -> None:
+        service = HttpService(Settings(port=8080), self.site)
+        service.privilegedStartService()
+        self.assertEqual(self.bound, [("0.0.0.0", 8080), ("::", 8080)])
 
     def test_stop_waits_for_running_answers(self) -> None:
         waiting: Deferred[None] = Deferred()

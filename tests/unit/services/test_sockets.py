@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
 
 import attrs
 from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactor
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from pxetwist.config.server import spelled
 from pxetwist.errors import StartError
 from pxetwist.services.images import framed
+from pxetwist.services.listening import addresses_to_take, listen_tcp, udp_socket
 from pxetwist.services.ports import start_error
 from pxetwist.services.sockets import Arrival, UdpSocket
 from pxetwist.services.transfer_sockets import TransferSocket, TransferSockets
@@ -186,6 +192,115 @@ class UdpSocketTests(SocketCase):
         self.assertIn("CAP_NET_BIND_SERVICE", str(error))
 
 
+class Udp6SocketTests(SynchronousTestCase):
+    """A datagram and its answer over IPv6, beside a socket of IPv4 on the same port."""
+
+    def setUp(self) -> None:
+        self.reactor = Reactor()
+        self.receiver = Receiver()
+        self.client = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        self.addCleanup(self.client.close)
+        self.client.settimeout(5)
+
+    def started(self, address: str, port: int = 0) -> UdpSocket:
+        made = udp_socket(self.reactor, self.receiver, address=address, port=port)
+        made.start()
+        self.addCleanup(made.stop)
+        return made
+
+    def test_both_families_on_one_port(self) -> None:
+        six = self.started("::")
+        port = six.getHost().port
+        four = self.started("0.0.0.0", port)
+        self.assertEqual(spelled(six.getHost()), f"udp [::]:{port}")
+        self.assertEqual(spelled(four.getHost()), f"udp 0.0.0.0:{port}")
+        self.client.sendto(b"x", ("::1", port))
+        six.doRead()
+        [(data, peer, arrival)] = self.receiver.arrived
+        self.assertEqual((data, peer), (b"x", ("::1", self.client.getsockname()[1])))
+        index = socket.if_nametoindex("lo")
+        self.assertEqual(arrival, Arrival("lo", index, "::1", "::1"))
+        six.send(b"y", peer, source=arrival.local, index=arrival.index)
+        self.assertEqual(self.client.recvfrom(99)[:2], (b"y", ("::1", port, 0, 0)))
+
+    def test_errors(self) -> None:
+        port = self.started("::1").getHost().port
+        for address, said in {
+            "::1": f"udp port {port} on ::1 is in use by ",
+            "2001:db8::7": "no interface has the address 2001:db8::7, or the kernel still looks",
+            "fe80::1%eth99": "there is no interface eth99",
+        }.items():
+            other = udp_socket(self.reactor, self.receiver, address=address, port=port)
+            self.assertIn(said, str(self.assertRaises(StartError, other.bind)))
+
+    def test_a_transfer(self) -> None:
+        """Its socket knows what the path carries, and sends many blocks at once."""
+        sockets = TransferSockets(self.reactor)
+        sockets.start()
+        self.addCleanup(sockets.stop)
+        self.client.bind(("::1", 0))
+        transfer = Transfer()
+        opened = sockets.open("::1", ("::1", self.client.getsockname()[1]), transfer)
+        self.assertEqual(opened.payload, self.mtu() - 48)
+        self.assertTrue(opened.send_segments(b"a" * 300 + b"b" * 300, 300))
+        for letter in (b"a", b"b"):
+            data, source = self.client.recvfrom(2000)
+            self.assertEqual((data, source[:2]), (letter * 300, ("::1", opened.getHost().port)))
+        self.client.sendto(b"x", ("::1", opened.getHost().port))
+        sockets.doRead()
+        self.assertEqual(transfer.packets, [b"x"])
+        self.assertFalse(opened.send_segments(b"x" * 200000, 1000))
+        self.client.close()
+        opened.send(b"x")
+        sockets.doRead()
+        self.assertTrue(transfer.was_closed)
+
+    @staticmethod
+    def mtu() -> int:
+        return int(Path("/sys/class/net/lo/mtu").read_text())
+
+
+class ListenTests(SynchronousTestCase):
+    """Ports of TCP, of which each family has its own."""
+
+    def setUp(self) -> None:
+        self.reactor = MemoryReactor()
+
+    def taken(self) -> socket.socket:
+        """Return a listening socket in the place of somebody else's."""
+        made = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+        self.addCleanup(made.close)
+        made.bind(("::1", 0))
+        made.listen()
+        return made
+
+    def test_the_family_is_that_of_the_address(self) -> None:
+        for address in ("0.0.0.0", "::", "127.0.0.1", "::1"):
+            listen_tcp(self.reactor, Factory(), address, 0)
+        families = [family for _, family, _ in self.reactor.adoptedPorts]
+        self.assertEqual(families, [socket.AF_INET, socket.AF_INET6] * 2)
+
+    def test_a_port_in_use_names_its_owner(self) -> None:
+        port = self.taken().getsockname()[1]
+        error = self.assertRaises(StartError, listen_tcp, self.reactor, Factory(), "::1", port)
+        self.assertIn(f"tcp port {port} on ::1 is in use by ", str(error))
+        self.assertIn(f"(pid {os.getpid()})", str(error))
+
+    def test_missing_rights(self) -> None:
+        error = start_error(PermissionError(13, "Permission denied"), "tcp", "::", 80)
+        self.assertIn("no right to take tcp port 80 on all IPv6 addresses", str(error))
+
+    def test_a_kernel_without_ipv6(self) -> None:
+        def no_such_family(family: int, kind: int) -> None:
+            raise OSError(97, "Address family not supported by protocol")
+
+        self.assertEqual(addresses_to_take([]), ("0.0.0.0", "::"))
+        self.patch(socket, "socket", no_such_family)
+        self.assertEqual(addresses_to_take([]), ("0.0.0.0",))
+        chosen: list[IPv4Address | IPv6Address] = [IPv6Address("fd00::1"), IPv4Address("10.0.0.1")]
+        self.assertEqual(addresses_to_take(chosen), ["fd00::1", "10.0.0.1"])
+
+
 class TransferSocketTests(SocketCase):
     def setUp(self) -> None:
         super().setUp()
@@ -233,7 +348,7 @@ class TransferSocketTests(SocketCase):
         self.assertFalse(self.socket.send_segments(b"x" * 200000, 1000))
 
     def test_the_mtu(self) -> None:
-        self.assertGreaterEqual(self.socket.mtu, 1500)
+        self.assertGreaterEqual(self.socket.payload, 1500 - 28)
 
     def test_a_closed_port_is_told(self) -> None:
         self.client.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from pxetwist.config.server import spelled
 from pxetwist.content.directory import Directory
 from pxetwist.errors import ContentDenied, PolicyError
 from pxetwist.interfaces import IBootService, IContent
@@ -46,6 +47,7 @@ from pxetwist.wire.tftp import (
 
 SERVER = ("10.0.0.1", 69)
 CLIENT = "10.0.0.50"
+ANY4, ANY6 = "udp 0.0.0.0:69", "udp [::]:69"
 
 
 @attrs.define(eq=False)
@@ -62,9 +64,15 @@ class Download:
     error: Error | None = None
     agreed: Options = ()
 
-    def begin(self, name: bytes, options: Options = (), mode: str = "octet") -> None:
+    def begin(
+        self,
+        name: bytes,
+        options: Options = (),
+        mode: str = "octet",
+        to: tuple[str, int] = SERVER,
+    ) -> None:
         self.client.on_datagram = self.take
-        self.client.send(encode(ReadRequest(name, mode, options)), SERVER)
+        self.client.send(encode(ReadRequest(name, mode, options)), to)
 
     def take(self, datagram: Datagram) -> None:
         match decode(datagram.data):
@@ -125,9 +133,11 @@ class ServiceCase(SynchronousTestCase):
         self.run_for(0)
         return made
 
-    def answers(self, packet: Packet | bytes, to: tuple[str, int] = SERVER) -> list[Packet]:
+    def answers(
+        self, packet: Packet | bytes, to: tuple[str, int] = SERVER, sender: str = CLIENT
+    ) -> list[Packet]:
         """Send one packet from a new port, and return what comes back at once."""
-        client = self.network.client(CLIENT, 3000 + len(self.network.clients))
+        client = self.network.client(sender, 3000 + len(self.network.clients))
         client.send(packet if isinstance(packet, bytes) else encode(packet), to)
         self.run_for(0)
         return [decode(datagram.data) for datagram in client.received]
@@ -136,7 +146,9 @@ class ServiceCase(SynchronousTestCase):
 class TransferTests(ServiceCase):
     def test_interface(self) -> None:
         verifyObject(IBootService, self.service)
-        self.assertEqual([host.port for host in self.service.listening()], [69])  # type: ignore[attr-defined]  # IAddress has none
+        self.assertEqual(list(map(spelled, self.service.listening())), [ANY4, ANY6])
+        self.restart(Settings(addresses=(IPv4Address("10.0.0.1"),)))
+        self.assertEqual(list(map(spelled, self.service.listening())), ["udp 10.0.0.1:69"])
 
     def test_a_file(self) -> None:
         self.files["boot/nbp"] = bytes(range(256)) * 5
@@ -211,6 +223,45 @@ class TransferTests(ServiceCase):
         request = self.store.asked[0]
         self.assertEqual(request.endpoints.address, "10.0.1.1")
         self.assertEqual(request.identity.interface, "eth1")
+
+    def test_ipv6(self) -> None:
+        """The same, from the address that was asked; blocks leave room for the larger header."""
+        self.network.add_interface("eth0", "10.0.0.1", "fd77::1", "fd77::2")
+        identity = ClientIdentity(mac="52:54:00:00:00:01", address=IPv6Address("fd77::50"))
+        self.boot.identities["fd77::50"] = (identity, "ab12")
+        self.files["nbp"] = bytes(5000)
+        download = Download(self.network.client("fd77::50", 2000))
+        download.begin(b"nbp", (("blksize", "9000"), ("windowsize", "4")), to=("fd77::2", 69))
+        self.run_for(0)
+        self.assertEqual(download.received, bytes(5000))
+        self.assertEqual(download.agreed[0], ("blksize", "1448"))
+        self.assertEqual({each.source[0] for each in download.client.received}, {"fd77::2"})
+        asked = self.store.asked[0]
+        self.assertEqual((asked.identity.mac, asked.boot_id), ("52:54:00:00:00:01", "ab12"))
+        self.assertEqual(asked.endpoints.tftp, "tftp://[fd77::2]")
+        group = self.answers(ReadRequest(b"nbp"), ("ff02::1", 69), "fd77::51")
+        self.assertEqual(group, [])  # RFC 1123 §4.2.3.4, in the spirit of it
+        missing = self.answers(ReadRequest(b"none"), ("fd77::1", 69), "fd77::51")
+        self.assertEqual(missing, [Error(ErrorCode.NOT_FOUND, "File not found")])
+
+    def test_link_local(self) -> None:
+        """The transfer knows the interface; URLs do not name it, for it is one of ours."""
+        self.network.add_interface("eth0", "fe80::1%2")
+        self.files["nbp"] = b"abc"
+        client = self.network.client("fe80::50%2", 2000)
+        client.send(encode(ReadRequest(b"nbp")), ("fe80::1%2", 69))
+        self.run_for(0)
+        self.assertEqual([each.source[0] for each in client.received], ["fe80::1%2"])
+        self.assertEqual(self.store.asked[0].endpoints.http, "http://[fe80::1]")
+
+    def test_transfers_of_one_client_in_each_family(self) -> None:
+        self.network.add_interface("eth0", "10.0.0.1", "fd77::1")
+        self.restart(Settings(max_per_client=1))
+        self.files["nbp"] = bytes(5000)
+        for client, server in ((CLIENT, "10.0.0.1"), ("fd77::50", "fd77::1")):
+            first = self.answers(ReadRequest(b"nbp"), (server, 69), client)
+            self.assertEqual(first, [Data(1, bytes(512))])
+            self.assertEqual(self.answers(ReadRequest(b"nbp"), (server, 69), client), [])
 
     def test_the_stores_learn_who_asks(self) -> None:
         identity = ClientIdentity(mac="52:54:00:00:00:01", address=IPv4Address(CLIENT))

@@ -1,0 +1,81 @@
+"""On which addresses the file services listen, and with which sockets: IPv4 and IPv6 alike.
+
+Each family has sockets of its own. One socket for both would show clients of IPv4 by addresses
+of IPv6, and could not be taken where somebody else has one of them.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
+
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+
+from pxetwist.services.ports import ALL_IPV4, ALL_IPV6, start_error
+from pxetwist.services.sockets import IDatagramReceiver, UdpSocket
+from pxetwist.services.sockets6 import Udp6Socket, sockaddr6
+
+_BACKLOG = 1024  # a rack that is switched on at once
+
+
+def addresses_to_take(chosen: Sequence[IPv4Address | IPv6Address]) -> Sequence[str]:
+    """Return the addresses to bind to: the chosen ones, else all of each family that is here."""
+    if chosen:
+        return [str(each) for each in chosen]
+    return (ALL_IPV4, ALL_IPV6) if _knows_ipv6() else (ALL_IPV4,)
+
+
+def _knows_ipv6() -> bool:
+    """Whether the kernel was not started with ``ipv6.disable=1``."""
+    try:
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).close()
+    except OSError:
+        return False
+    return True
+
+
+def udp_socket(
+    reactor: Any,
+    receiver: IDatagramReceiver,
+    *,
+    address: str = "",
+    port: int,
+    interface: str = "",
+    broadcast: bool = False,
+    reuse: bool = False,
+) -> UdpSocket:
+    """Make an unbound socket of the family of its address; it is a `DatagramFactory`."""
+    made = Udp6Socket if ":" in address else UdpSocket
+    return made(
+        reactor,
+        receiver,
+        address=address,
+        port=port,
+        interface=interface,
+        broadcast=broadcast,
+        reuse=reuse,
+    )
+
+
+def listen_tcp(reactor: Any, accepts: IProtocolFactory, address: str, port: int) -> IListeningPort:
+    """Take a TCP port on an address.
+
+    :raises StartError: with one line that says what is in the way.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as made:
+        try:
+            made.setblocking(False)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                made.bind(sockaddr6(address, port))
+            else:
+                made.bind((address, port))
+            made.listen(_BACKLOG)
+        except OSError as error:
+            raise start_error(error, "tcp", address, port) from None
+        taken: IListeningPort = reactor.adoptStreamPort(made.fileno(), family, accepts)
+    return taken
