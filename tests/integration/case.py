@@ -1,14 +1,16 @@
-"""What the tests of file services share: a network, a server with random files, one client."""
+"""What tests with real clients share: a network, a server of an INI, and those who ask it."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bootlab.network import Lan
+from bootlab.network import Lan, Namespace
+from bootlab.processes import Process, run
 from bootlab.server import command
 
 
@@ -17,25 +19,60 @@ def url_host(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-class FilesCase(SynchronousTestCase):
-    """`ini` is the server's, with its content below ``files``; it listens when `service` does."""
+class LanCase(SynchronousTestCase):
+    """A network, and a folder with the `ini` of a server and its `machines`; :meth:`serve` starts
+    it, and returns when its `service` listens.
+    """
 
     ini: ClassVar[str]
+    machines: ClassVar[str] = ""
     service: ClassVar[str]
 
     def setUp(self) -> None:
         self.folder = Path(self.mktemp()).absolute()
-        self.files = self.folder / "files"
-        self.files.mkdir(parents=True)
-        (self.folder / "pxe.ini").write_text(self.ini)
+        self.folder.mkdir(parents=True)
+        self.ini_file = self.folder / "pxe.ini"
+        self.ini_file.write_text(self.ini)
+        if self.machines:
+            (self.folder / "hosts.csv").write_text(self.machines)
         self.lan = Lan()
         self.addCleanup(self.lan.close)
+        self._started = 0
+
+    def serve(self) -> Process:
+        self.server = self.start(self.lan.server, command(self.ini_file))
+        self.server.wait_for(rf"\[service:{self.service}\] listens on", 60)
+        return self.server
+
+    def start(self, host: Namespace, words: Sequence[str]) -> Process:
+        """Start a program on a host; it is stopped at the end."""
+        self._started += 1
+        log = self.folder / f"{self._started}-{Path(words[0]).name}.log"
+        made = host.start(words, log)
+        self.addCleanup(made.stop)
+        return made
+
+
+class ServedCase(LanCase):
+    """The server runs, and `host` is a client with an address; :meth:`prepare` comes before."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.prepare()
         self.host = self.lan.host("c", "10.77.0.20/24", "fd77::20/64")
-        self.server = self.lan.server.start(
-            command(self.folder / "pxe.ini"), self.folder / "server.log"
-        )
-        self.addCleanup(self.server.stop)
-        self.server.wait_for(rf"\[service:{self.service}\] listens on", 30)
+        self.serve()
+
+    def prepare(self) -> None:
+        """Make what the server needs to start."""
+
+
+class FilesCase(ServedCase):
+    """The server has a content, the folder ``files``."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.files = self.folder / "files"
+        self.files.mkdir()
 
     def put(self, name: str, size: int) -> Path:
         """Let the server have a file of random bytes."""
@@ -43,3 +80,57 @@ class FilesCase(SynchronousTestCase):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(os.urandom(size))
         return path
+
+
+class ClientsCase(LanCase):
+    """DHCP clients, each on a host of its own; `script` is told what they get."""
+
+    service = "dhcp"
+    script: ClassVar[str] = "#!/bin/sh\n"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.script_file = self.folder / "script"
+        self.script_file.write_text(self.script)
+        self.script_file.chmod(0o755)
+
+    def host(self, name: str, mac: str = "") -> Namespace:
+        """Plug in a host without an address, with a MAC of its own or any."""
+        host = self.lan.host(name)
+        if mac:
+            host.ip("link set eth0 down")  # its link-local address comes from the MAC, too
+            host.ip(f"link set eth0 address {mac}")
+            host.ip("link set eth0 up")
+        return host
+
+    def udhcpc(self, host: Namespace, *words: str, interface: str = "eth0") -> Process:
+        """Start busybox's client; without `-q` it stays, and renews."""
+        program = ["busybox", "udhcpc", "-i", interface, "-f", "-s", str(self.script_file)]
+        return self.start(host, [*program, *words])
+
+    def dhclient(
+        self,
+        host: Namespace,
+        *words: str,
+        version: int = 4,
+        config: str = "/dev/null",
+        interface: str = "eth0",
+    ) -> str:
+        """Let ISC's client do its work, and return what the script said; it stays behind."""
+        base = self.folder / host.name
+        files = ["-lf", f"{base}.leases", "-pf", f"{base}.pid", "-cf", config]
+        program = ["timeout", "60", "dhclient", f"-{version}", "-1", *files]
+        return host.run(*program, "-sf", str(self.script_file), *words, interface)
+
+    def cable(self, here: Namespace, name: str, there: Namespace, other: str) -> None:
+        """Lay a cable between two hosts; both ends are up."""
+        run("ip", "link", "add", name, "netns", here.name, "type", "veth",
+            "peer", "name", other, "netns", there.name)  # fmt: skip
+        here.ip(f"link set {name} up")
+        there.ip(f"link set {other} up")
+
+    def relay(self, host: Namespace, *words: str) -> Process:
+        """Let a host be a relay agent: start one, and wait until it works."""
+        agent = self.start(host, words)
+        agent.wait_for("Sending on|Listening", 10)
+        return agent

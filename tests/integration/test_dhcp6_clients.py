@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from bootlab.network import Lan, Namespace
-from bootlab.processes import run, wait_until
-from bootlab.server import command
+from bootlab.network import Namespace
+from bootlab.processes import wait_until
+from tests.integration.case import ClientsCase
 
 INI = """
 [pxe]
@@ -56,64 +53,46 @@ esac
 """
 
 
-class Dhcp6ClientTests(SynchronousTestCase):
+class Dhcp6ClientTests(ClientsCase):
     """One server on a bridge, and clients of other makers."""
 
-    def setUp(self) -> None:
-        self.folder = Path(self.mktemp()).absolute()
-        self.folder.mkdir(parents=True)
-        (self.folder / "pxe.ini").write_text(INI)
-        (self.folder / "hosts.csv").write_text(HOSTS)
-        self.script = self.folder / "script"
-        self.script.write_text(SCRIPT)
-        self.script.chmod(0o755)
-        self.lan = Lan()
-        self.addCleanup(self.lan.close)
-        self.server = self.lan.server.start(
-            command(self.folder / "pxe.ini"), self.folder / "server.log"
-        )
-        self.addCleanup(self.server.stop)
-        self.server.wait_for(r"listens on udp \[::\]:547", 30)
+    ini = INI
+    machines = HOSTS
+    script = SCRIPT
+    service = "dhcp6"
 
-    def host(self, name: str, mac: str = "") -> Namespace:
-        host = self.lan.host(name)
-        if mac:
-            host.ip("link set eth0 down")
-            host.ip(f"link set eth0 address {mac}")
-            host.ip("link set eth0 up")
-        return host
+    def setUp(self) -> None:
+        super().setUp()
+        self.serve()
 
     def ready(self, host: Namespace, interface: str = "eth0") -> None:
         """Wait until the kernel has found that nobody else has the link-local address."""
         show = f"-6 addr show dev {interface} scope link -tentative"
         wait_until(lambda: "fe80" in host.ip(show), 10, "a link-local address")
 
-    def dhclient(self, host: Namespace, *words: str, interface: str = "eth0") -> str:
+    def asked(self, host: Namespace, *words: str, interface: str = "eth0") -> str:
         self.ready(host, interface)
-        base = self.folder / host.name
-        files = ["-lf", f"{base}.leases", "-pf", f"{base}.pid", "-cf", "/dev/null"]
-        program = ["timeout", "40", "dhclient", "-6", "-1", *files, "-sf", str(self.script)]
-        return host.run(*program, *words, interface)
+        return self.dhclient(host, *words, version=6, interface=interface)
 
     def test_states(self) -> None:
         """SOLICIT to REPLY, CONFIRM after a restart, a renewal, RELEASE; then stateless."""
         host = self.host("d")
-        got = re.search(r"got BOUND6 (\S+) dns=(\S+) domain=(\S+)", self.dhclient(host))
+        got = re.search(r"got BOUND6 (\S+) dns=(\S+) domain=(\S+)", self.asked(host))
         assert got is not None
         self.assertRegex(got[1], r"^fd77::1[0-9a-f]{3}$")
         self.assertEqual((got[2], got[3].rstrip(".")), ("fd77::1", "lab.example"))
         self.server.wait_for(f"REPLY, {re.escape(got[1])}.*asked='RENEW'", 20)
-        self.dhclient(host, "-x")
-        self.dhclient(host)
+        self.asked(host, "-x")
+        self.asked(host)
         self.server.wait_for("REPLY, all on this link asked='CONFIRM'", 10)
-        self.dhclient(host, "-r")
+        self.asked(host, "-r")
         self.server.wait_for(f"released {re.escape(got[1])}", 10)
-        told = self.dhclient(self.host("s"), "-S")
+        told = self.asked(self.host("s"), "-S")
         self.assertIn("fd77::1", told)
 
     def test_reservation_and_silence(self) -> None:
         """A machine gets the address of its directory; one that is banned gets nothing."""
-        fixed = self.dhclient(self.host("f", "02:00:00:00:00:01"))
+        fixed = self.asked(self.host("f", "02:00:00:00:00:01"))
         self.assertIn("got BOUND6 fd77::50 ", fixed)
         banned = self.host("b", "02:00:00:00:00:02")
         self.ready(banned)
@@ -127,17 +106,12 @@ class Dhcp6ClientTests(SynchronousTestCase):
         """dhcrelay adds an interface-id, and takes no reply without it."""
         middle = self.lan.host("relay", "fd77::2/64")
         far = self.host("far")
-        run("ip", "link", "add", "down0", "netns", middle.name, "type", "veth",
-            "peer", "name", "eth1", "netns", far.name)  # fmt: skip
+        self.cable(middle, "down0", far, "eth1")
         middle.ip("addr add fd78::1/64 dev down0 nodad")
-        middle.ip("link set down0 up")
-        far.ip("link set eth1 up")
         self.ready(middle, "down0")
         words = ["dhcrelay", "-6", "-d", "--no-pid", "-I", "-l", "down0", "-u", "fd77::1%eth0"]
-        agent = middle.start(words, self.folder / "relay.log")
-        self.addCleanup(agent.stop)
-        agent.wait_for("Sending on|Listening", 10)
-        got = self.dhclient(far, interface="eth1")
+        self.relay(middle, *words)
+        got = self.asked(far, interface="eth1")
         self.assertRegex(got, r"got BOUND6 fd78::1[0-9a-f]{3} ")
 
     def test_router_advertisement(self) -> None:

@@ -5,13 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
-from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from bootlab.network import Lan, Namespace
-from bootlab.processes import Process, run, wait_until
-from bootlab.server import command
+from bootlab.processes import wait_until
+from tests.integration.case import ClientsCase
 
 INI = """
 [pxe]
@@ -50,52 +46,25 @@ banned,02:00:00:00:00:02,,banned
 #: Tells the test what it got, and does what a system does with it.
 SCRIPT = """#!/bin/sh
 case "$1$reason" in
-deconfig) ip addr flush dev eth0;;
+deconfig) ip addr flush dev "$interface";;
 bound|renew|BOUND|RENEW|REBIND|REBOOT)
   addr=${ip:-$new_ip_address}
-  ip addr replace "$addr/24" dev eth0
+  ip addr replace "$addr/24" dev "$interface"
   echo "got $1$reason $addr router=${router:-$new_routers} domain=${domain:-$new_domain_name}";;
 esac
 """
 
 
-class DhcpClientTests(SynchronousTestCase):
+class DhcpClientTests(ClientsCase):
     """One server on a bridge, and clients of other makers."""
 
+    ini = INI
+    machines = HOSTS
+    script = SCRIPT
+
     def setUp(self) -> None:
-        self.folder = Path(self.mktemp()).absolute()
-        self.folder.mkdir(parents=True)
-        (self.folder / "pxe.ini").write_text(INI)
-        (self.folder / "hosts.csv").write_text(HOSTS)
-        self.script = self.folder / "script"
-        self.script.write_text(SCRIPT)
-        self.script.chmod(0o755)
-        self.lan = Lan()
-        self.addCleanup(self.lan.close)
+        super().setUp()
         self.serve()
-
-    def serve(self) -> None:
-        words = command(self.folder / "pxe.ini")
-        self.server = self.lan.server.start(words, self.folder / "server.log")
-        self.addCleanup(self.server.stop)
-        self.server.wait_for(r"\[service:dhcp\] listens on", 30)
-
-    def host(self, name: str, mac: str = "") -> Namespace:
-        host = self.lan.host(name)
-        if mac:
-            host.ip(f"link set eth0 address {mac}")
-        return host
-
-    def udhcpc(self, host: Namespace, *words: str) -> Process:
-        program = ["busybox", "udhcpc", "-i", "eth0", "-f", "-s", str(self.script)]
-        client = host.start([*program, *words], self.folder / f"{host.name}.udhcpc")
-        self.addCleanup(client.stop)
-        return client
-
-    def dhclient(self, host: Namespace, *words: str) -> str:
-        base = self.folder / host.name
-        files = ["-lf", f"{base}.leases", "-pf", f"{base}.pid", "-cf", "/dev/null"]
-        return host.run("dhclient", "-4", "-1", *files, "-sf", str(self.script), *words, "eth0")
 
     def test_udhcpc(self) -> None:
         """A lease with its options, renewed by unicast, given back at the end."""
@@ -150,24 +119,13 @@ class DhcpClientTests(SynchronousTestCase):
         """Let a client of another network ask through a relay agent; return its address."""
         middle = self.lan.host("relay", "10.77.0.2/24")
         far = self.host("far")
-        run("ip", "link", "add", "down0", "netns", middle.name, "type", "veth",
-            "peer", "name", "eth1", "netns", far.name)  # fmt: skip
+        self.cable(middle, "down0", far, "eth1")
         middle.ip("addr add 10.78.0.1/24 dev down0")
-        middle.ip("link set down0 up")
         middle.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
         self.lan.server.ip("route add 10.78.0.0/24 via 10.77.0.2")
         far.ip("link set eth0 down")
-        far.ip("link set eth1 up")
-        agent = middle.start(relay, self.folder / "relay.log")
-        self.addCleanup(agent.stop)
-        agent.wait_for("Sending on|Listening", 10)
-        script = self.folder / "far"
-        script.write_text(SCRIPT.replace("eth0", "eth1"))
-        script.chmod(0o755)
-        words = ["busybox", "udhcpc", "-i", "eth1", "-f", "-s", str(script), "-q"]
-        client = far.start(words, self.folder / "far.udhcpc")
-        self.addCleanup(client.stop)
-        return client.wait_for(r"got bound (\S+)", 20)[1]
+        self.relay(middle, *relay)
+        return self.udhcpc(far, "-q", interface="eth1").wait_for(r"got bound (\S+)", 20)[1]
 
     def test_dhcrelay_with_option_82(self) -> None:
         """dhcrelay drops replies whose option 82 is not its own: it must come back whole."""

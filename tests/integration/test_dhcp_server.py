@@ -6,13 +6,10 @@ import os
 import re
 import signal
 import sys
-from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from bootlab.network import Lan, Namespace
-from bootlab.processes import run, wait_until
-from bootlab.server import command
+from bootlab.network import Namespace
+from bootlab.processes import wait_until
+from tests.integration.case import ClientsCase
 
 INI = """
 [pxe]
@@ -106,40 +103,25 @@ print(reply.xid, reply.yiaddr, *sorted(reply.options), reply.options.get(53, b""
 """
 
 
-class DhcpServerTests(SynchronousTestCase):
+class DhcpServerTests(ClientsCase):
     """One server that has much to say."""
 
+    ini = INI
+    machines = HOSTS
+    script = SCRIPT
+
     def setUp(self) -> None:
-        self.folder = Path(self.mktemp()).absolute()
-        self.folder.mkdir(parents=True)
-        (self.folder / "pxe.ini").write_text(INI)
-        (self.folder / "hosts.csv").write_text(HOSTS)
-        self.script = self.folder / "script"
-        self.script.write_text(SCRIPT)
-        self.script.chmod(0o755)
-        self.lan = Lan()
-        self.addCleanup(self.lan.close)
+        super().setUp()
         self.lan.server.ip("addr add 10.79.0.1/24 dev br0")
-        words = command(self.folder / "pxe.ini")
-        self.server = self.lan.server.start(words, self.folder / "server.log")
-        self.addCleanup(self.server.stop)
-        self.server.wait_for(r"\[service:dhcp\] listens on", 30)
+        self.serve()
 
-    def host(self, name: str, mac: str = "") -> Namespace:
-        host = self.lan.host(name)
-        if mac:
-            host.ip(f"link set eth0 address {mac}")
-        return host
-
-    def dhclient(
+    def told(
         self, host: Namespace, *, vendor: str = "desk", wish: int = 600, interface: str = "eth0"
     ) -> dict[str, str]:
         """Let a client ask until it is bound; return what it tells its script."""
-        base = self.folder / host.name
-        config = base.with_suffix(".conf")
+        config = self.folder / f"{host.name}.conf"
         config.write_text(CONFIG.format(vendor=vendor, wish=wish))
-        files = ["-lf", f"{base}.leases", "-pf", f"{base}.pid", "-cf", str(config)]
-        text = host.run("dhclient", "-4", "-1", *files, "-sf", str(self.script), interface)
+        text = self.dhclient(host, config=str(config), interface=interface)
         pairs = re.findall(r"^(\w+)='?(.*?)'?$", text, re.MULTILINE)
         return dict(pairs)
 
@@ -149,7 +131,7 @@ class DhcpServerTests(SynchronousTestCase):
 
     def test_what_clients_are_told(self) -> None:
         """A shared network, its exclusions, classes, options of a machine, wishes for times."""
-        desk = self.dhclient(self.host("desk", "02:00:00:00:00:01"), wish=9000)
+        desk = self.told(self.host("desk", "02:00:00:00:00:01"), wish=9000)
         self.assertEqual(
             {name: desk[name] for name in ("ip_address", "routers", "root_path", "interface_mtu")},
             {
@@ -162,7 +144,7 @@ class DhcpServerTests(SynchronousTestCase):
         self.assertEqual((desk["domain_name"], desk["host_name"]), ("hall.example", "desk"))
         self.assertEqual(desk["domain_search"], "hall.example. example.")
         self.assertEqual((desk["ntp_servers"], desk["dhcp_lease_time"]), ("10.77.0.1", "1200"))
-        phone = self.dhclient(self.host("phone"), vendor="phone 7")
+        phone = self.told(self.host("phone"), vendor="phone 7")
         self.assertIn(phone["ip_address"], ("10.77.0.100", "10.77.0.103"))
         self.assertEqual(phone["routes"], "16 10 99 10 77 0 9 0 10 77 0 1")
         self.assertEqual(
@@ -188,9 +170,7 @@ class DhcpServerTests(SynchronousTestCase):
             (near, "down0", far, "eth1"),
             (middle, "down1", near, "up0"),
         ):
-            run("ip", "link", "add", name, "netns", here.name, "type", "veth",
-                "peer", "name", other, "netns", there.name)  # fmt: skip
-            there.ip(f"link set {other} up")
+            self.cable(here, name, there, other)
         near.ip("link set eth0 down")
         far.ip("link set eth0 down")
         for host, address, interface in (
@@ -199,7 +179,6 @@ class DhcpServerTests(SynchronousTestCase):
             (middle, "10.80.0.1/24", "down1"),
         ):
             host.ip(f"addr add {address} dev {interface}")
-            host.ip(f"link set {interface} up")
             host.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
         near.ip("route add default via 10.80.0.1")
         middle.ip("route add 10.78.0.0/24 via 10.80.0.2")
@@ -209,18 +188,15 @@ class DhcpServerTests(SynchronousTestCase):
             (near, ["-a", "-m", "append", "-iu", "up0", "-id", "down0", "10.80.0.1"]),
             (middle, ["-m", "forward", "-iu", "eth0", "-id", "down1", "10.77.0.1"]),
         ):
-            agent = host.start([*relay, *words], self.folder / f"{host.name}.relay")
-            self.addCleanup(agent.stop)
-            agent.wait_for("Sending on", 10)
-        got = self.dhclient(far, interface="eth1")
+            self.relay(host, *relay, *words)
+        got = self.told(far, interface="eth1")
         self.assertEqual((got["ip_address"], got["routers"]), ("10.78.0.50", "10.78.0.1"))
         self.server.wait_for(r"ACK, 10\.78\.0\.50", 10)
         client = int((self.folder / f"{far.name}.pid").read_text())
         os.kill(client, signal.SIGKILL)
         before = len(re.findall(r"ACK, 10\.78\.0\.50", self.server.text))
         renewing = ["busybox", "udhcpc", "-i", "eth1", "-f", "-r", "10.78.0.50", "-s", "/bin/true"]
-        udhcpc = far.start(renewing, self.folder / "far.udhcpc")
-        self.addCleanup(udhcpc.stop)
+        udhcpc = self.start(far, renewing)
         udhcpc.wait_for("lease of 10.78.0.50 obtained", 20)
         os.kill(udhcpc.pid, signal.SIGUSR1)
         wait_until(

@@ -9,11 +9,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from bootlab.network import Lan
 from bootlab.processes import Process, run
-from bootlab.server import command
+from tests.integration.case import ClientsCase
 
 SOURCE = Path(__file__).parents[2] / "benchmarks" / "load" / "dhcpflood.c"
 SECONDS, RATE = 10, 50_000
@@ -40,43 +37,28 @@ HOSTS = "name,mac\nknown,02:00:00:00:00:01\n"
 LEASE = r"lease of (\S+) obtained"
 
 
-class FloodTests(SynchronousTestCase):
+class FloodTests(ClientsCase):
     """One server, a machine of its directory, one that has had a lease, and a flood."""
 
+    ini = INI
+    machines = HOSTS
+
     def setUp(self) -> None:
-        self.folder = Path(self.mktemp()).absolute()
-        self.folder.mkdir(parents=True)
-        (self.folder / "pxe.ini").write_text(INI)
-        (self.folder / "hosts.csv").write_text(HOSTS)
+        super().setUp()
         run("cc", "-O2", "-o", str(self.folder / "dhcpflood"), str(SOURCE))
-        self.lan = Lan()
-        self.addCleanup(self.lan.close)
-        self.clients = {name: self.lan.host(name) for name in ("known", "lessee", "stranger")}
-        self.clients["known"].ip("link set eth0 address 02:00:00:00:00:01")
+        self.clients = {name: self.host(name) for name in ("lessee", "stranger")}
+        self.clients["known"] = self.host("known", "02:00:00:00:00:01")
         self.flooder = self.lan.host("flooder", "10.77.0.66/24")
-        self.server = self.lan.server.start(
-            command(self.folder / "pxe.ini"), self.folder / "server.log"
-        )
-        self.addCleanup(self.server.stop)
-        self.server.wait_for(r"\[service:dhcp\] listens on", 30)
+        self.serve()
 
     def client(self, name: str) -> Process:
         """Let a machine ask as often as a ROM and a loader do together."""
-        words = ["busybox", "udhcpc", "-i", "eth0", "-f", "-q", "-t", "8", "-T", "2", "-s"]
-        client = self.clients[name].start(
-            [*words, "/bin/true"], self.folder / f"{name}{self.id()}"
-        )
-        self.addCleanup(client.stop)
-        return client
+        return self.udhcpc(self.clients[name], "-q", "-t", "8", "-T", "2")
 
     def flood(self) -> Process:
         words = ["-i", "eth0", "-H", "10.77.0.1", "-r", str(RATE), "-s", str(SECONDS)]
         words += ["-g", "100", "-t", "100", "-o", "1"]
-        made = self.flooder.start(
-            [str(self.folder / "dhcpflood"), *words], self.folder / "flood.log"
-        )
-        self.addCleanup(made.stop)
-        return made
+        return self.start(self.flooder, [str(self.folder / "dhcpflood"), *words])
 
     def memory(self) -> int:
         """Return the resident memory of the server, in MiB."""
@@ -111,5 +93,5 @@ class FloodTests(SynchronousTestCase):
         self.assertGreater(counts["dropped of others"], 1000, counts)
         self.assertGreater(counts["malformed"], 1000, counts)
         self.assertGreater(counts["oversized"], 1, counts)
-        self.assertLess((self.folder / "server.log").stat().st_size, 300_000)
+        self.assertLess(len(self.server.text), 300_000)
         self.assertNotIn("Traceback", self.server.text)

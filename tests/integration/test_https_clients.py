@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
-from twisted.trial.unittest import SynchronousTestCase
-
 from bootlab.network import Lan
 from bootlab.processes import LabError, wait_until
-from bootlab.server import command, pxetwist
-from tests.integration.case import url_host
+from bootlab.server import pxetwist
+from tests.integration.case import FilesCase, url_host
 
 INI = """
 [pxe]
@@ -49,29 +44,22 @@ client-ca = pki/ca.pem
 NAMES = ("boot.example.net", Lan.address, Lan.address6)
 
 
-class HttpsClientTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.folder = Path(self.mktemp()).absolute()
-        (self.folder / "files").mkdir(parents=True)
-        self.data = os.urandom(300_000)
-        (self.folder / "files" / "kernel").write_bytes(self.data)
+class HttpsClientTests(FilesCase):
+    ini = INI
+    service = "private"
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.data = self.put("kernel", 300_000).read_bytes()
         (self.folder / "staff.ipxe").write_text("#!ipxe\necho for anna\n")
-        self.ini = self.folder / "pxe.ini"
-        self.ini.write_text(INI)
         for words in (
-            ("init", str(self.ini)),
-            ("issue", str(self.ini), *NAMES, "--as", "boot"),
-            ("issue", str(self.ini), "install.example.net", "--as", "install"),
-            ("issue", str(self.ini), "--client", "anna"),
+            ("init", str(self.ini_file)),
+            ("issue", str(self.ini_file), *NAMES, "--as", "boot"),
+            ("issue", str(self.ini_file), "install.example.net", "--as", "install"),
+            ("issue", str(self.ini_file), "--client", "anna"),
         ):
             pxetwist("pki", *words)
         self.pki = self.folder / "pki"
-        self.lan = Lan()
-        self.addCleanup(self.lan.close)
-        self.host = self.lan.host("c", "10.77.0.20/24", "fd77::20/64")
-        self.server = self.lan.server.start(command(self.ini), self.folder / "server.log")
-        self.addCleanup(self.server.stop)
-        self.server.wait_for(r"\[service:private\] listens on", 30)
 
     def curl(self, path: str, *words: str, port: int = 443, server: str = Lan.address) -> bytes:
         """Fetch a path from an address of the server's, and trust its authority."""
@@ -110,7 +98,7 @@ class HttpsClientTests(SynchronousTestCase):
         self.assertIn("install.example.net", self.shown("install.example.net"))
         before = self.shown("boot.example.net")
         self.assertIn("boot.example.net", before)
-        pxetwist("pki", "renew", str(self.ini))
+        pxetwist("pki", "renew", str(self.ini_file))
         wait_until(lambda: self.shown("boot.example.net") != before, 20, "the new certificate")
         self.assertEqual(self.curl("kernel"), self.data)
 

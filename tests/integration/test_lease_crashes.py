@@ -6,13 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
-
-from twisted.trial.unittest import SynchronousTestCase
 
 from bootlab.network import Lan
 from bootlab.processes import Process, run, wait_until
-from bootlab.server import command, pxetwist
+from bootlab.server import pxetwist
+from tests.integration.case import LanCase
 
 INI = """
 [pxe]
@@ -37,34 +35,21 @@ GIADDR = "10.80.0.1"
 ROUNDS = 8
 
 
-class LeaseCrashTests(SynchronousTestCase):
+class LeaseCrashTests(LanCase):
+    ini = INI
+    service = "dhcp"
+
     def setUp(self) -> None:
-        self.folder = Path(self.mktemp()).absolute()
+        super().setUp()
         self.state = self.folder / "state"
-        self.state.mkdir(parents=True)
-        (self.folder / "pxe.ini").write_text(INI)
-        self.lan = Lan()
-        self.addCleanup(self.lan.close)
+        self.state.mkdir()
         self.relay = self.lan.host("load", "10.77.0.2/24", f"{GIADDR}/16")
         self.lan.server.ip("route add 10.80.0.0/16 via 10.77.0.2")
         self.acknowledged: dict[int, str] = {}
-        self.started = 0
-
-    def serve(self) -> Process:
-        self.started += 1
-        log = self.folder / f"server{self.started}.log"
-        server = self.lan.server.start(command(self.folder / "pxe.ini"), log)
-        self.addCleanup(server.stop)
-        server.wait_for(r"\[service:dhcp\] listens on", 30)
-        return server
 
     def load(self, first: int, seconds: float) -> Process:
         words = ("lease", Lan.address, GIADDR, str(first), str(seconds))
-        process = self.relay.start(
-            [sys.executable, "-m", "bootlab.dhcpload", *words], self.folder / f"load{first}.log"
-        )
-        self.addCleanup(process.stop)
-        return process
+        return self.start(self.relay, [sys.executable, "-m", "bootlab.dhcpload", *words])
 
     def note(self, printed: str) -> None:
         """Note whom addresses were acknowledged to; none to two clients."""
@@ -114,7 +99,7 @@ class LeaseCrashTests(SynchronousTestCase):
         wait_until(lambda: load.text.count("ack") > 20, 30, "acknowledgements")
         load.stop()
         self.note(load.text[: load.text.rfind("\n") + 1])
-        ini = str(self.folder / "pxe.ini")
+        ini = str(self.ini_file)
         listed = pxetwist("leases", ini, "--csv")
         for number, address in self.acknowledged.items():
             mac = f"02:00:{number.to_bytes(4, 'big').hex(':')}"

@@ -6,12 +6,9 @@ import json
 import sys
 from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
-
 from bootlab import neighbours
-from bootlab.network import Lan
-from bootlab.processes import Process, run
-from bootlab.server import command
+from bootlab.processes import run
+from tests.integration.case import LanCase
 
 INI = """
 [pxe]
@@ -32,29 +29,14 @@ plugin = rendered
 _BIN = Path(sys.executable).parent
 
 
-class NeighbourTests(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.folder = Path(self.mktemp()).absolute()
-        self.folder.mkdir()
-        self.ini = self.folder / "pxe.ini"
-        self.ini.write_text(INI)
-        self.lan = Lan()
-        self.addCleanup(self.lan.close)
-
-    def start(self, server: Process) -> Process:
-        self.addCleanup(server.stop)
-        return server
-
-    def serve(self) -> Process:
-        log = self.folder / "server.log"
-        server = self.start(self.lan.server.start(command(self.ini), log))
-        server.wait_for(r"\[service:http\] listens on", 60)
-        return server
+class NeighbourTests(LanCase):
+    ini = INI
+    service = "http"
 
     def neighbours(self, *words: str) -> str:
         """Run the command to its end, whatever its exit code."""
-        args = [str(_BIN / "pxetwist"), "neighbours", str(self.ini), *words]
-        process = self.lan.server.start(args, self.folder / "neighbours.log")
+        args = [str(_BIN / "pxetwist"), "neighbours", str(self.ini_file), *words]
+        process = self.start(self.lan.server, args)
         process.wait_for(r"(?s)br0 10.*\n$", 60)
         process.stop(60)
         return process.text
@@ -63,8 +45,7 @@ class NeighbourTests(SynchronousTestCase):
         """Start a dnsmasq of somebody else, on another host or on that of the server."""
         host = self.lan.host(inside, "10.77.0.2/24") if inside else self.lan.server
         base = ["--log-facility=-", "--no-ping", f"--dhcp-leasefile={self.folder / 'leases'}"]
-        log = self.folder / "dnsmasq.log"
-        server = self.start(host.start([*neighbours._DNSMASQ, *base, *words], log))
+        server = self.start(host, [*neighbours._DNSMASQ, *base, *words])
         server.wait_for("DHCP, (IP range|proxy)", 10)
 
     def test_a_server_that_gets_in_the_way(self) -> None:
@@ -109,11 +90,11 @@ class NeighbourTests(SynchronousTestCase):
     def test_beside_kea(self) -> None:
         """A plain one is no clash; with `dhcp` here it is one; without any it is said, too."""
         self.assertIn("CLASH: no DHCP server answered", self.neighbours("--seconds", "2"))
-        self.start(neighbours.kea(self.lan, self.folder))
+        self.addCleanup(neighbours.kea(self.lan, self.folder).stop)
         said = self.neighbours("--seconds", "3")
         self.assertIn("    no clash", said)
         subnet = "[subnet:lab]\nnetwork = 10.77.0.0/24\npool = 10.77.0.100-10.77.0.110\n"
-        self.ini.write_text(INI.replace("proxydhcp", "dhcp") + subnet)
+        self.ini_file.write_text(INI.replace("proxydhcp", "dhcp") + subnet)
         server = self.serve()
         server.wait_for("new: DHCP server 10.77.0.2 .*CLASH, both give addresses", 30)
         said = self.neighbours("--seconds", "3")
