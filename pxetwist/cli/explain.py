@@ -20,7 +20,14 @@ from pxetwist.cli.steps import Explanation
 from pxetwist.config.assemble import Assembly
 from pxetwist.config.load import Configuration
 from pxetwist.model.boot import BootStage
-from pxetwist.model.identity import ClientIdentity, Firmware, machine_uuid, parse_mac
+from pxetwist.model.identity import (
+    IPXE_HTTP,
+    IPXE_HTTPS,
+    ClientIdentity,
+    Firmware,
+    machine_uuid,
+    parse_mac,
+)
 from pxetwist.services.interfaces import network_interfaces
 from pxetwist.state.memory import MemoryLeases
 from pxetwist.tap import assembled, completed
@@ -51,11 +58,14 @@ class Options(FileOptions):
         ["server", None, None, "The address of the server, if not this host's."],
         ["pcap", "p", None, "Explain each request of this capture instead."],
     ]
+    optFlags = [["https", None, "Its iPXE tells that it has HTTPS (option 175.20)."]]
 
     def postOptions(self) -> None:
         """Check what was given."""
         if bool(self["mac"]) == bool(self["pcap"]):
             raise usage.UsageError("explain needs either --mac or --pcap")
+        if self["https"] and self["pcap"]:
+            raise usage.UsageError("--https: a capture tells itself what its iPXE has")
         if self["stage"] and self["stage"] not in _STAGES:
             raise usage.UsageError(f"--stage: expected one of {', '.join(_STAGES)}")
         self["identity"] = None if self["pcap"] else self._identity()
@@ -77,6 +87,7 @@ class Options(FileOptions):
             uuid=machine_uuid(uuid.bytes_le) if uuid else None,
             architecture=self._architecture(firmware == "uefi-http"),
             firmware=_FIRMWARE[firmware],
+            features=frozenset((IPXE_HTTP, IPXE_HTTPS)) if self["https"] else frozenset(),
         )
 
     def _architecture(self, http: bool) -> Architecture:

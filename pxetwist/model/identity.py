@@ -13,7 +13,7 @@ import attrs
 from pxetwist.wire.iana import Architecture
 
 #: The numbers of HTTP and HTTPS among iPXE's features (option 175).
-_IPXE_HTTP, _IPXE_HTTPS = 0x13, 0x14
+IPXE_HTTP, IPXE_HTTPS = 0x13, 0x14
 
 _MAC = re.compile(r"[0-9a-f]{12}")
 
@@ -155,14 +155,14 @@ class ClientIdentity:
     @property
     def speaks_http(self) -> bool:
         """Whether it can load from HTTP: an iPXE that tells its features may lack it (C3)."""
-        return not self.features or _IPXE_HTTP in self.features
+        return not self.features or IPXE_HTTP in self.features
 
     @property
     def speaks_https(self) -> bool:
         """Whether it surely can load from HTTPS: firmware that boots from HTTP, and an iPXE that
         tells so (quirk H12: most builds cannot).
         """
-        return self.firmware is Firmware.UEFI_HTTP or _IPXE_HTTPS in self.features
+        return self.firmware is Firmware.UEFI_HTTP or IPXE_HTTPS in self.features
 
     @property
     def key(self) -> str:

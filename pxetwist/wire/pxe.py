@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from ipaddress import IPv4Address
 
 from pxetwist.errors import WireError
@@ -123,6 +123,11 @@ def ipxe_features(raw: bytes) -> frozenset[int]:
         for code, value in options.items()
         if 0x10 <= code <= 0x2F and len(value) == 1 and value != b"\0"
     )
+
+
+def encode_ipxe_features(features: Collection[int]) -> bytes:
+    """Write feature numbers as the value of option 175, each with the version 1."""
+    return tlv.encapsulated(dict.fromkeys(sorted(features), b"\1"))
 
 
 def describe_vendor(raw: bytes) -> str:
