@@ -15,17 +15,17 @@ from twisted.python import usage
 from pxetwist.cli.file_options import FileOptions
 from pxetwist.config.fields import integer
 from pxetwist.config.load import Configuration, load
-from pxetwist.config.web import addresses_served, https_settings, names_served
+from pxetwist.config.web import addresses_served, key_files, names_served
 from pxetwist.pki import authority as pki
 from pxetwist.pki.authority import PkiError
 from pxetwist.pki.folder import PkiFolder, replace, write_new
-from pxetwist.services.certificates import KeyFiles
+from pxetwist.services.certificates import KeyFiles, KeyPair
 from pxetwist.wire.efi import encode_signature_lists
 
 #: The owner that firmware notes beside our authorities, if no other one is given.
 OWNER = UUID("7d1f4a5e-3c0b-4f7e-9b1a-70786574776a")
 FORMATS = ("pem", "der", "esl")
-_NAMES = "With no NAME: the names and addresses of [service:https], else of this host."
+_NAMES = "With no NAME: host-name and addresses of [service:https], else those of this host."
 
 
 class _Verb(FileOptions):
@@ -109,8 +109,8 @@ class RenewOptions(_NamesOptions):
     synopsis = "FILE [NAME] [options]"
     longdesc = (
         "Makes a new certificate in the place of one that will be over: same names, same key."
-        " NAME is that of its files; left out, that of [service:https]. A running server takes"
-        " it within seconds."
+        " NAME is that of its files; left out, all certificates of the INI that are of this"
+        " authority. A running server takes them within seconds."
     )
     optParameters = [_FOLDER, ["days", None, "397", "How long it lasts."]]
 
@@ -213,23 +213,24 @@ def _names(configuration: Configuration) -> tuple[str, ...]:
 
 
 def _files(configuration: Configuration, folder: PkiFolder, given: str, name: str) -> KeyFiles:
-    """Return where the INI wants the certificate to be, unless a name is given."""
-    services = https_settings(configuration)
-    if given or not services:
+    """Return where the INI wants the certificate of this name to be: a `certificate.NAME`, else
+    `certificate`; unless a name for the files is given.
+    """
+    wanted = key_files(configuration)
+    if given or not wanted:
         return folder.files(given or name)
-    return services[0].files().pairs[""]
+    return next((files for files, of in wanted.items() if of == name), next(iter(wanted)))
 
 
 def _wanted(options: IssueOptions, files: KeyFiles) -> list[str]:
-    """Say what the INI must have, if it lacks it."""
-    pairs = [
-        pair
-        for settings in https_settings(options.configuration)
-        for pair in settings.files().pairs.values()
-    ]
-    if files in pairs:
-        return [f"next: pxetwist pki export {options['file']} --format esl"]
-    folder = Path(options["file"]).absolute().parent
+    """Say what the INI must have, if it lacks it, or else what comes next."""
+    wanted = key_files(options.configuration)
+    ini = options["file"]
+    if files in wanted:
+        missing = [name for each, name in wanted.items() if name and not each.certificate.exists()]
+        issue = [f"next: pxetwist pki issue {ini} {name}" for name in missing]
+        return issue or [f"next: pxetwist pki export {ini} --format esl"]
+    folder = Path(ini).absolute().parent
     shown = [os.path.relpath(each.absolute(), folder) for each in (files.certificate, files.key)]
     return ["to use it:", "[service:https]", f"certificate = {shown[0]}", f"key = {shown[1]}"]
 
@@ -239,15 +240,29 @@ def _renew(options: RenewOptions, now: datetime) -> list[str]:
     names = options["names"]
     if len(names) > 1:
         raise usage.UsageError("renew takes one NAME")
+    authority, days = folder.authority(), options["days"]
     if names:
         files = folder.files(names[0])
-    else:
-        services = https_settings(options.configuration)
-        if not services:
-            raise PkiError("the INI has no [service:https]; give the NAME of the files")
-        files = services[0].files().pairs[""]
-    pair = files.read()
-    certificate = pki.renewed(folder.authority(), pair.certificate, options["days"], now)
+        return [_replaced(files, files.read(), authority, days, now)]
+    pairs = {files: files.read() for files in key_files(options.configuration)}
+    if not pairs:
+        raise PkiError("the INI has no [service:https]; give the NAME of the files")
+    ours = {files for files, pair in pairs.items() if pki.is_of(authority, pair.certificate)}
+    if not ours:
+        raise PkiError("no certificate of the INI is of this authority")
+    return [
+        _replaced(files, pair, authority, days, now)
+        if files in ours
+        else f"{files.certificate}: not of this authority, left as it is"
+        for files, pair in pairs.items()
+    ]
+
+
+def _replaced(
+    files: KeyFiles, pair: KeyPair, authority: pki.Authority, days: int, now: datetime
+) -> str:
+    """Put a new certificate for the same key in the place of the old one, and say so."""
+    certificate = pki.renewed(authority, pair.certificate, days, now)
     data = pki.pem(certificate)
     if files.key == files.certificate:
         data += pair.key.private_bytes(
@@ -256,7 +271,7 @@ def _renew(options: RenewOptions, now: datetime) -> list[str]:
             serialization.NoEncryption(),
         )
     replace(files.certificate, data)
-    return [f"{files.certificate}: until {certificate.not_valid_after_utc:%Y-%m-%d}"]
+    return f"{files.certificate}: until {certificate.not_valid_after_utc:%Y-%m-%d}"
 
 
 def _export(options: ExportOptions, now: datetime) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from pxetwist.boot.https import Https
 from pxetwist.config.load import Configuration
 from pxetwist.model.boot import SecurePort
+from pxetwist.services.certificates import KeyFiles
 from pxetwist.services.https import Settings
 from pxetwist.services.interfaces import network_interfaces
 
@@ -46,13 +47,26 @@ def https_settings(configuration: Configuration) -> list[Settings]:
 
 
 def names_served(configuration: Configuration) -> tuple[str, ...]:
-    """Return the names under which machines are told to find us, or ask for us."""
+    """Return the names under which machines are told to find us, where they are shown the
+    certificate for all: that of the first service.
+    """
+    services = https_settings(configuration)
+    shown = [each.files().pairs[""] for each in services]
     names = [
-        name
-        for each in https_settings(configuration)
-        for name in (each.host_name, *each.certificate)
+        each.host_name for each, files in zip(services, shown, strict=True) if files == shown[0]
     ]
     return tuple(dict.fromkeys(filter(None, names)))
+
+
+def key_files(configuration: Configuration) -> dict[KeyFiles, str]:
+    """Return every certificate of the HTTPS services, that for clients who ask for no name first,
+    with the name of which it is; empty for the one of all others.
+    """
+    found: dict[KeyFiles, str] = {}
+    for settings in https_settings(configuration):
+        for name, files in sorted(settings.files().pairs.items()):
+            found.setdefault(files, name)
+    return found
 
 
 def addresses_served(configuration: Configuration) -> tuple[IPv4Address | IPv6Address, ...]:

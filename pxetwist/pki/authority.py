@@ -105,6 +105,15 @@ def issue_client(
     return _issued(authority, public_key, _extended(builder, _usage("digital_signature"), purpose))
 
 
+def is_of(authority: Authority, certificate: x509.Certificate) -> bool:
+    """Whether an authority has vouched for a certificate."""
+    try:
+        certificate.verify_directly_issued_by(authority.certificate)
+    except Exception:  # of many kinds, all of which mean: no
+        return False
+    return True
+
+
 def renewed(
     authority: Authority, old: x509.Certificate, days: int, now: datetime
 ) -> x509.Certificate:
@@ -112,10 +121,8 @@ def renewed(
 
     :raises PkiError: if the old one is not of this authority.
     """
-    try:
-        old.verify_directly_issued_by(authority.certificate)
-    except Exception as error:  # of many kinds, all of which mean: no
-        raise PkiError("the old certificate is not of this authority") from error
+    if not is_of(authority, old):
+        raise PkiError("the old certificate is not of this authority")
     builder = _builder(
         old.subject,
         old.issuer,

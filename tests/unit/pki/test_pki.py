@@ -24,6 +24,7 @@ from pxetwist.pki import authority
 from pxetwist.pki.authority import RSA_BITS, new_key
 from pxetwist.services.certificates import KeyFiles
 from pxetwist.wire.efi import encode_signature_lists
+from tests.unit import certificates
 
 INI = """
 [pxe]
@@ -40,6 +41,20 @@ certificate = tls/boot.pem
 key = tls/boot.key
 host-name = boot.example
 """
+INSTALL = """
+certificate.install.example = tls/install.pem
+key.install.example = tls/install.key
+"""
+PRIVATE = """
+[service:private]
+plugin = https
+port = 8443
+certificate = pki/private.pem
+key = pki/private.key
+host-name = private.example
+client-ca = pki/ca.pem
+"""
+WITH_ALL = f"{INI}{INSTALL}{PRIVATE}".replace("http, https", "http, https, private")
 
 
 @cache
@@ -144,6 +159,57 @@ class PkiTests(SynchronousTestCase):
         into = self.folder / "out.esl"
         self.must("export", "--format", "esl", "--owner", owner, "--output", str(into))
         self.assertEqual(into.read_bytes(), encode_signature_lists([der], UUID(owner)))
+
+    def names(self, file: str) -> list[str]:
+        alternatives = self.certificate(file).extensions.get_extension_for_class(
+            x509.SubjectAlternativeName
+        )
+        return alternatives.value.get_values_for_type(x509.DNSName)
+
+    def test_each_name_has_its_own_certificate(self) -> None:
+        """That for all has no names of others; each lies where the INI wants it."""
+        self.ini.write_text(WITH_ALL)
+        self.must("init")
+        next_step = f"next: pxetwist pki issue {self.ini} install.example\n"
+        self.assertIn(next_step, self.must("issue"))
+        self.assertEqual(self.names("tls/boot.pem"), ["boot.example"])
+        self.assertIn("next: pxetwist pki export", self.must("issue", "install.example"))
+        self.assertEqual(self.names("tls/install.pem"), ["install.example"])
+
+    def test_all_are_renewed(self) -> None:
+        """Each once, and none of another authority; nothing is changed if one cannot be read."""
+        self.ini.write_text(WITH_ALL)
+        self.must("init")
+        self.must("issue")
+        before = self.certificate("tls/boot.pem")
+        code, said = self.call("renew")
+        self.assertEqual((code, said.count("\n")), (1, 1), said)
+        self.assertIn("tls/install.pem: cannot be read", said)
+        self.assertEqual(self.certificate("tls/boot.pem"), before)
+        self.must("issue", "install.example")
+        self.must("issue", "private.example", "--as", "private")
+        install = self.certificate("tls/install.pem")
+        said = self.must("renew", "--days", "100")
+        files = ("tls/boot.pem", "tls/install.pem", "pki/private.pem")
+        self.assertEqual([said.count(file) for file in files], [1, 1, 1], said)
+        self.assertEqual(self.certificate("tls/install.pem").public_key(), install.public_key())
+        for file, old in (("tls/boot.pem", before), ("tls/install.pem", install)):
+            self.assertNotEqual(self.certificate(file), old)
+
+    def test_certificates_of_others_are_left_alone(self) -> None:
+        self.must("init")
+        (self.folder / "tls").mkdir()
+        certificates.write_server(self.folder / "tls", "boot.example", name="boot")
+        code, said = self.call("renew")
+        self.assertEqual(code, 1)
+        self.assertIn("no certificate of the INI is of this authority", said)
+        self.ini.write_text(f"{INI}{INSTALL}")
+        self.must("issue", "install.example")
+        before = self.certificate("tls/boot.pem")
+        said = self.must("renew")
+        self.assertIn("tls/boot.pem: not of this authority, left as it is", said)
+        self.assertRegex(said, r"tls/install.pem: until \d")
+        self.assertEqual(self.certificate("tls/boot.pem"), before)
 
     def test_called_wrongly(self) -> None:
         for verb, words, code, problem in (
