@@ -10,18 +10,26 @@ from tests.integration.case import FilesCase, url_host
 INI = """
 [pxe]
 services = http, https, private
+hosts = lab
 policies = main
 content = scripts, files
 [policy:main]
 plugin = rules
 rules =
     certificate=anna -> staff
+    profile=* -> @profile
     any -> local
+[hosts:lab]
+plugin = static
+file = hosts.csv
 [profile:local]
 kind = local
 [profile:staff]
 kind = script
 ipxe = staff.ipxe
+[profile:exam]
+kind = script
+ipxe = exam.ipxe
 [content:scripts]
 plugin = rendered
 [content:files]
@@ -39,24 +47,29 @@ certificate = pki/boot.pem
 key = pki/boot.key
 client-ca = pki/ca.pem
 """
-
-
+HOSTS = """name,mac,certificate,profile
+pc01,,pc01,exam
+pc02,52:54:00:00:00:02,,local
+"""
 NAMES = ("boot.example.net", Lan.address, Lan.address6)
 
 
 class HttpsClientTests(FilesCase):
     ini = INI
+    machines = HOSTS
     service = "private"
 
     def prepare(self) -> None:
         super().prepare()
         self.data = self.put("kernel", 300_000).read_bytes()
         (self.folder / "staff.ipxe").write_text("#!ipxe\necho for anna\n")
+        (self.folder / "exam.ipxe").write_text("#!ipxe\necho exam of {{ machine.name }}\n")
         for words in (
             ("init", str(self.ini_file)),
             ("issue", str(self.ini_file), *NAMES, "--as", "boot"),
-            ("issue", str(self.ini_file), "install.example.net", "--as", "install"),
+            ("issue", str(self.ini_file), "install.example.net"),
             ("issue", str(self.ini_file), "--client", "anna"),
+            ("issue", str(self.ini_file), "--client", "PC01"),
         ):
             pxetwist("pki", *words)
         self.pki = self.folder / "pki"
@@ -95,16 +108,32 @@ class HttpsClientTests(FilesCase):
         self.server.wait_for("no TLS with fd77::20: it does not trust the authority", 10)
 
     def test_names_and_renewal(self) -> None:
-        self.assertIn("install.example.net", self.shown("install.example.net"))
+        """Each name has its own certificate; both are renewed while the server runs."""
+        install = self.shown("install.example.net")
+        self.assertIn("install.example.net", install)
         before = self.shown("boot.example.net")
         self.assertIn("boot.example.net", before)
         pxetwist("pki", "renew", str(self.ini_file))
         wait_until(lambda: self.shown("boot.example.net") != before, 20, "the new certificate")
+        self.assertNotEqual(self.shown("install.example.net"), install)
         self.assertEqual(self.curl("kernel"), self.data)
+
+    def own(self, name: str) -> tuple[str, ...]:
+        """Return curl's words for a certificate of its own."""
+        return ("--cert", str(self.pki / f"{name}.pem"), "--key", str(self.pki / f"{name}.key"))
+
+    def test_machines(self) -> None:
+        """Whoever shows the certificate of a machine is that one, whatever MAC it tells."""
+        for query in ("", "?mac=52:54:00:00:00:02", "?mac=52:54:00:00:00:99"):
+            text = self.curl(f"boot.ipxe{query}", *self.own("PC01"), port=8443)
+            self.assertIn(b"echo exam of pc01", text)
+        for query in ("", "?mac=52:54:00:00:00:02"):
+            self.assertNotIn(b"exam", self.curl(f"boot.ipxe{query}"))
+            self.assertNotIn(b"exam", self.curl(f"boot.ipxe{query}", *self.own("anna"), port=8443))
 
     def test_persons(self) -> None:
         """Who has a certificate of ours is known by it; nobody else is let in."""
-        anna = ("--cert", str(self.pki / "anna.pem"), "--key", str(self.pki / "anna.key"))
+        anna = self.own("anna")
         self.assertIn(b"echo for anna", self.curl("boot.ipxe", *anna, port=8443))
         with self.assertRaises(LabError):
             self.curl("boot.ipxe", port=8443)
