@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 import attrs
 
 from bootlab.network import Lan
 
-_IPV4, _ARP, _TCP, _UDP = 0x0800, 0x0806, 6, 17
+_IPV4, _ARP, _IPV6, _TCP, _UDP = 0x0800, 0x0806, 0x86DD, 6, 17
 _READ_REQUEST = b"\0\1"  # TFTP's opcode
 
 
@@ -27,12 +27,12 @@ class Frame:
 
     @property
     def udp(self) -> Datagram | None:
-        """The UDP datagram inside, if it is one in IPv4."""
+        """The UDP datagram inside, if it is one."""
         return self._inside(_UDP, lambda transport: 8)
 
     @property
     def tcp(self) -> Datagram | None:
-        """The TCP segment inside, if it is one in IPv4."""
+        """The TCP segment inside, if it is one."""
         return self._inside(_TCP, lambda transport: (transport[12] >> 4) * 4)
 
     @property
@@ -46,12 +46,18 @@ class Frame:
         return None
 
     def _inside(self, protocol: int, header: Callable[[bytes], int]) -> Datagram | None:
-        if self.kind != _IPV4 or self.payload[9] != protocol:
+        packet = self.payload
+        if (self.kind, packet[9]) == (_IPV4, protocol):
+            addresses, start, end = packet[12:20], (packet[0] & 15) * 4, packet[2:4]
+        elif (self.kind, packet[6]) == (_IPV6, protocol):  # without extension headers
+            addresses, start, end = packet[8:40], 40, packet[4:6]
+        else:
             return None
-        end = int.from_bytes(self.payload[2:4], "big")
-        transport = self.payload[(self.payload[0] & 15) * 4 : end]
+        behind = 40 if self.kind == _IPV6 else 0  # where the length counts from
+        transport = packet[start : behind + int.from_bytes(end, "big")]
         ports = struct.unpack_from(">HH", transport)
-        sender, receiver = IPv4Address(self.payload[12:16]), IPv4Address(self.payload[16:20])
+        half = len(addresses) // 2
+        sender, receiver = ip_address(addresses[:half]), ip_address(addresses[half:])
         return Datagram(sender, ports[0], receiver, ports[1], transport[header(transport) :])
 
     def answers(self, mac: str) -> bool:
@@ -71,11 +77,11 @@ class Frame:
 
 @attrs.frozen
 class Datagram:
-    """One UDP datagram or TCP segment in IPv4."""
+    """One UDP datagram or TCP segment."""
 
-    source: IPv4Address
+    source: IPv4Address | IPv6Address
     source_port: int
-    destination: IPv4Address
+    destination: IPv4Address | IPv6Address
     destination_port: int
     payload: bytes
 

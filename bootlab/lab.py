@@ -20,13 +20,13 @@ CACHE = ROOT / "var" / "lab"
 
 
 class Lab:
-    """A network with a router and a capture; `folder` holds the logs of this run, and stays
-    until the next run of the same name.
+    """A network with a capture and, unless told otherwise, a `router` of IPv6; `folder` holds the
+    logs of this run, and stays until the next run of the same name.
 
     Use it as a context manager, or `close` it: then all processes and namespaces are gone.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, router: bool = True) -> None:
         runs = CACHE / "runs"
         for old in runs.glob(f"{name}-*"):
             if not Path("/proc", old.name.rpartition("-")[2]).exists():
@@ -40,7 +40,8 @@ class Lab:
             self.capture = Capture(self.lan, self.folder)
             stack.callback(self.capture.close)
             self._stack = stack.pop_all()
-            self.keep(advertise_router(self.lan, self.folder))
+            if router:
+                self.keep(advertise_router(self.lan, self.folder))
 
     def __enter__(self) -> Lab:
         """Return itself."""

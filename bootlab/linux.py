@@ -31,15 +31,23 @@ echo
 echo "Linux $(uname -r) is starting its userland"
 mount -t securityfs security /sys/kernel/security
 while read -r module; do insmod "/modules/$module"; done </modules/order
-name= callback=
+name= callback= address6=
 for word in $(cat /proc/cmdline); do
     case "$word" in
         lab.host=*) name="${word#lab.host=}" ;;
         lab.callback=*) callback="${word#lab.callback=}" ;;
+        lab.address6=*) address6="${word#lab.address6=}" ;;
     esac
 done
-ip link set eth0 up
-udhcpc -i eth0 -n -q -t 10 -T 1 -s /bin/leased
+if [ -n "$address6" ]; then  # busybox has no client of DHCPv6
+    echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_dad
+    ip link set eth0 up
+    ip addr add "$address6/64" dev eth0
+    echo "$address6" >/address
+else
+    ip link set eth0 up
+    udhcpc -i eth0 -n -q -t 10 -T 1 -s /bin/leased
+fi
 lockdown=$(sed 's/.*\\[\\(.*\\)\\].*/\\1/' /sys/kernel/security/lockdown)
 echo "PXETWIST-BOOTED name=$name address=$(cat /address) lockdown=$lockdown "
 if [ -n "$callback" ]; then

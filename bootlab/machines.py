@@ -15,6 +15,9 @@ from bootlab.processes import LabError, Process
 from bootlab.variables import CARD_SLOT, boot_network_once
 
 _OVMF = Path("/usr/share/OVMF")
+#: EDK2 before 2025 does not wait until its own address is checked before it begins HTTP Boot: the
+#: first try of a machine that was just switched on fails, unless its boot menu waits (in ms).
+_UNTIL_IPV6_IS_UP = 5000
 
 
 class Firmware(enum.Enum):
@@ -23,6 +26,8 @@ class Firmware(enum.Enum):
     BIOS = "SeaBIOS with the iPXE ROM of the network card"
     UEFI = "OVMF with its own PXE"
     UEFI_HTTP = "OVMF with its own HTTP Boot, PXE switched off"
+    UEFI6 = "OVMF with its own PXE over IPv6"
+    UEFI_HTTP6 = "OVMF with its own HTTP Boot over IPv6"
     SECURE_BOOT = "OVMF with its own PXE and Secure Boot enforced"
 
 
@@ -76,7 +81,8 @@ class Machine:
         shutil.copyfile(variables, own)
         http = self.firmware is Firmware.UEFI_HTTP
         if not http:
-            boot_network_once(own, self.mac)
+            ipv6 = self.firmware in (Firmware.UEFI6, Firmware.UEFI_HTTP6)
+            boot_network_once(own, self.mac, ipv6=ipv6, http=self.firmware is Firmware.UEFI_HTTP6)
         flash = "if=pflash,format=raw,unit="
         words = ["-machine", "q35,smm=on" if secure else "q35"]
         if secure:
@@ -85,6 +91,8 @@ class Machine:
         if http:
             for version in ("IPv4", "IPv6"):
                 words += ["-fw_cfg", f"name=opt/org.tianocore/{version}PXESupport,string=n"]
+        if self.firmware is Firmware.UEFI_HTTP6:
+            words += ["-boot", f"menu=on,splash-time={_UNTIL_IPV6_IS_UP}"]
         words += ["-drive", f"{flash}0,readonly=on,file={code}", "-drive", f"{flash}1,file={own}"]
         return [*words, "-device", f"{card},addr={CARD_SLOT:#x},romfile="]  # no iPXE ROM
 

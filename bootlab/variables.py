@@ -1,8 +1,8 @@
 """UEFI variables written into a copy of OVMF's empty store, so that firmware boots in our order.
 
 OVMF takes a network card's place in QEMU's boot order for four ways to boot: PXE and HTTP, each
-over IPv4 and IPv6, and waits a minute for each. Most firmware has PXE over IPv4 only; a
-``BootNext`` variable makes OVMF do that alone, and then go on with the disk.
+over IPv4 and IPv6, and waits a minute for each. A ``BootNext`` variable makes OVMF do one of them
+alone, as firmware that has no other, and then go on with the disk.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _KEPT_SEEN_BY_BOTH = 7  # non-volatile, boot services, runtime
 CARD_SLOT = 0x10
 
 
-def boot_network_once(store: Path, mac: str) -> None:
-    """Make the next boot try PXE over IPv4 on the card in `CARD_SLOT` before all else.
+def boot_network_once(store: Path, mac: str, *, ipv6: bool = False, http: bool = False) -> None:
+    """Make the next boot try one way on the card in `CARD_SLOT` before all else.
 
     :raises LabError: if the file is no variable store.
     """
@@ -30,7 +30,8 @@ def boot_network_once(store: Path, mac: str) -> None:
     path = _node(2, 1, struct.pack("<II", 0x0A0341D0, 0))  # PciRoot(0)
     path += _node(1, 1, bytes([0, CARD_SLOT]))
     path += _node(3, 11, bytes.fromhex(mac.replace(":", "")).ljust(32, b"\0") + b"\1")
-    path += _node(3, 12, bytes(23))  # IPv4, everything by DHCP
+    path += _node(3, 13, bytes(39) + b"\x40" + bytes(16)) if ipv6 else _node(3, 12, bytes(23))
+    path += _node(3, 24, b"") if http else b""  # a URI, by DHCP
     path += _node(0x7F, 0xFF, b"")
     option = struct.pack("<IH", 1, len(path)) + "network".encode("utf-16-le") + b"\0\0" + path
     _append(data, "Boot0077", option)

@@ -22,10 +22,15 @@ STRANGER = "52:54:00:77:00:77"
 
 
 class BootCase(SynchronousTestCase):
-    """A test with a lab of its own; its logs stay in the folder that is printed."""
+    """A test with a lab of its own; its logs stay in the folder that is printed.
+
+    Without a `router` nobody but the server advertises one.
+    """
+
+    router = True
 
     def setUp(self) -> None:
-        self.lab = Lab(self.id().rpartition("e2e.")[2])
+        self.lab = Lab(self.id().rpartition("e2e.")[2], router=self.router)
         self.addCleanup(self.lab.close)
         print("logs:", self.lab.folder)  # pytest shows it when the test fails
         with (HERE / "hosts.csv").open(newline="") as file:
