@@ -19,30 +19,15 @@ def url_host(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-class LanCase(SynchronousTestCase):
-    """A network, and a folder with the `ini` of a server and its `machines`; :meth:`serve` starts
-    it, and returns when its `service` listens.
-    """
-
-    ini: ClassVar[str]
-    machines: ClassVar[str] = ""
-    service: ClassVar[str]
+class NetworkCase(SynchronousTestCase):
+    """A network without anybody, and a folder."""
 
     def setUp(self) -> None:
         self.folder = Path(self.mktemp()).absolute()
         self.folder.mkdir(parents=True)
-        self.ini_file = self.folder / "pxe.ini"
-        self.ini_file.write_text(self.ini)
-        if self.machines:
-            (self.folder / "hosts.csv").write_text(self.machines)
         self.lan = Lan()
         self.addCleanup(self.lan.close)
         self._started = 0
-
-    def serve(self) -> Process:
-        self.server = self.start(self.lan.server, command(self.ini_file))
-        self.server.wait_for(rf"\[service:{self.service}\] listens on", 60)
-        return self.server
 
     def start(self, host: Namespace, words: Sequence[str]) -> Process:
         """Start a program on a host; it is stopped at the end."""
@@ -51,6 +36,28 @@ class LanCase(SynchronousTestCase):
         made = host.start(words, log)
         self.addCleanup(made.stop)
         return made
+
+
+class LanCase(NetworkCase):
+    """The folder has the `ini` of a server and its `machines`; :meth:`serve` starts it, and
+    returns when its `service` listens.
+    """
+
+    ini: ClassVar[str]
+    machines: ClassVar[str] = ""
+    service: ClassVar[str]
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.ini_file = self.folder / "pxe.ini"
+        self.ini_file.write_text(self.ini)
+        if self.machines:
+            (self.folder / "hosts.csv").write_text(self.machines)
+
+    def serve(self) -> Process:
+        self.server = self.start(self.lan.server, command(self.ini_file))
+        self.server.wait_for(rf"\[service:{self.service}\] listens on", 60)
+        return self.server
 
 
 class ServedCase(LanCase):

@@ -8,12 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from bootlab.network import Lan, Namespace
+from bootlab.network import Lan
 from bootlab.postgres import Postgres
 from bootlab.processes import Process, wait_until
 from bootlab.server import command
+from tests.integration.case import NetworkCase
 
 INI = """
 [pxe]
@@ -44,13 +43,11 @@ RELAYS = ("10.80.0.1", "10.80.0.2")
 ROUNDS = 6
 
 
-class SharedCrashTests(SynchronousTestCase):
+class SharedCrashTests(NetworkCase):
     def setUp(self) -> None:
-        self.folder = Path(self.mktemp()).absolute()
+        super().setUp()
         self.postgres = Postgres()
         self.addCleanup(self.postgres.close)
-        self.lan = Lan()
-        self.addCleanup(self.lan.close)
         self.hosts = [self.lan.server, self.lan.host("two", f"{SERVERS[1]}/24")]
         self.relays = [
             self.lan.host(f"relay{number}", f"10.77.0.{number + 10}/24", f"{giaddr}/32")
@@ -61,7 +58,6 @@ class SharedCrashTests(SynchronousTestCase):
                 host.ip(f"route add {giaddr}/32 via 10.77.0.{number + 10}")
         self.inis = [self.site(0, "br0"), self.site(1, "eth0")]
         self.acknowledged: dict[str, str] = {}
-        self.started = 0
 
     def site(self, number: int, interface: str) -> Path:
         folder = self.folder / f"site{number}"
@@ -75,20 +71,14 @@ class SharedCrashTests(SynchronousTestCase):
         )
         return ini
 
-    def run_in(self, host: Namespace, words: list[str]) -> Process:
-        self.started += 1
-        process = host.start(words, self.folder / f"{self.started}.log")
-        self.addCleanup(process.stop)
-        return process
-
     def serve(self, number: int) -> Process:
-        server = self.run_in(self.hosts[number], command(self.inis[number]))
+        server = self.start(self.hosts[number], command(self.inis[number]))
         server.wait_for(r"\[service:dhcp\] listens on", 30)
         return server
 
     def load(self, number: int, first: int) -> Process:
         words = ["lease", SERVERS[number], RELAYS[number], str(first), "60"]
-        return self.run_in(self.relays[number], [sys.executable, "-m", "bootlab.dhcpload", *words])
+        return self.start(self.relays[number], [sys.executable, "-m", "bootlab.dhcpload", *words])
 
     def note(self, load: Process) -> None:
         """Note whom addresses were acknowledged to; none to two clients."""
