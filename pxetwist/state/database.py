@@ -12,7 +12,8 @@ import re
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -229,6 +230,7 @@ class PostgresSession:
         try:
             self._connection = psycopg.connect(
                 database.url,
+                autocommit=True,  # a transaction is begun where one is meant
                 prepare_threshold=None,  # an upgraded table must not break a statement kept
                 application_name="pxetwist",
                 connect_timeout=2,
@@ -276,8 +278,19 @@ class PostgresSession:
 
     def rows(self, statement: str, **values: object) -> Rows:
         """Run one statement."""
-        text = _PARAMETER.sub(r"%(\1)s", statement)
-        cursor = self._connection.execute(text.encode(), values)
+        return self._rows(statement, values, prepare=False)
+
+    def alone(self, statement: str, **values: object) -> Rows:
+        """Run one statement that is a transaction by itself, and is often run: the server keeps
+        its plan. Its columns must not depend on what the tables are.
+        """
+        try:
+            return self._rows(statement, values, prepare=True)
+        except self._errors.Error as error:
+            raise self._away(error) from error
+
+    def _rows(self, statement: str, values: Mapping[str, object], *, prepare: bool) -> Rows:
+        cursor = self._connection.execute(_percented(statement), values, prepare=prepare)
         return cursor.fetchall() if cursor.description else []
 
     def _away(self, error: psycopg.Error) -> StateUnavailable:
@@ -302,6 +315,12 @@ class PostgresSession:
 
 class ConnectionBroke(StateUnavailable):
     """A connection was lost: with another one it may work."""
+
+
+@cache
+def _percented(statement: str) -> bytes:
+    """Return a statement with psycopg's kind of parameters."""
+    return _PARAMETER.sub(r"%(\1)s", statement).encode()
 
 
 def _statements(script: str) -> list[str]:

@@ -29,6 +29,9 @@ from pxetwist.state.memory import MemoryLeases
 
 #: So often (seconds) records that are too old are forgotten.
 PRUNE = 3600.0
+#: Under load so long (seconds) more is waited for before it is stored: each transaction takes time
+#: from those who answer.
+GATHER = 0.010
 #: So much may wait for the thread.
 QUEUE = 20_000
 
@@ -241,8 +244,10 @@ class GroupedLeases(MemoryLeases, Service, ABC):
 
     def _work(self, ledger: Ledger) -> None:
         failing, looked = False, time.monotonic()
+        group = Group()
         while True:
-            group = self._collected(looked + ledger.interval - time.monotonic())
+            gather = GATHER if len(group.changes) > 1 else 0.0
+            group = self._collected(looked + ledger.interval - time.monotonic(), gather)
             outcome, error = Outcome(), None
             try:
                 outcome = ledger.exchange(group)
@@ -259,11 +264,12 @@ class GroupedLeases(MemoryLeases, Service, ABC):
         finally:
             self._site.reactor.callFromThread(self._joined)
 
-    def _collected(self, patience: float) -> Group:
-        """Wait for something to do, and take all that is there."""
+    def _collected(self, patience: float, gather: float) -> Group:
+        """Wait for something to do, give more of it time to come, and take all that is there."""
         group = Group()
         try:
             group.add(self._queue.get(timeout=max(patience, 0.001)))
+            time.sleep(gather)
             while True:
                 group.add(self._queue.get_nowait())
         except Empty:

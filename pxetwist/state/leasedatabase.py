@@ -7,13 +7,11 @@ they overlap, and one that is seen twice does no harm.
 
 from __future__ import annotations
 
-import json
 import secrets
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from ipaddress import ip_address
 from threading import Event, Lock, Thread
 from typing import Any
@@ -25,6 +23,7 @@ from pxetwist.state.database import (
     ConnectionBroke,
     PostgresDatabase,
     PostgresSession,
+    Rows,
     Schema,
     Session,
 )
@@ -53,16 +52,16 @@ SCHEMA = Schema(
         """,
     ),
 )
-_OURS = (
-    "address inet, key text, ends float8, network text, hostname text, state text, since float8"
-)
 _THIS = "pg_current_xact_id()::text::bigint"
 #: A record takes the place of one that has ended, or of what the same client holds.
 _STORE = f"""
     insert into pxetwist_lease as old
         (address, key, ends, network, hostname, state, since, node, written)
     select address, key, ends, network, hostname, state, since, :node, {_THIS}
-    from json_to_recordset(:records) as new ({_OURS})
+    from unnest(
+        :addresses::text[]::inet[], :keys::text[], :ends::float8[], :networks::text[],
+        :hostnames::text[], :states::text[], :since::float8[]
+    ) as new (address, key, ends, network, hostname, state, since)
     order by address
     on conflict (address) do update set
         key = excluded.key, ends = excluded.ends, network = excluded.network,
@@ -84,7 +83,7 @@ _PAGE = """
 """
 _PRESENT = """
     select host(address), key, ends, network, hostname, state from pxetwist_lease
-    where address = any(select value::inet from json_array_elements_text(:addresses))
+    where address = any(:addresses::text[]::inet[])
 """
 _STATES = {state.value: state for state in LeaseState}
 
@@ -144,29 +143,26 @@ class LeaseDatabase:
         if self._session is not None:
             self._session.close()
 
-    def _exchanged(self, group: Group, session: Session) -> Outcome:
-        lost: dict[Change, Lease | None] = {}
-        if group.changes:
-            lost = session.run(partial(self._store, group.changes), change=True)
+    def _exchanged(self, group: Group, session: PostgresSession) -> Outcome:
+        lost = self._stored(group.changes, session) if group.changes else {}
         if group.prune > 0:
             statement = "delete from pxetwist_lease where ends < :before"
-            session.run(lambda s: s.rows(statement, before=group.prune), change=True)
+            session.alone(statement, before=group.prune)
         news: list[Lease] = []
         due = time.monotonic() - self._looked >= self.interval
         if group.looks or due or self._unsure:
-            news = session.run(self._news, change=False)
+            news = self._news(session)
         return Outcome(lost, news)
 
-    def _everything(self, session: Session) -> Sequence[Lease]:
+    def _everything(self, session: PostgresSession) -> Sequence[Lease]:
         """Read all that is there, page by page; what is changed meanwhile will be news."""
         leases: list[Lease] = []
         with self._watch.over(session):
-            horizon = session.run(_horizon, change=False)
+            horizon = _horizon(session)
         last = "0.0.0.0"
         while True:
             with self._watch.over(session):
-                work = partial(_page, last)
-                page = session.run(work, change=False)
+                page = list(_leases(session.alone(_PAGE, last=last)))
             if not page:
                 break
             leases += page
@@ -174,38 +170,62 @@ class LeaseDatabase:
         self._horizon = horizon
         return sorted(leases, key=lambda lease: lease.ends)
 
-    def _store(self, changes: Sequence[Change], session: Session) -> dict[Change, Lease | None]:
+    def _stored(
+        self, changes: Sequence[Change], session: PostgresSession
+    ) -> dict[Change, Lease | None]:
         """Store changes; return those that another server's record excludes."""
-        lost: list[Change] = []
-        for batch in _rounds(changes):
-            records = json.dumps([_row(change.record, change.since) for change in batch])
-            done = {row[0] for row in session.rows(_STORE, records=records, node=self._node)}
-            lost += [change for change in batch if str(change.record.address) not in done]
+        rounds = list(_rounds(changes))
+        if len(rounds) == 1:
+            lost = self._store(rounds[0], session.alone)
+        else:
+            lost = session.run(
+                lambda whole: [each for some in rounds for each in self._store(some, whole.rows)],
+                change=True,
+            )
         if not lost:
             return {}
-        addresses = json.dumps([str(change.record.address) for change in lost])
-        present = {str(r.address): r for r in _leases(session.rows(_PRESENT, addresses=addresses))}
+        addresses = [str(change.record.address) for change in lost]
+        found = _leases(session.alone(_PRESENT, addresses=addresses))
+        present = {str(record.address): record for record in found}
         return {change: present.get(str(change.record.address)) for change in lost}
 
-    def _news(self, session: Session) -> list[Lease]:
+    def _store(self, changes: Sequence[Change], rows: Callable[..., Rows]) -> list[Change]:
+        """Store changes of different addresses; return those that are not stored."""
+        records = [change.record for change in changes]
+        addresses = [str(record.address) for record in records]
+        found = rows(
+            _STORE,
+            addresses=addresses,
+            keys=[record.key for record in records],
+            ends=[record.ends for record in records],
+            networks=[record.network for record in records],
+            hostnames=[record.hostname.replace("\0", "") for record in records],
+            states=[record.state.value for record in records],
+            since=[change.since for change in changes],
+            node=self._node,
+        )
+        if len(found) == len(changes):
+            return []
+        done = {address for (address,) in found}
+        return [
+            change for change, where in zip(changes, addresses, strict=True) if where not in done
+        ]
+
+    def _news(self, session: PostgresSession) -> list[Lease]:
         """Read what others have stored since; everything, if the database is another one."""
         self._looked = time.monotonic()
         node = "" if self._unsure else self._node
-        rows = session.rows(_NEWS, horizon=self._horizon, node=node)
+        rows = session.alone(_NEWS, horizon=self._horizon, node=node)
         horizon = rows[0][0]
         # A database that was restored on another server counts from another number on.
         self._horizon, self._unsure = horizon if horizon >= self._horizon else 0, False
         return list(_leases(row[1:] for row in rows if row[1] is not None))
 
 
-def _horizon(session: Session) -> int:
+def _horizon(session: PostgresSession) -> int:
     """Return the number of the oldest transaction that may not have ended."""
-    [(number,)] = session.rows("select pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+    [(number,)] = session.alone("select pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
     return int(number)
-
-
-def _page(last: str, session: Session) -> list[Lease]:
-    return list(_leases(session.rows(_PAGE, last=last)))
 
 
 def _rounds(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
@@ -219,18 +239,6 @@ def _rounds(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
                 later.append(change)
         yield list(first.values())
         rest = later
-
-
-def _row(record: Lease, since: float) -> dict[str, object]:
-    return {
-        "address": str(record.address),
-        "key": record.key,
-        "ends": record.ends,
-        "network": record.network,
-        "hostname": record.hostname.replace("\0", ""),
-        "state": record.state.value,
-        "since": since,
-    }
 
 
 def _leases(rows: Iterable[Sequence[Any]]) -> Iterator[Lease]:

@@ -184,6 +184,14 @@ class SharingTests(PostgresCase, SynchronousTestCase):
         self.commit(self.one, lease, NOW + 10)
         self.assertEqual(self.logged, [])
 
+    def test_a_table_that_is_changed_meanwhile(self) -> None:
+        """A newer version adds a column: the plans that the database has kept still do."""
+        lease = self.commit(self.one, self.offered(self.one, 1))
+        self.server.sql("alter table pxetwist_lease add column later text")
+        renewed = self.commit(self.one, lease, NOW + 10)
+        self.assertEqual(self.result(self.two.holder(lease.address, NOW)), renewed)
+        self.assertEqual(self.logged, [])
+
     def test_a_database_that_was_restored_elsewhere(self) -> None:
         """Its transactions count from another number on; nothing is overlooked."""
         lease = self.commit(self.one, self.offered(self.one, 1))
