@@ -18,9 +18,9 @@ from pxetwist.cli.printing import table
 from pxetwist.config.assemble import Assembly
 from pxetwist.errors import PxeError
 from pxetwist.model.lease import Lease, LeaseState
+from pxetwist.state.desk import Desk
 from pxetwist.state.foreign_leases import FORMATS, Foreign, detect
-from pxetwist.state.leasedesk import carry_out, leases_in
-from pxetwist.state.sqlite import SqliteLeases
+from pxetwist.state.grouped import GroupedLeases
 from pxetwist.tap import assembled
 
 _FIELDS = ("address", "hostname", "key", "network", "state", "ends")
@@ -31,8 +31,8 @@ class Options(FileOptions):
 
     synopsis = "FILE [options]"
     longdesc = (
-        "Lists the leases of the INI's state. A running server carries out releases and imports"
-        " itself, within a second or two."
+        "Lists the leases of the INI's state. Running servers know of releases and imports within"
+        " a second or two."
     )
     optParameters = [
         ["network", "n", None, "Only this [subnet:NAME] or [subnet6:NAME]."],
@@ -67,14 +67,14 @@ class Options(FileOptions):
 def run(options: Options) -> int:
     """List, export, import or release."""
     assembly = assembled(Path(options["file"]))
-    store, now = _store(assembly), time.time()
+    desk, now = _desk(assembly), time.time()
     if options["release"]:
-        return _release(store, options, now)
+        return _release(desk, options, now)
     if options["import"]:
-        return _import(store, assembly, options, now)
+        return _import(desk, assembly, options, now)
     found = [
         lease
-        for lease in leases_in(store.path)
+        for lease in desk.leases()
         if (options["all"] or lease.ends > now) and options["network"] in (None, lease.network)
     ]
     if options["json"]:
@@ -89,21 +89,21 @@ def run(options: Options) -> int:
     return 0
 
 
-def _store(assembly: Assembly) -> SqliteLeases:
+def _desk(assembly: Assembly) -> Desk:
     [(name, store)] = assembly.of_kind("state")
-    if not isinstance(store, SqliteLeases):
-        raise PxeError(f"[state:{name}] keeps no leases in a file; only those of sqlite are")
-    return store
+    if not isinstance(store, GroupedLeases):
+        raise PxeError(f"[state:{name}] keeps no leases; sqlite and postgresql do")
+    return store.desk()
 
 
-def _release(store: SqliteLeases, options: Options, now: float) -> int:
+def _release(desk: Desk, options: Options, now: float) -> int:
     wish = Lease(options["release"], "", now, state=LeaseState.RELEASED)
-    [refusal] = carry_out(store.path, store.durability, [wish], now)
+    [refusal] = desk.carry_out([wish], now)
     print(refusal or f"{wish.address} is free")
     return 1 if refusal else 0
 
 
-def _import(store: SqliteLeases, assembly: Assembly, options: Options, now: float) -> int:
+def _import(desk: Desk, assembly: Assembly, options: Options, now: float) -> int:
     path = Path(options["import"])
     try:
         text = path.read_text("utf-8", "replace")
@@ -120,7 +120,7 @@ def _import(store: SqliteLeases, assembly: Assembly, options: Options, now: floa
                 Lease(each.address, each.mac, each.ends, network, each.hostname, LeaseState.LEASED)
             )
             lines.append(each.line)
-    answers = carry_out(store.path, store.durability, wishes, now) if wishes else []
+    answers = desk.carry_out(wishes, now) if wishes else []
     notes += [pair for pair in zip(lines, answers, strict=True) if pair[1]]
     for line, note in sorted(notes):
         print(f"{path}:{line}: {note}", file=sys.stderr)

@@ -206,7 +206,7 @@ class PostgresDatabase:
     password: str = attrs.field(default="", repr=False)
     threads: int = 2
 
-    def connect(self, schema: Schema, *, change: bool) -> Session | None:
+    def connect(self, schema: Schema, *, change: bool) -> PostgresSession:
         """Connect and log in; tables are made even if nothing is to be changed."""
         session = PostgresSession(self)
         try:

@@ -24,6 +24,7 @@ from pxetwist.interfaces import IHealth, Site
 from pxetwist.model.health import Health, HealthState
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, LeaseState
+from pxetwist.state.desk import Desk
 from pxetwist.state.leases import LeaseTable
 from pxetwist.state.memory import MemoryLeases
 
@@ -152,6 +153,10 @@ class GroupedLeases(MemoryLeases, Service, ABC):
 
         :raises StartError: if that cannot be.
         """
+
+    def desk(self) -> Desk:
+        """Return what commands do with the leases, beside a running server or without one."""
+        raise NotImplementedError
 
     def startService(self) -> None:
         """Open and load."""

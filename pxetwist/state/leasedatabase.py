@@ -1,91 +1,32 @@
-"""The tables of leases in PostgreSQL, and one server's connection to them.
+"""One server's connection to the table of leases in PostgreSQL.
 
-No lock is held by anybody for longer than one statement. Who looks for news asks for all rows
-that were written by transactions which had not ended when he looked last: none is missed, however
-they overlap, and one that is seen twice does no harm.
+Who looks for news asks for all rows that were written by transactions which had not ended when he
+looked last: none is missed, however they overlap, and one that is seen twice does no harm.
 """
 
 from __future__ import annotations
 
 import secrets
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from ipaddress import ip_address
 from threading import Event, Lock, Thread
-from typing import Any
 
 import attrs
 
-from pxetwist.model.lease import Lease, LeaseState
+from pxetwist.model.lease import Lease
 from pxetwist.state.database import (
     ConnectionBroke,
     PostgresDatabase,
     PostgresSession,
     Rows,
-    Schema,
     Session,
 )
 from pxetwist.state.grouped import Change, Group, Outcome
+from pxetwist.state.leasetables import NEWS, SCHEMA, horizon, leases_of, pages, present, store
 
 #: A group that takes longer (seconds) is given up: who asked has gone.
 PATIENCE = 2.5
-
-SCHEMA = Schema(
-    "lease",
-    (
-        """
-        create table pxetwist_lease (
-            address inet primary key,
-            key text not null,
-            network text not null,
-            hostname text not null,
-            state text not null,
-            ends double precision not null,
-            since double precision not null,
-            node text not null,
-            written bigint not null
-        );
-        create index pxetwist_lease_written on pxetwist_lease (written);
-        create index pxetwist_lease_ends on pxetwist_lease (ends)
-        """,
-    ),
-)
-_THIS = "pg_current_xact_id()::text::bigint"
-#: A record takes the place of one that has ended, or of what the same client holds.
-_STORE = f"""
-    insert into pxetwist_lease as old
-        (address, key, ends, network, hostname, state, since, node, written)
-    select address, key, ends, network, hostname, state, since, :node, {_THIS}
-    from unnest(
-        :addresses::text[]::inet[], :keys::text[], :ends::float8[], :networks::text[],
-        :hostnames::text[], :states::text[], :since::float8[]
-    ) as new (address, key, ends, network, hostname, state, since)
-    order by address
-    on conflict (address) do update set
-        key = excluded.key, ends = excluded.ends, network = excluded.network,
-        hostname = excluded.hostname, state = excluded.state, since = excluded.since,
-        node = excluded.node, written = excluded.written
-    where old.ends <= excluded.since
-        or (old.key = excluded.key and old.state in ('offered', 'leased'))
-    returning host(address)
-"""
-_NEWS = """
-    with now as (select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as horizon)
-    select now.horizon, host(address), key, ends, network, hostname, state
-    from now left join pxetwist_lease on written >= :horizon and node <> :node
-    order by ends
-"""
-_PAGE = """
-    select host(address), key, ends, network, hostname, state from pxetwist_lease
-    where address > :last::inet order by address limit 20000
-"""
-_PRESENT = """
-    select host(address), key, ends, network, hostname, state from pxetwist_lease
-    where address = any(:addresses::text[]::inet[])
-"""
-_STATES = {state.value: state for state in LeaseState}
 
 
 class LeaseDatabase:
@@ -158,16 +99,15 @@ class LeaseDatabase:
         """Read all that is there, page by page; what is changed meanwhile will be news."""
         leases: list[Lease] = []
         with self._watch.over(session):
-            horizon = _horizon(session)
-        last = "0.0.0.0"
+            number = horizon(session)
+        asked = pages(session)
         while True:
             with self._watch.over(session):
-                page = list(_leases(session.alone(_PAGE, last=last)))
-            if not page:
+                page = next(asked, None)
+            if page is None:
                 break
             leases += page
-            last = str(page[-1].address)
-        self._horizon = horizon
+        self._horizon = number
         return sorted(leases, key=lambda lease: lease.ends)
 
     def _stored(
@@ -184,48 +124,23 @@ class LeaseDatabase:
             )
         if not lost:
             return {}
-        addresses = [str(change.record.address) for change in lost]
-        found = _leases(session.alone(_PRESENT, addresses=addresses))
-        present = {str(record.address): record for record in found}
-        return {change: present.get(str(change.record.address)) for change in lost}
+        found = present((str(change.record.address) for change in lost), session)
+        return {change: found.get(str(change.record.address)) for change in lost}
 
     def _store(self, changes: Sequence[Change], rows: Callable[..., Rows]) -> list[Change]:
         """Store changes of different addresses; return those that are not stored."""
-        records = [change.record for change in changes]
-        addresses = [str(record.address) for record in records]
-        found = rows(
-            _STORE,
-            addresses=addresses,
-            keys=[record.key for record in records],
-            ends=[record.ends for record in records],
-            networks=[record.network for record in records],
-            hostnames=[record.hostname.replace("\0", "") for record in records],
-            states=[record.state.value for record in records],
-            since=[change.since for change in changes],
-            node=self._node,
-        )
-        if len(found) == len(changes):
-            return []
-        done = {address for (address,) in found}
-        return [
-            change for change, where in zip(changes, addresses, strict=True) if where not in done
-        ]
+        refused = store([(each.record, each.since) for each in changes], self._node, rows)
+        return [each for each in changes if str(each.record.address) in refused]
 
     def _news(self, session: PostgresSession) -> list[Lease]:
         """Read what others have stored since; everything, if the database is another one."""
         self._looked = time.monotonic()
         node = "" if self._unsure else self._node
-        rows = session.alone(_NEWS, horizon=self._horizon, node=node)
-        horizon = rows[0][0]
+        rows = session.alone(NEWS, horizon=self._horizon, node=node)
+        number = rows[0][0]
         # A database that was restored on another server counts from another number on.
-        self._horizon, self._unsure = horizon if horizon >= self._horizon else 0, False
-        return list(_leases(row[1:] for row in rows if row[1] is not None))
-
-
-def _horizon(session: PostgresSession) -> int:
-    """Return the number of the oldest transaction that may not have ended."""
-    [(number,)] = session.alone("select pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
-    return int(number)
+        self._horizon, self._unsure = number if number >= self._horizon else 0, False
+        return list(leases_of(row[1:] for row in rows if row[1] is not None))
 
 
 def _rounds(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
@@ -239,11 +154,6 @@ def _rounds(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
                 later.append(change)
         yield list(first.values())
         rest = later
-
-
-def _leases(rows: Iterable[Sequence[Any]]) -> Iterator[Lease]:
-    for address, key, ends, network, hostname, state in rows:
-        yield Lease(ip_address(address), key, ends, sys.intern(network), hostname, _STATES[state])
 
 
 class _Watch:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import attrs
+
 from pxetwist.errors import LeaseConflict, StartError, StateUnavailable
 from pxetwist.model.lease import Lease
 from pxetwist.state.leasefile import BUSY, FileInUse, LeaseFile, read
@@ -17,50 +19,44 @@ _PATIENCE = 10.0  # seconds that a server has to answer
 _PAUSE = 0.1
 
 
-def leases_in(path: Path) -> list[Lease]:
-    """Return every record of a file, in the order of addresses; none if there is no file.
+@attrs.frozen
+class FileDesk:
+    """The leases of a file; a running server makes changes, and knows of them at once."""
 
-    :raises StateUnavailable: if it cannot be read.
-    """
-    if not path.exists():
-        return []
-    try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=BUSY)) as database:
-            found = list(read(database, ""))
-    except sqlite3.Error as error:
-        raise StateUnavailable(f"cannot read {path}: {error}") from error
-    return sorted(found, key=lambda lease: (lease.address.version, int(lease.address)))
+    path: Path
+    durability: str
+    sleep: Callable[[float], None] = time.sleep
 
+    def leases(self) -> list[Lease]:
+        """Return every record; none if there is no file."""
+        if not self.path.exists():
+            return []
+        name = f"file:{self.path}?mode=ro"
+        try:
+            with closing(sqlite3.connect(name, uri=True, timeout=BUSY)) as database:
+                found = list(read(database, ""))
+        except sqlite3.Error as error:
+            raise StateUnavailable(f"cannot read {self.path}: {error}") from error
+        return sorted(found, key=lambda lease: (lease.address.version, int(lease.address)))
 
-def carry_out(
-    path: Path,
-    durability: str,
-    wishes: Sequence[Lease],
-    now: float,
-    sleep: Callable[[float], None] = time.sleep,
-) -> list[str]:
-    """Make these records, and return for each an empty text, or why it was not made.
-
-    A running server does it, and knows of it at once; otherwise it is done here.
-
-    :raises StateUnavailable: if the file cannot be used.
-    """
-    try:
-        file = LeaseFile(path, durability)
-    except FileInUse:
-        return _asked_for(path, wishes, now, sleep)
-    except StartError as error:
-        raise StateUnavailable(str(error)) from error
-    with closing(file):
-        table, made, answers = LeaseTable(file.load(), in_order=True), [], []
-        for wish in wishes:
-            try:
-                made.append(table.apply(wish, now))
-                answers.append("")
-            except LeaseConflict as conflict:
-                answers.append(str(conflict))
-        file.store(made)
-    return answers
+    def carry_out(self, wishes: Sequence[Lease], now: float) -> list[str]:
+        """Make these records, or let the server do it."""
+        try:
+            file = LeaseFile(self.path, self.durability)
+        except FileInUse:
+            return _asked_for(self.path, wishes, now, self.sleep)
+        except StartError as error:
+            raise StateUnavailable(str(error)) from error
+        with closing(file):
+            table, made, answers = LeaseTable(file.load(), in_order=True), [], []
+            for wish in wishes:
+                try:
+                    made.append(table.apply(wish, now))
+                    answers.append("")
+                except LeaseConflict as conflict:
+                    answers.append(str(conflict))
+            file.store(made)
+        return answers
 
 
 def _asked_for(
@@ -80,7 +76,7 @@ def _asked_for(
             )
     except sqlite3.Error as error:
         raise StateUnavailable(f"cannot use {path}: {error}") from error
-    late = "the server has not answered; it will be done when it can be"
+    late = "the server has not answered; it will be done when it can be, within a day"
     return [late if answer is None else answer for answer in answers]
 
 

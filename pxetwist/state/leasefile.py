@@ -7,6 +7,7 @@ import heapq
 import os
 import sqlite3
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -64,6 +65,9 @@ _UPSERT = "insert or replace into {} values (?, ?, ?, ?, ?, ?)"
 _STATES = {state.value: state for state in LeaseState}
 #: What a command is told when it is done; anything else says why not.
 DONE = ""
+#: A command that was killed leaves its requests behind: those that were answered go after an hour,
+#: the others after a day (seconds).
+_ANSWERED, _UNANSWERED = 3600.0, 86400.0
 
 
 class FileInUse(StartError):
@@ -95,6 +99,7 @@ class LeaseFile:
                 self._database.execute(f"pragma journal_size_limit = {_LOG}")
                 self._database.execute(f"pragma synchronous = {durability}")
                 self._upgrade(path)
+                self._expire()
                 # What was taken by a server that ended was not answered by it.
                 self._database.execute("update request set taken = 0 where answer is null")
             except (OSError, sqlite3.Error) as error:
@@ -115,6 +120,8 @@ class LeaseFile:
         if group.prune > 0:
             for table in _TABLES:
                 self._database.execute(f"delete from {table} where ends < ?", (group.prune,))
+        if time.monotonic() - self._expired > _ANSWERED:
+            self._expire()
         [(version,)] = self._database.execute("pragma data_version")
         if version == self._version:
             return Outcome()
@@ -151,6 +158,14 @@ class LeaseFile:
             if database.in_transaction:
                 database.execute("rollback")
             raise
+
+    def _expire(self) -> None:
+        """Remove requests that nobody waits for any more."""
+        self._expired, now = time.monotonic(), time.time()
+        self._database.execute(
+            "delete from request where made < ? or (made < ? and answer is not null)",
+            (now - _UNANSWERED, now - _ANSWERED),
+        )
 
     def _wishes(self) -> list[Wish]:
         """Take what commands have written since, each once."""

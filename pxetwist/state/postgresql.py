@@ -18,6 +18,8 @@ from pxetwist.interfaces import Site
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, Network
 from pxetwist.state.database import PostgresDatabase
+from pxetwist.state.databasedesk import DatabaseDesk
+from pxetwist.state.desk import Desk
 from pxetwist.state.grouped import GroupedLeases, Ledger
 from pxetwist.state.leasedatabase import LeaseDatabase
 from pxetwist.state.postgres import postgres_database, postgres_url
@@ -51,6 +53,10 @@ class PostgresLeases(GroupedLeases):
     def open(self) -> Ledger:
         """Connect later, in the thread: the database may be away."""
         return LeaseDatabase(self.database)
+
+    def desk(self) -> Desk:
+        """Return the desk of the database."""
+        return DatabaseDesk(self.database)
 
     async def offer(  # noqa: PLR0917  # as in the interface
         self,

@@ -10,7 +10,9 @@ import attrs
 from pxetwist.config.fields import choice, option, seconds, text
 from pxetwist.errors import StartError
 from pxetwist.interfaces import Site
+from pxetwist.state.desk import Desk
 from pxetwist.state.grouped import GroupedLeases, Ledger
+from pxetwist.state.leasedesk import FileDesk
 from pxetwist.state.leasefile import LeaseFile
 
 
@@ -47,6 +49,10 @@ class SqliteLeases(GroupedLeases):
     def open(self) -> Ledger:
         """Open the file."""
         return LeaseFile(self.path, self.durability)
+
+    def desk(self) -> Desk:
+        """Return the desk of the file."""
+        return FileDesk(self.path, self.durability)
 
     def startService(self) -> None:
         """Open and load the file.

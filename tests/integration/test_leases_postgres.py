@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from ipaddress import IPv4Address
+from pathlib import Path
 from typing import cast
 
 import attrs
@@ -12,6 +17,7 @@ from twisted.logger import ILogObserver, LogEvent, Logger
 from twisted.trial.unittest import SynchronousTestCase
 
 from bootlab.postgres import Postgres
+from pxetwist.cli import main
 from pxetwist.errors import LeaseConflict, StateUnavailable
 from pxetwist.interfaces import ILeaseStore
 from pxetwist.model.health import HealthState
@@ -87,7 +93,7 @@ class ContractTests(
         return self.start()
 
 
-class SharingTests(PostgresCase, SynchronousTestCase):
+class TwoServers(PostgresCase, SynchronousTestCase):
     """Two servers on one database."""
 
     def setUp(self) -> None:
@@ -105,6 +111,8 @@ class SharingTests(PostgresCase, SynchronousTestCase):
         assert isinstance(stored, Lease)
         return stored
 
+
+class SharingTests(TwoServers):
     def test_each_knows_what_the_other_has_given(self) -> None:
         lease = self.commit(self.one, self.offered(self.one, 1))
         self.assertEqual(self.result(self.two.holder(lease.address, NOW)), lease)
@@ -217,3 +225,107 @@ class SharingTests(PostgresCase, SynchronousTestCase):
         self.one._queue.put(looked := Deferred[None]())
         self.clock.run_until(lambda: looked.called)
         self.assertEqual(self.server.sql("select count(*) from pxetwist_lease").strip(), "0")
+
+
+INI = """
+[pxe]
+services = dhcp
+policies = main
+state = postgresql
+state-folder = .
+[state:postgresql]
+database = {url}
+password-file = {secret}
+[policy:main]
+plugin = fixed
+profile = local
+[profile:local]
+kind = local
+[subnet:lab]
+network = 10.0.0.0/24
+"""
+
+
+class CommandTests(TwoServers):
+    """The command leases beside two running servers, which hear of what it does."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        folder = Path(self.mktemp()).absolute()
+        folder.mkdir()
+        self.now, self.ini = time.time(), folder / "pxe.ini"
+        secret = folder / "password"
+        secret.touch(0o600)
+        secret.write_text(self.server.password)
+        self.ini.write_text(INI.format(url=self.server.url, secret=secret))
+
+    def command(self, *words: str) -> tuple[int, str]:
+        output = io.StringIO()
+        with redirect_stdout(output), redirect_stderr(output):
+            code = main(["leases", str(self.ini), *words])
+        return code, output.getvalue()
+
+    def given(self, number: int) -> Lease:
+        return self.commit(self.one, self.offered(self.one, number, self.now), self.now)
+
+    def heard(self, store: postgresql.PostgresLeases, address: IPv4Address, key: str) -> None:
+        """Both servers learn by themselves; nobody asks them."""
+
+        def told() -> bool:
+            record = store._table.holder(address, self.now + 1)
+            return (record.key if record else "") == key
+
+        self.clock.run_until(told)
+
+    def test_list_and_export(self) -> None:
+        self.assertEqual(self.command(), (0, "no leases\n"))
+        leases = sorted((self.given(1), self.given(2)), key=lambda each: each.address)
+        ended = self.given(3)
+        self.result(self.one.release(ended.address, client(3), self.now))
+        lines = self.command("--json")[1].splitlines()
+        found = [(each["address"], each["key"]) for each in map(json.loads, lines)]
+        self.assertEqual(found, [(str(each.address), each.key) for each in leases])
+        self.assertEqual(len(self.command("--csv", "--all")[1].splitlines()), 4)
+        self.assertEqual(self.command("--network", "other")[1], "no leases\n")
+
+    def test_release(self) -> None:
+        lease = self.given(1)
+        where = str(lease.address)
+        self.assertEqual(self.command("--release", where), (0, f"{where} is free\n"))
+        for store in (self.one, self.two):
+            self.heard(store, cast(IPv4Address, lease.address), "")
+        self.assertEqual(self.command("--release", where), (1, f"nobody holds {where}\n"))
+
+    def test_a_declined_address_is_put_into_use_again(self) -> None:
+        lease = self.given(1)
+        self.assertTrue(self.result(self.one.decline(lease.address, client(1), self.now)))
+        self.assertEqual(self.command("--release", str(lease.address))[0], 0)
+        self.assertEqual(self.command()[1], "no leases\n")
+
+    def test_import(self) -> None:
+        """What is free is taken over, a longer lease is kept, another one's address is left."""
+        mine, longer = self.given(1), self.given(2)
+        longer = self.commit(self.one, attrs.evolve(longer, ends=0.0), self.now + 9000)
+        free = IPv4Address("10.0.0.250")
+        soon = int(self.now + 3600)
+        theirs = self.ini.parent / "dnsmasq.leases"
+        rows = ((mine.address, "02:00:00:00:00:99"), (longer.address, longer.key))
+        lines = [f"{soon} {key} {address} * *" for address, key in rows]
+        theirs.write_text("\n".join([*lines, f"{soon} 02:00:00:00:00:98 {free} ws98 *"]))
+        code, said = self.command("--import", str(theirs))
+        self.assertEqual(code, 1)
+        self.assertIn(f"1: {mine.address} is held by {mine.key}", said)
+        self.assertIn("2 leases taken over, 0 have ended, 1 not taken over", said)
+        self.heard(self.two, free, "02:00:00:00:00:98")
+        held = self.result(self.start().holder(longer.address, self.now))
+        self.assertEqual(held, longer)
+
+    def test_the_database_is_away(self) -> None:
+        self.server.stop()
+        try:
+            code, said = self.command()
+        finally:
+            self.server.start()
+        self.assertEqual(code, 1)
+        self.assertIn("127.0.0.1", said)
+        self.assertNotIn("Traceback", said)

@@ -154,4 +154,4 @@ class LeasesTests(SynchronousTestCase):
         self.ini.write_text(INI.replace("policies", "state = memory\npolicies"))
         code, said = self.command()
         self.assertEqual(code, 1)
-        self.assertIn("[state:memory] keeps no leases in a file", said)
+        self.assertIn("[state:memory] keeps no leases; sqlite and postgresql do", said)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
@@ -19,6 +20,7 @@ from pxetwist.errors import StartError, StateUnavailable
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, LeaseState, Network, Pool
 from pxetwist.state import leasefile, sqlite
+from pxetwist.state.grouped import Group
 from pxetwist.testing import make_site, result_of
 from pxetwist.testing.contracts import ThreadClock
 
@@ -233,6 +235,39 @@ class StartTests(SqliteTestCase):
             self.wait(self.committing(store, 2))
             self.assertEqual(list(database.execute("pragma user_version")), [(3,)])
             database.close()
+
+    def test_requests_that_nobody_waits_for(self) -> None:
+        """Answered ones go after an hour, others after a day: at the start, and every hour."""
+        ages = {"new": 60, "old": 7200, "ancient": 90_000}
+
+        def ask() -> None:
+            with sqlite3.connect(self.file) as database:
+                for age, seconds in ages.items():
+                    row = (time.time() - seconds, "10.0.0.9", age, "lab", "", "leased", 0.0)
+                    for answer in (None, "done"):
+                        database.execute(
+                            "insert into request (made, address, key, network, hostname, state,"
+                            " ends, answer) values (?, ?, ?, ?, ?, ?, ?, ?)",
+                            (*row, answer),
+                        )
+
+        def left() -> list[tuple[str, str | None]]:
+            with sqlite3.connect(self.file) as database:
+                rows = database.execute("select key, answer from request order by number")
+                return [(key, answer) for key, answer in rows]
+
+        kept = [("new", None), ("new", "done"), ("old", None)]
+        leasefile.LeaseFile(self.file, "normal").close()
+        ask()
+        file = leasefile.LeaseFile(self.file, "normal")
+        self.addCleanup(file.close)
+        self.assertEqual(left(), kept)
+        ask()
+        file.exchange(Group())
+        self.assertEqual(len(left()), len(kept) + 2 * len(ages))
+        file._expired -= 4000
+        file.exchange(Group())
+        self.assertEqual(left(), kept + kept)
 
     def test_durability(self) -> None:
         """The setting reaches SQLite: 2 is FULL, 1 is NORMAL."""

@@ -1,0 +1,125 @@
+"""The table of leases in PostgreSQL, and its statements.
+
+No lock is held by anybody for longer than one statement.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from ipaddress import ip_address
+from typing import Any
+
+from pxetwist.model.lease import Lease, LeaseState
+from pxetwist.state.database import PostgresSession, Rows, Schema
+
+SCHEMA = Schema(
+    "lease",
+    (
+        """
+        create table pxetwist_lease (
+            address inet primary key,
+            key text not null,
+            network text not null,
+            hostname text not null,
+            state text not null,
+            ends double precision not null,
+            since double precision not null,
+            node text not null,
+            written bigint not null
+        );
+        create index pxetwist_lease_written on pxetwist_lease (written);
+        create index pxetwist_lease_ends on pxetwist_lease (ends)
+        """,
+    ),
+)
+_THIS = "pg_current_xact_id()::text::bigint"
+#: A record takes the place of one that has ended, or of what the same client holds.
+STORE = f"""
+    insert into pxetwist_lease as old
+        (address, key, ends, network, hostname, state, since, node, written)
+    select address, key, ends, network, hostname, state, since, :node, {_THIS}
+    from unnest(
+        :addresses::text[]::inet[], :keys::text[], :ends::float8[], :networks::text[],
+        :hostnames::text[], :states::text[], :since::float8[]
+    ) as new (address, key, ends, network, hostname, state, since)
+    order by address
+    on conflict (address) do update set
+        key = excluded.key, ends = excluded.ends, network = excluded.network,
+        hostname = excluded.hostname, state = excluded.state, since = excluded.since,
+        node = excluded.node, written = excluded.written
+    where old.ends <= excluded.since
+        or (old.key = excluded.key and old.state in ('offered', 'leased'))
+    returning host(address)
+"""
+#: One that is taken over from another server never ends earlier than what its client has here.
+TAKE_OVER = STORE.replace("ends = excluded.ends", "ends = greatest(old.ends, excluded.ends)")
+#: An administrator takes an address back from whoever has it, or puts it into use again.
+RELEASE = f"""
+    update pxetwist_lease set ends = :now, state = 'released', node = :node, written = {_THIS}
+    where address = :address::text::inet and ends > :now returning address
+"""
+NEWS = """
+    with now as (select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as horizon)
+    select now.horizon, host(address), key, ends, network, hostname, state
+    from now left join pxetwist_lease on written >= :horizon and node <> :node
+    order by ends
+"""
+_PAGE = """
+    select host(address), key, ends, network, hostname, state from pxetwist_lease
+    where address > :last::inet order by address limit 20000
+"""
+_PRESENT = """
+    select host(address), key, ends, network, hostname, state from pxetwist_lease
+    where address = any(:addresses::text[]::inet[])
+"""
+_STATES = {state.value: state for state in LeaseState}
+
+
+def store(
+    records: Sequence[tuple[Lease, float]], node: str, rows: Callable[..., Rows], how: str = STORE
+) -> set[str]:
+    """Store records of different addresses, each with its moment; return the addresses of those
+    that another one excludes.
+    """
+    addresses = [str(record.address) for record, _ in records]
+    found = rows(
+        how,
+        addresses=addresses,
+        keys=[record.key for record, _ in records],
+        ends=[record.ends for record, _ in records],
+        networks=[record.network for record, _ in records],
+        hostnames=[record.hostname.replace("\0", "") for record, _ in records],
+        states=[record.state.value for record, _ in records],
+        since=[since for _, since in records],
+        node=node,
+    )
+    if len(found) == len(records):
+        return set()
+    return set(addresses).difference(address for (address,) in found)
+
+
+def present(addresses: Iterable[str], session: PostgresSession) -> dict[str, Lease]:
+    """Return what is there of some addresses."""
+    found = leases_of(session.alone(_PRESENT, addresses=list(addresses)))
+    return {str(record.address): record for record in found}
+
+
+def horizon(session: PostgresSession) -> int:
+    """Return the number of the oldest transaction that may not have ended."""
+    [(number,)] = session.alone("select pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+    return int(number)
+
+
+def pages(session: PostgresSession) -> Iterator[list[Lease]]:
+    """Yield all that is there, in the order of addresses; each page is one question."""
+    last = "0.0.0.0"
+    while page := list(leases_of(session.alone(_PAGE, last=last))):
+        yield page
+        last = str(page[-1].address)
+
+
+def leases_of(rows: Iterable[Sequence[Any]]) -> Iterator[Lease]:
+    """Make leases of rows."""
+    for address, key, ends, network, hostname, state in rows:
+        yield Lease(ip_address(address), key, ends, sys.intern(network), hostname, _STATES[state])
