@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Coroutine
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -19,6 +19,7 @@ from pxetwist.cli.replay import replay
 from pxetwist.cli.steps import Explanation
 from pxetwist.config.assemble import Assembly
 from pxetwist.config.load import Configuration
+from pxetwist.config.web import address6_served
 from pxetwist.model.boot import BootStage
 from pxetwist.model.identity import (
     IPXE_HTTP,
@@ -55,7 +56,7 @@ class Options(FileOptions):
         ["arch", "a", "x64", f"Its architecture: {', '.join(ARCHITECTURE_NAMES)}."],
         ["firmware", "f", None, f"Who asks first: {', '.join(_FIRMWARE)}."],
         ["stage", "s", None, f"Only this stage: {', '.join(_STAGES)}."],
-        ["server", None, None, "The address of the server, if not this host's."],
+        ["server", None, None, "The address of the server, if not this host's; also of IPv6."],
         ["pcap", "p", None, "Explain each request of this capture instead."],
     ]
     optFlags = [["https", None, "Its iPXE tells that it has HTTPS (option 175.20)."]]
@@ -69,7 +70,7 @@ class Options(FileOptions):
         if self["stage"] and self["stage"] not in _STAGES:
             raise usage.UsageError(f"--stage: expected one of {', '.join(_STAGES)}")
         self["identity"] = None if self["pcap"] else self._identity()
-        self["server"] = self._given("server", IPv4Address)
+        self["server"] = self._given("server", ip_address)
 
     def _given(self, name: str, convert: Callable[[str], T]) -> T | None:
         try:
@@ -104,8 +105,12 @@ def run(options: Options) -> int:
     assembly.boot.leases = MemoryLeases()
     assembly.boot.tokens.key = secrets.token_bytes(32)
     assembly.boot.policies = attrs.evolve(assembly.boot.policies, rehearsal=True)
-    server = options["server"] or server_address(assembly.configuration)
-    explanation = Explanation(assembly, server)
+    given: IPv4Address | IPv6Address | None = options["server"]
+    explanation = Explanation(
+        assembly,
+        given if isinstance(given, IPv4Address) else server_address(assembly.configuration),
+        given if isinstance(given, IPv6Address) else address6_served(assembly.configuration),
+    )
     work: Coroutine[Any, Any, Any]
     if options["pcap"]:
         work = replay(explanation, Path(options["pcap"]))

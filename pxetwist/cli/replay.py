@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pxetwist.cli.steps import Explanation
 from pxetwist.errors import StartError, WireError
-from pxetwist.exchange import dhcp4
-from pxetwist.model.boot import Protocol
+from pxetwist.exchange import dhcp4, dhcp6
+from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol
 from pxetwist.model.content import ContentPath
 from pxetwist.services.incoming import Incoming
 from pxetwist.wire import dhcp4 as dhcp4_codec
 from pxetwist.wire import tftp
-from pxetwist.wire.iana import Dhcp4Type
+from pxetwist.wire.dhcp6 import unwrap
+from pxetwist.wire.iana import Dhcp4Type, Dhcp6Type
 from pxetwist.wire.options import OptionCode
 from pxetwist.wire.pcap import Packet, read_packets
 
@@ -40,6 +41,8 @@ async def _explain_packet(explanation: Explanation, packet: Packet, when: str) -
     udp = packet.protocol == "udp"
     if udp and packet.destination_port in _DHCP_PORTS:
         await _explain_dhcp(explanation, packet, when)
+    elif udp and packet.destination_port == dhcp6.SERVER_PORT:
+        await _explain_dhcp6(explanation, packet, when)
     elif udp and packet.destination_port == _TFTP_PORT:
         await _explain_tftp(explanation, packet, when)
     elif not udp and packet.payload.startswith((b"GET ", b"HEAD ")):
@@ -73,6 +76,27 @@ async def _explain_dhcp(explanation: Explanation, packet: Packet, when: str) -> 
     await explanation.explain_incoming(incoming)
 
 
+async def _explain_dhcp6(explanation: Explanation, packet: Packet, when: str) -> None:
+    server = explanation.server6
+    if server is None:
+        return
+    try:
+        message, relays = unwrap(packet.payload)
+        incoming = server.incoming(message, IPv6Address(packet.source), relays)
+        held = [each.address for ia in incoming.associations for each in ia.addresses]
+    except WireError as error:
+        explanation.say(f"{when}  malformed DHCPv6 from {packet.source}: {error}")
+        return
+    identity = incoming.identity
+    architecture = identity.architecture.short if identity.architecture is not None else "?"
+    who = f"{identity} ({identity.firmware.value}, {architecture})"
+    explanation.say(f"{when}  {message.type.name} of {who}")
+    if message.type == Dhcp6Type.REQUEST:
+        for address in held:  # the server of the capture gives them
+            explanation.boot.locate(address, identity, incoming.now)
+    await explanation.explain_message6(server, incoming)
+
+
 async def _explain_tftp(explanation: Explanation, packet: Packet, when: str) -> None:
     try:
         request = tftp.decode(packet.payload)
@@ -100,9 +124,21 @@ async def _explain_path(
 ) -> None:
     try:
         path = ContentPath.parse(name)
-        IPv4Address(source)
+        ip_address(source)
     except ValueError as error:
         explanation.say(f"refused: {error}", 1)
         return
-    request = await explanation.request_from(source, protocol, path)
+    request = await _request_from(explanation, source, protocol, path)
     await explanation.explain_content(path, request, whole=False)
+
+
+async def _request_from(
+    explanation: Explanation, peer: str, protocol: Protocol, path: ContentPath
+) -> BootRequest:
+    """Resolve a request for content from an address."""
+    boot, server6 = explanation.boot, explanation.server6
+    identity, boot_id = await boot.identify(peer, boot.now())
+    ours = server6.address if server6 is not None and ":" in peer else explanation.server
+    endpoints = Endpoints(str(ours), boot.http_port)
+    request = BootRequest(identity, BootStage.LOADER, protocol, path, endpoints, boot_id=boot_id)
+    return (await boot.resolve(request)).request

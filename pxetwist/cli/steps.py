@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 import attrs
 
-from pxetwist.cli.asking import request_of
+from pxetwist.cli.asking import link_local, request_of, solicit_of
+from pxetwist.cli.server6 import Server6
 from pxetwist.config.assemble import Assembly
 from pxetwist.config.load import Configuration
 from pxetwist.errors import ContentDenied, ContentNotFound, PxeError
@@ -19,7 +20,6 @@ from pxetwist.model.boot import (
     BootPlan,
     BootRequest,
     BootStage,
-    Endpoints,
     Files,
     Menu,
     Protocol,
@@ -31,9 +31,11 @@ from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine
 from pxetwist.services.addressing import AddressServer
+from pxetwist.services.addressing6 import Answer6, Incoming6
 from pxetwist.services.client_options import ClientView
 from pxetwist.services.incoming import Answer, Incoming
 from pxetwist.services.proxydhcp import ProxyServer
+from pxetwist.wire import dhcp6_text
 from pxetwist.wire.dhcp4 import Dhcp4Message, decode
 from pxetwist.wire.options import OptionCode, describe
 
@@ -46,9 +48,14 @@ _TEXTS = {
 
 
 class Explanation:
-    """Collects `lines`; asks the same objects that answer on the wire."""
+    """Collects `lines`; asks the same objects that answer on the wire.
 
-    def __init__(self, assembly: Assembly, server: IPv4Address) -> None:
+    `server` and `server6` are the addresses that machines would know us by.
+    """
+
+    def __init__(
+        self, assembly: Assembly, server: IPv4Address, server6: IPv6Address | None = None
+    ) -> None:
         configuration = assembly.configuration
         self.boot = assembly.boot
         self.server = server
@@ -66,6 +73,9 @@ class Explanation:
             )
             if name in names
         }
+        self.server6 = (
+            Server6(self.boot, configuration.networks6, server6) if "dhcp6" in names else None
+        )
 
     def _addresses(self, configuration: Configuration) -> AddressServer:
         return AddressServer(
@@ -102,16 +112,24 @@ class Explanation:
         if answer is not None and answer.boot_file is not None:
             await self._explain_loader(answer)
 
-    async def _ask(self, identity: ClientIdentity) -> Answer | None:
-        """Let a machine ask each DHCP service; return the last answer."""
+    async def _ask(self, identity: ClientIdentity) -> Answer | Answer6 | None:
+        """Let a machine ask each DHCP service; return the last answer, that over IPv6 if there
+        is no other.
+        """
         what = identity.architecture.short if identity.architecture is not None else "?"
-        self.say(f"{identity.firmware.value} ({what}) of {identity} asks: DHCP DISCOVER")
+        who = f"{identity.firmware.value} ({what}) of {identity}"
         found = None
+        if self._servers:
+            self.say(f"{who} asks: DHCP DISCOVER")
         for name, server in self._servers.items():
             incoming = Incoming(request_of(identity), self.server, self.boot.now())
             found = await self.explain_message(name, server, incoming) or found
+        if self.server6 is not None:
+            self.say(f"{who} asks: DHCPv6 SOLICIT")
+            incoming6 = self.server6.incoming(solicit_of(identity), link_local(identity.mac))
+            return await self.explain_message6(self.server6, incoming6) if found is None else found
         if not self._servers:
-            self.say("services names neither dhcp nor proxydhcp: nobody answers", 1)
+            self.say(f"{who} asks, but services names no DHCP of ours: nobody answers")
         return found
 
     async def explain_incoming(self, incoming: Incoming) -> None:
@@ -129,7 +147,7 @@ class Explanation:
         except PxeError as error:
             answer = Silence(str(error))
         if isinstance(answer, Silence):
-            await self._explain_silence(name, incoming, answer)
+            await self._explain_silence(name, dhcp4.identify(incoming.message), answer)
             return None
         self._explain_steps(answer.resolution)
         if answer.view:
@@ -147,9 +165,29 @@ class Explanation:
             self.say(f"boot file {answer.boot_file.name}: {answer.boot_file.reason}", 1)
         return answer
 
-    async def _explain_silence(self, name: str, incoming: Incoming, silence: Silence) -> None:
+    async def explain_message6(self, server: Server6, incoming: Incoming6) -> Answer6 | None:
+        """Explain what our DHCPv6 server answers to one message."""
+        try:
+            answer = await server.answer(incoming)
+        except PxeError as error:
+            answer = Silence(str(error))
+        if isinstance(answer, Silence):
+            await self._explain_silence("dhcp6", incoming.identity, answer)
+            return None
+        if answer.resolution is not None:
+            self._explain_steps(answer.resolution)
+        note = f": {answer.note}" if answer.note else ""
+        self.say(f"dhcp6 answers {answer.reply.type.name}{note}", 1)
+        for code, raw in answer.reply.options:
+            self.say(dhcp6_text.describe(code, raw), 2)
+        if answer.boot_file:
+            self.say(f"boot file {answer.boot_file.name}: {answer.boot_file.reason}", 1)
+        return answer
+
+    async def _explain_silence(
+        self, name: str, identity: ClientIdentity, silence: Silence
+    ) -> None:
         """Tell who was asked, unless the plan has nothing to do with the silence."""
-        identity = dhcp4.identify(incoming.message)
         request = BootRequest(identity, dhcp4.stage_of(identity), Protocol.DHCP)
         resolution = await self.boot.resolve(request)
         undecided = resolution.verdict is not Verdict.PLANNED
@@ -208,9 +246,10 @@ class Explanation:
                 said = f"no, {each.why(request, self.boot.now())}"
             self.say(f"class {each.name}: {said}", 1)
 
-    async def _explain_loader(self, answer: Answer) -> None:
+    async def _explain_loader(self, answer: Answer | Answer6) -> None:
         """Show what the loader reads, and what it starts."""
         assert answer.boot_file is not None
+        assert answer.resolution is not None
         family = answer.boot_file.family
         plan = answer.resolution.plan
         if family in _TEXTS:
@@ -258,12 +297,3 @@ class Explanation:
             self.say(f"{setting.name} = {setting.value}{origin}", 2)
         if plan.loader not in ("", *(s.value for s in plan.settings if s.name == "loader")):
             self.say(f"loader = {plan.loader} (label of the machine)", 2)
-
-    async def request_from(self, peer: str, protocol: Protocol, path: ContentPath) -> BootRequest:
-        """Resolve a request for content from an address."""
-        identity, boot_id = await self.boot.identify(peer, self.boot.now())
-        endpoints = Endpoints(str(self.server), self.boot.http_port)
-        request = BootRequest(
-            identity, BootStage.LOADER, protocol, path, endpoints, boot_id=boot_id
-        )
-        return (await self.boot.resolve(request)).request

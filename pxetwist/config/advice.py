@@ -22,6 +22,8 @@ from pxetwist.model.machine import Machine
 from pxetwist.model.profile import BootProfile, ProfileKind
 from pxetwist.wire.iana import ARCHITECTURE_NAMES
 
+_FILE_SERVICES = ("tftp", "http", "https")
+
 
 def advice(configuration: Configuration, built: Sequence[tuple[Instance, Any]] = ()) -> list[str]:
     """Return one sentence for each thing that looks wrong on this machine.
@@ -92,6 +94,22 @@ def subnet_missing(configuration: Configuration) -> Iterator[str]:
     services = {each.factory.name for each in configuration.of_kind("service")}
     if "dhcp" in services and not configuration.networks:
         yield "there is no [subnet:NAME]: the dhcp service will answer nobody"
+
+
+def families_unheard(configuration: Configuration) -> Iterator[str]:
+    """DHCP of each family sends machines to an address of that family."""
+    services = configuration.of_kind("service")
+    names = {each.factory.name for each in services}
+    senders = {4: names & {"dhcp", "proxydhcp"}, 6: names & {"dhcp6"}}
+    for each in services:
+        addresses = each.settings.addresses if each.factory.name in _FILE_SERVICES else ()
+        heard = {address.version for address in addresses}
+        for version, sends in senders.items():
+            if sends and heard and version not in heard:
+                yield (
+                    f"[{each.title}] addresses names none of IPv{version}, where"
+                    f" {' and '.join(sorted(sends))} sends machines"
+                )
 
 
 def scripts_missing(configuration: Configuration) -> Iterator[str]:
@@ -199,6 +217,7 @@ def _files_by_architecture(profile: BootProfile) -> Iterator[list[str]]:
 ADVICE = (
     policies_missing,
     subnet_missing,
+    families_unheard,
     scripts_missing,
     grub_with_proxydhcp,
     loaders_missing,

@@ -255,21 +255,6 @@ def _secret(value: str) -> str:
         raise ValueError(f"cannot read {file}: {error.strerror}") from error
 
 
-def own_address(value: str) -> IPv4Address | IPv6Address:
-    """Expect an IP address like 10.0.0.1, fd00::1 or fe80::1%eth0, its port elsewhere."""
-    plain = value[1:-1] if value.startswith("[") and value.endswith("]") else value
-    try:
-        found = ip_address(plain)
-    except ValueError:
-        wanted = "an IP address like 10.0.0.1, fd00::1 or fe80::1%eth0"
-        raise ValueError(
-            f"expected {wanted} (the port is an option of its own), got {str(value)!r}"
-        ) from None
-    if isinstance(found, IPv6Address) and found.is_link_local and not found.scope_id:
-        raise ValueError(f"{found} needs its interface: {found}%eth0")
-    return found
-
-
 def _lines(value: str) -> tuple[Line, ...]:
     return OptionText.of(value).lines
 

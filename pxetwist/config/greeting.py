@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from pxetwist.config.assemble import Assembly
+from pxetwist.config.web import address6_served
 from pxetwist.content.rendered import startable
 from pxetwist.errors import PolicyError
 from pxetwist.interfaces import IListsMachines
@@ -59,7 +60,7 @@ async def greeting(assembly: Assembly, program: Path) -> list[str]:
     return [
         *(lines or ["answers no DHCP: another server must send machines here"]),
         f"known machines: {_known(assembly)}; every other one gets {gets}",
-        *_files(assembly, address, _address6(assembly)),
+        *_files(assembly, address, str(address6_served(assembly.configuration) or "")),
         *_next_steps(assembly, program),
     ]
 
@@ -146,14 +147,6 @@ def _files(assembly: Assembly, address: str, address6: str) -> Iterator[str]:
             if where:
                 urls.append(f"{scheme}://{Endpoints(where).host}{port}/")
     yield f"files below {', '.join(folders)} are served as {' and '.join(urls) or 'nothing'}"
-
-
-def _address6(assembly: Assembly) -> str:
-    """Return our address in a network of IPv6, if we have one there."""
-    networks = assembly.configuration.networks6.values()
-    ours = [each.ip for interface in network_interfaces() for each in interface.addresses6]
-    found = [each for each in ours if any(each in network.network for network in networks)]
-    return str(found[0]) if found else ""
 
 
 def _folders(assembly: Assembly) -> list[str]:

@@ -80,6 +80,13 @@ def addresses_served(configuration: Configuration) -> tuple[IPv4Address | IPv6Ad
     return tuple(dict.fromkeys([*named, *found]))
 
 
+def address6_served(configuration: Configuration) -> IPv6Address | None:
+    """Return our first address in a network of IPv6 of the INI, if we have one there."""
+    networks = [each.network for each in configuration.networks6.values()]
+    ours = [each.ip for interface in network_interfaces() for each in interface.addresses6]
+    return next((a for a in ours if any(a in network for network in networks)), None)
+
+
 def _ours(configuration: Configuration) -> list[IPv4Address | IPv6Address]:
     interfaces = [each for each in network_interfaces() if each.up]
     four = [each.local for each in interfaces if each.usable]

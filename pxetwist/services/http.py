@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import attrs
@@ -22,7 +21,7 @@ from pxetwist.config import fields
 from pxetwist.config.fields import option
 from pxetwist.interfaces import IBootService, ICounts, Site
 from pxetwist.services.http_exchange import ContentExchange
-from pxetwist.services.listening import addresses_to_take, listen_tcp
+from pxetwist.services.listening import OwnAddress, addresses_option, addresses_to_take, listen_tcp
 
 _DEAD = 60_000  # milliseconds until a machine that was switched off counts as gone
 _GRACE = 5.0  # seconds that running answers get when the service stops
@@ -32,11 +31,7 @@ _GRACE = 5.0  # seconds that running answers get when the service stops
 class Settings:
     """Options of ``[service:http]``."""
 
-    addresses: tuple[IPv4Address | IPv6Address, ...] = option(
-        fields.list_of(fields.own_address),
-        default=(),
-        doc="Our addresses to listen on; 0.0.0.0 or ::, all of IPv4 or IPv6; none: all of both.",
-    )
+    addresses: tuple[OwnAddress, ...] = addresses_option()
     port: int = option(fields.port, default=80, doc="TCP port.")
     idle_timeout: float = option(
         fields.seconds, default=60.0, doc="Close a connection after this long without a request."

@@ -8,19 +8,45 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 
+from pxetwist.config.fields import list_of, option
 from pxetwist.services.ports import ALL_IPV4, ALL_IPV6, start_error
 from pxetwist.services.sockets import IDatagramReceiver, UdpSocket
-from pxetwist.services.sockets6 import Udp6Socket, sockaddr6
+from pxetwist.services.sockets6 import Udp6Socket, socket_name
 
+OwnAddress = IPv4Address | IPv6Address
 _BACKLOG = 1024  # a rack that is switched on at once
 
 
-def addresses_to_take(chosen: Sequence[IPv4Address | IPv6Address]) -> Sequence[str]:
+def addresses_option() -> tuple[OwnAddress, ...]:
+    """Declare the option ``addresses`` of a service."""
+    return option(
+        list_of(own_address),
+        default=(),
+        doc="Our addresses to listen on; 0.0.0.0 or ::, all of IPv4 or IPv6; none: all of both.",
+    )
+
+
+def own_address(value: str) -> OwnAddress:
+    """Expect an IP address like 10.0.0.1, fd00::1 or fe80::1%eth0, its port elsewhere."""
+    plain = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+    try:
+        found = ip_address(plain)
+    except ValueError:
+        wanted = "an IP address like 10.0.0.1, fd00::1 or fe80::1%eth0"
+        raise ValueError(
+            f"expected {wanted} (the port is an option of its own), got {str(value)!r}"
+        ) from None
+    if isinstance(found, IPv6Address) and found.is_link_local and not found.scope_id:
+        raise ValueError(f"{found} needs its interface: {found}%eth0")
+    return found
+
+
+def addresses_to_take(chosen: Sequence[OwnAddress]) -> Sequence[str]:
     """Return the addresses to bind to: the chosen ones, else all of each family that is here."""
     if chosen:
         return [str(each) for each in chosen]
@@ -71,9 +97,7 @@ def listen_tcp(reactor: Any, accepts: IProtocolFactory, address: str, port: int)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                made.bind(sockaddr6(address, port))
-            else:
-                made.bind((address, port))
+            made.bind(socket_name(address, port))
             made.listen(_BACKLOG)
         except OSError as error:
             raise start_error(error, "tcp", address, port) from None

@@ -42,6 +42,14 @@ def sockaddr6(address: str, port: int) -> tuple[str, int, int, int]:
         raise OSError(errno.ENODEV, "no such interface") from None
 
 
+def socket_name(address: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
+    """Return an address of either family as sockets want it.
+
+    :raises OSError: if there is no such interface.
+    """
+    return sockaddr6(address, port) if ":" in address else (address, port)
+
+
 def host_of(address: Any) -> str:
     """Return the host of an address of Twisted's, a link-local one with its interface's number."""
     host = str(address.host)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address, IPv6Address
 
 import attrs
 from twisted.application.service import Service
@@ -21,7 +20,7 @@ from pxetwist.model.boot import BootRequest, Protocol
 from pxetwist.model.content import ContentPath
 from pxetwist.services import requests
 from pxetwist.services.blocks import NetasciiContent
-from pxetwist.services.listening import addresses_to_take, udp_socket
+from pxetwist.services.listening import OwnAddress, addresses_option, addresses_to_take, udp_socket
 from pxetwist.services.running import Peer, RunningTransfers
 from pxetwist.services.sockets import Arrival, DatagramFactory, IDatagramSocket
 from pxetwist.services.transfer_sockets import TransferSockets, TransferSocketsFactory
@@ -46,11 +45,7 @@ def _port_range(value: str) -> range:
 class Settings:
     """Options of ``[service:tftp]``."""
 
-    addresses: tuple[IPv4Address | IPv6Address, ...] = option(
-        fields.list_of(fields.own_address),
-        default=(),
-        doc="Our addresses to listen on; 0.0.0.0 or ::, all of IPv4 or IPv6; none: all of both.",
-    )
+    addresses: tuple[OwnAddress, ...] = addresses_option()
     interfaces: tuple[str, ...] = option(
         fields.list_of(fields.text), default=(), doc="Interfaces to listen on; none: all."
     )

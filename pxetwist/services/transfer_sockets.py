@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from pxetwist.services.sockets6 import sockaddr6
+from pxetwist.services.sockets6 import socket_name
 
 _SOL_UDP = 17
 _UDP_SEGMENT = 103  # not in Python 3.11's socket module
@@ -155,7 +155,7 @@ class TransferSockets:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
             made.setsockopt(family.level, family.mtu_discover, _PMTUDISC_DONT)
             self._bind(made, local)
-            made.connect(_name(*peer))
+            made.connect(socket_name(*peer))
             self._epoll.register(made, select.EPOLLIN)
         except OSError:
             made.close()
@@ -166,12 +166,12 @@ class TransferSockets:
     def _bind(self, made: socket.socket, local: str) -> None:
         """Take the next free port: one that was just left may still get its old peer's packets."""
         if not self._ports:
-            return made.bind(_name(local, 0))
+            return made.bind(socket_name(local, 0))
         for _ in self._ports:
             port = self._ports[self._turn % len(self._ports)]
             self._turn += 1
             try:
-                return made.bind(_name(local, port))
+                return made.bind(socket_name(local, port))
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise
@@ -223,10 +223,6 @@ class TransferSockets:
                 opened.read(now)
             except Exception:
                 self._log.failure("A packet of a transfer could not be treated")
-
-
-def _name(address: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
-    return sockaddr6(address, port) if ":" in address else (address, port)
 
 
 class TransferSocket:

@@ -87,9 +87,7 @@ class MemoryNetwork:
         self.add_interface("eth0", "10.0.0.1")
 
     def add_interface(self, name: str, *addresses: str) -> int:
-        """Give the server an interface with addresses of either family; one that is there is
-        replaced. Return its index.
-        """
+        """Give the server an interface with addresses, or others; return its index."""
         index, _ = self._interfaces.get(name, (len(self._interfaces) + 2, ()))
         self._interfaces[name] = (index, tuple(filter(None, addresses)))
         return index

@@ -35,6 +35,7 @@ class BootTests(Ipv6Case):
         self.assert_booted_by_ipv6(self.boot("ipxe6", Firmware.UEFI6), "ipxe6")
         self.assertEqual(set(self.asked("tftp")), {"loaders/snponly.efi"})
         self.assertEqual(self.asked("http")[1:], ["lab/vmlinuz", "lab/initrd.gz"])
+        self.assertRegex(self.server.text, r"are served as .*http://\[fd77::1\]/")
 
     def test_pxe_to_grub(self) -> None:
         """OVMF's PXEv6, shim, signed GRUB, its configuration, kernel and initramfs, by TFTP."""

@@ -285,6 +285,16 @@ class Client6Tests(ClientTests):
         self.assertEqual(self.curl("nbp", "--tftp-blksize", "1468"), expected)
         self.assertRegex(self.lan.server.run("cat", "/proc/net/snmp6"), r"Ip6FragCreates\s+0\n")
 
+    def test_two_addresses(self) -> None:
+        """Clients that look where an answer comes from get it from the address they asked."""
+        self.lan.server.ip(f"addr add fd77::2/64 dev {Lan.bridge} nodad")
+        expected = self.put("nbp", 5000).read_bytes()
+        for self.address in ("fd77::2", Lan.address6):
+            self.assertEqual(self.curl("nbp"), expected)
+            self.assertEqual(self.atftp("nbp"), expected)
+            error = self.assertRaises(LabError, self.curl, "none")
+            self.assertIn("(68)", str(error))
+
     def test_link_local(self) -> None:
         """The answer comes from the link-local address that was asked."""
         expected = self.put("nbp", 5000).read_bytes()

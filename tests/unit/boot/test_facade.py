@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from pathlib import Path
 
 import attrs
@@ -42,6 +42,8 @@ from pxetwist.model.content import ContentPath
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine
+from pxetwist.model.network6 import Network6
+from pxetwist.state.memory import MemoryLeases
 from pxetwist.testing import FakeHosts, FakePolicy, MemoryStore, result_of
 from pxetwist.wire.iana import Architecture
 
@@ -301,6 +303,21 @@ class IdentifyTests(SynchronousTestCase):
         world = World(self)
         found = result_of(world.boot.identify("203.0.113.9", world.clock.seconds()))
         self.assertEqual(found, (ClientIdentity(address=IPv4Address("203.0.113.9")), ""))
+
+    def test_lease_of_ipv6(self) -> None:
+        """After a restart the lease still tells whose the address is; of another nobody knows."""
+        world = World(self)
+        now = world.clock.seconds()
+        world.boot.leases = MemoryLeases()
+        network = Network6("lab", IPv6Network("fd77::/64")).leases
+        six = IPv6Address("fd77::11")
+        lease = result_of(world.boot.leases.offer(UEFI, network, None, six, (), now))
+        result_of(world.boot.leases.commit(lease, now))
+        found, boot_id = result_of(world.boot.identify(str(six), now))
+        self.assertEqual((found, boot_id), (ClientIdentity(mac=UEFI.mac, address=six), ""))
+        stranger = IPv6Address("fd77::12")
+        found, _ = result_of(world.boot.identify(str(stranger), now))
+        self.assertEqual(found, ClientIdentity(address=stranger))
 
     def test_neighbour_table(self) -> None:
         """The kernel's table names a neighbour; incomplete entries do not."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 from twisted.internet.task import Clock
 from twisted.python.usage import UsageError
@@ -56,6 +56,28 @@ class ExplainTests(IniCase):
         told = self.explained()
         self.assertIn("by http: this iPXE does not tell that it speaks HTTPS", told)
         self.assertNotIn("https://", told)
+
+    def test_ipv6_alone(self) -> None:
+        """The DHCPv6 reply, option by option, and a script that leads to no other family."""
+        ini = INI.replace("proxydhcp, tftp, http, https", "dhcp6, tftp, http")
+        ini = ini[: ini.index("[service:https]")] + "[subnet6:lab]\nnetwork = fd77::/64\n"
+        ini += "pool = fd77::100 - fd77::1ff\n"
+        for words, server, name in (
+            ((), None, "tftp://[fd77::1]/loaders/snponly.efi"),
+            (("--firmware", "uefi-http"), None, "http://[fd77::1]/loaders/snponly.efi"),
+            (("--server", "fd77::7"), "fd77::7", "tftp://[fd77::7]/loaders/snponly.efi"),
+        ):
+            options = Options()
+            options.parseOptions(["pxe.ini", "--mac", MAC, *words])
+            self.assertEqual(options["server"], server and IPv6Address(server))
+            assembly = assemble(self.load(ini), Clock())
+            explanation = Explanation(assembly, IPv4Address("10.0.0.1"), options["server"])
+            result_of(explanation.walk(options["identity"], BootStage.FIRMWARE, only=False))
+            told = "\n".join(explanation.lines)
+            self.assertIn(f"of {MAC} asks: DHCPv6 SOLICIT", told)
+            self.assertIn(f"boot-file-url (59): '{name}'", told)
+            self.assertIn(f"kernel http://[{server or 'fd77::1'}]/debian12/vmlinuz ", told)
+            self.assertNotIn("10.0.0.1", told)
 
     def test_captures_tell_it_themselves(self) -> None:
         options = Options()

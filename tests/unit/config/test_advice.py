@@ -53,6 +53,20 @@ class Advice(IniCase):
         )
         self.assertEqual(self.advice(content + "[subnet:a]\nnetwork = 10.0.0.0/24\n"), [])
 
+    def test_addresses_of_one_family(self) -> None:
+        """What DHCPv6 sends machines to must be listened on, and so with IPv4."""
+        content = HEAD.replace("tftp", "dhcp6, proxydhcp, tftp")
+        content += "[subnet6:a]\nnetwork = fd77::/64\n[service:tftp]\naddresses = "
+        self.assertEqual(self.advice(content + "10.0.0.1, fd77::1"), [])
+        self.assertEqual(
+            self.advice(content + "10.0.0.1"),
+            ["[service:tftp] addresses names none of IPv6, where dhcp6 sends machines"],
+        )
+        self.assertEqual(
+            self.advice(content + "::"),
+            ["[service:tftp] addresses names none of IPv4, where proxydhcp sends machines"],
+        )
+
     def test_no_scripts(self) -> None:
         content = HEAD.replace("files, rendered", "files")
         content += "[profile:x]\nkind = linux\nkernel = linux\n"

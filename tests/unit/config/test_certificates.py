@@ -166,6 +166,15 @@ class AdviceTests(IniCase):
         named = "host-name = boot.example\n"
         self.assertEqual(len(self.advice(("boot.example",), named)), 1)
 
+    def test_an_address_of_ipv6(self) -> None:
+        more = "[subnet6:a]\nnetwork = fd77::/64\n"
+        both = INI.replace("10.0.0.1\n", "10.0.0.1, fd77::1, fe80::1%eth0\n")
+        certificates.write_server(self.folder, "10.0.0.1", name="boot")
+        lines = advice(self.load(both.format(services="https") + more))
+        self.assertIn("URLs have the address fd77::1, which it does not name", lines[-1])
+        certificates.write_server(self.folder, "10.0.0.1", "fd77::1", name="boot")
+        self.assertEqual(len(advice(self.load(both.format(services="https") + more))), 1)
+
     def test_a_name_without_dns(self) -> None:
         named = "host-name = boot.example\n"
         lines = self.advice(("boot.example",), named, services="dhcp, https")

@@ -94,6 +94,18 @@ class IpxeTests(Case):
             "boot || goto failed",
         )
 
+    def test_ipv6(self) -> None:
+        """Every URL has the address that was asked, in brackets."""
+        endpoints = Endpoints("fd77::1", 8080)
+        boot = Files("vmlinuz", (), "report={{ callback }} from={{ endpoints.host }}")
+        request = attrs.evolve(self.request(boot), endpoints=endpoints)
+        self.assert_lines(
+            self.read("boot.ipxe", request),
+            "kernel http://[fd77::1]:8080/vmlinuz report=http://[fd77::1]:8080/callback/TOKEN"
+            " from=[fd77::1] || goto failed",
+        )
+        self.assertIn("  linux (tftp,fd77::1)/vmlinuz ", self.read("grub/grub.cfg", request))
+
     def test_nbp(self) -> None:
         text = self.text("ipxe", Nbp("a/b.efi"))
         self.assert_lines(text, "chain --autofree tftp://10.0.0.1/a/b.efi || goto failed")

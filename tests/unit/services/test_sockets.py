@@ -19,7 +19,7 @@ from zope.interface.verify import verifyObject
 from pxetwist.config.server import spelled
 from pxetwist.errors import StartError
 from pxetwist.services.images import framed
-from pxetwist.services.listening import addresses_to_take, listen_tcp, udp_socket
+from pxetwist.services.listening import addresses_to_take, listen_tcp, own_address, udp_socket
 from pxetwist.services.ports import start_error
 from pxetwist.services.sockets import Arrival, UdpSocket
 from pxetwist.services.transfer_sockets import TransferSocket, TransferSockets
@@ -289,6 +289,21 @@ class ListenTests(SynchronousTestCase):
     def test_missing_rights(self) -> None:
         error = start_error(PermissionError(13, "Permission denied"), "tcp", "::", 80)
         self.assertIn("no right to take tcp port 80 on all IPv6 addresses", str(error))
+
+    def test_own_addresses(self) -> None:
+        for text, address in {
+            "10.0.0.1": IPv4Address("10.0.0.1"),
+            "::": IPv6Address("::"),
+            "[fd00::1]": IPv6Address("fd00::1"),
+            "fe80::1%eth0": IPv6Address("fe80::1%eth0"),
+        }.items():
+            self.assertEqual(own_address(text), address)
+        for text, said in {
+            "[fd00::1]:69": "the port is an option of its own",
+            "fe80::1": "fe80::1 needs its interface: fe80::1%eth0",
+        }.items():
+            error = self.assertRaises(ValueError, own_address, text)
+            self.assertIn(said, str(error))
 
     def test_a_kernel_without_ipv6(self) -> None:
         def no_such_family(family: int, kind: int) -> None:
