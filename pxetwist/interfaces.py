@@ -92,6 +92,17 @@ class IBootPolicy(Interface):
         """
 
 
+class ISteady(Interface):
+    """May be provided by a directory and by a policy: it answers out of what it has read.
+
+    Its answer depends on the identity, stage, protocol, endpoints and machine of a request alone,
+    and is the same until its edition changes: then it need not be asked again.
+    """
+
+    def edition() -> int | None:
+        """Return the number of the present edition; `None`: it must be asked each time."""
+
+
 class IExplains(Interface):
     """May be provided by a policy as well: says how it decides."""
 

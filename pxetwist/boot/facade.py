@@ -16,7 +16,7 @@ from zope.interface import implementer
 from pxetwist.boot.https import Https
 from pxetwist.boot.loaders import Loader, Loaders
 from pxetwist.boot.neighbours import neighbour_mac, peer_address, peer_link
-from pxetwist.boot.offered import Offers
+from pxetwist.boot.offered import Edition, Offers
 from pxetwist.boot.policies import Policies
 from pxetwist.boot.resolver import IDENTIFICATION, BootResolver, Identification
 from pxetwist.boot.sightings import LOOP_LIMIT, Sightings
@@ -33,6 +33,7 @@ from pxetwist.interfaces import (
     IHostDirectory,
     IRemembers,
     IReservations,
+    ISteady,
 )
 from pxetwist.model.boot import (
     BootFile,
@@ -60,6 +61,7 @@ SCRIPT_NAME = "boot.ipxe"
 #: iPXE puts its settings into the names that it is given; these two no DHCP message has.
 _MARKS = "?serial.hex=${serial:hexraw}&asset.hex=${asset:hexraw}"
 _NO_HTTPS = Https()
+_STARTS_NOTHING = (Firmware.SYSTEM, Firmware.UNKNOWN)
 #: What is asked after DHCP has announced a plan.
 _LATER = (Protocol.TFTP, Protocol.HTTP)
 
@@ -126,6 +128,8 @@ class BootFacade:
         self._reservations = [each for _, each in hosts if IReservations.providedBy(each)]
         memories = (*(each for _, each in hosts), leases)
         self._memories = [each for each in memories if IRemembers.providedBy(each)]
+        asked: list[Any] = [each for _, each in (*hosts, *policies)]
+        self._steady = asked if all(map(ISteady.providedBy, asked)) else None
         self._guards = {name: each for name, each in hosts if IAuthenticator.providedBy(each)}
         self.policies = Policies(self.resolver, self.sightings, policies)
         self._content = content
@@ -239,11 +243,18 @@ class BootFacade:
             same = sighting.decided_for(request.identity)
             if sighting.plan and request.protocol in _LATER and not news and same:
                 return _as_announced(request, sighting.machine, sighting.plan)
-        if dhcp and request.accepts:
-            offered = self._offers.take(request, now)
-            if offered is not None:
-                return offered
-        resolution = await self.resolver.resolve(request)
+        resolution, edition = None, self._edition()
+        if dhcp and (request.accepts or edition is not None):
+            resolution = self._offers.recall(request, now, edition)
+        if resolution is None:
+            resolution = await self.resolver.resolve(request)
+            if (
+                dhcp
+                and resolution.verdict is not Verdict.BROKEN
+                and (edition is not None or not request.accepts)
+                and edition == self._edition()
+            ):
+                self._offers.note(resolution, now, edition)
         certificate = request.identity.certificate
         if sighting is not None and (certificate or not sighting.certificate):
             if sighting.choice:
@@ -251,9 +262,14 @@ class BootFacade:
             sighting.machine = resolution.machine
             sighting.plan = resolution.plan
             sighting.certificate = certificate
-        if dhcp and not request.accepts and resolution.verdict is not Verdict.BROKEN:
-            self._offers.note(resolution, now)
         return resolution
+
+    def _edition(self) -> Edition:
+        """Return what all that is asked answers from; `None`: not everything can tell."""
+        if self._steady is None:
+            return None
+        editions = tuple([each.edition() for each in self._steady])
+        return None if None in editions else editions
 
     def script_base(self, request: BootRequest, now: float) -> str:
         """Return the URL below which this machine's scripts are."""
@@ -290,7 +306,7 @@ class BootFacade:
     def boot_file(self, request: BootRequest, now: float) -> BootFile | None:
         """Choose the first file of a resolved request."""
         plan, identity, base = request.plan, request.identity, request.endpoints
-        if plan is None:
+        if plan is None or identity.firmware in _STARTS_NOTHING:
             return None
         script = f"{base.web}/{SCRIPT_NAME}"
         if identity.firmware is Firmware.IPXE:  # nobody else is given a script

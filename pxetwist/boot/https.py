@@ -25,6 +25,8 @@ class Https:
 
     def endpoints(self, request: BootRequest) -> Endpoints:
         """Return where the client of a resolved request reaches us."""
+        if self.port is None and self.certified is None:
+            return request.endpoints
         secure = self._choose(request)
         return attrs.evolve(
             request.endpoints, secure=secure, only_https=self.only and secure is not None

@@ -67,8 +67,6 @@ class Loaders:
         the same for an iPXE that cannot speak HTTP.
         """
         firmware = identity.firmware
-        if firmware in (Firmware.SYSTEM, Firmware.UNKNOWN):
-            return None
         if firmware is Firmware.IPXE:
             return self._for_ipxe(identity, plan, script if identity.speaks_http else tftp_script)
         chosen = self._for_firmware(identity, plan)

@@ -63,7 +63,7 @@ async def _explain_dhcp(explanation: Explanation, packet: Packet, when: str) -> 
     architecture = identity.architecture.short if identity.architecture is not None else "?"
     who = f"{identity} ({identity.firmware.value}, {architecture})"
     explanation.say(f"{when}  {kind}{port} of {who}")
-    incoming = Incoming(
+    incoming = Incoming.of(
         message,
         explanation.server,
         explanation.boot.now(),

@@ -15,7 +15,6 @@ from pxetwist.errors import ContentDenied, ContentNotFound, PxeError
 from pxetwist.exchange import dhcp4
 from pxetwist.exchange.dhcp4 import Silence
 from pxetwist.exchange.dhcp4_options import origin_of
-from pxetwist.exchange.dhcp4_replies import encode_reply
 from pxetwist.model.boot import (
     BootPlan,
     BootRequest,
@@ -122,7 +121,7 @@ class Explanation:
         if self._servers:
             self.say(f"{who} asks: DHCP DISCOVER")
         for name, server in self._servers.items():
-            incoming = Incoming(request_of(identity), self.server, self.boot.now())
+            incoming = Incoming.of(request_of(identity), self.server, self.boot.now())
             found = await self.explain_message(name, server, incoming) or found
         if self.server6 is not None:
             self.say(f"{who} asks: DHCPv6 SOLICIT")
@@ -152,7 +151,7 @@ class Explanation:
         self._explain_steps(answer.resolution)
         if answer.view:
             self._explain_classes(answer.resolution.request, answer.view)
-        reply = decode(encode_reply(incoming.message, answer.reply))
+        reply = decode(answer.payload)
         to = answer.destination
         where = f"{to.address}:{to.port}" + (" by MAC" if to.hardware else "")
         kind = reply.message_type.name if reply.message_type else "BOOTP reply"

@@ -31,6 +31,7 @@ from pxetwist.interfaces import (
     IReloads,
     IRemembers,
     IReservations,
+    ISteady,
     Site,
 )
 from pxetwist.model.health import Health, HealthState
@@ -85,7 +86,7 @@ class _Index:
         )
 
 
-@implementer(IHostDirectory, IListsMachines, IRemembers, IReservations, IReloads, IHealth)
+@implementer(IHostDirectory, IListsMachines, IRemembers, IReservations, IReloads, IHealth, ISteady)
 class StaticDirectory(Service):
     """The machines of files, held in memory.
 
@@ -102,6 +103,7 @@ class StaticDirectory(Service):
         self._call: IDelayedCall | None = None
         self._reading: object = None  # the thread that reads, if one does
         self._index = self._read()
+        self._edition = 0
         self._health = Health(HealthState.UP, site.reactor.seconds())
 
     def startService(self) -> None:
@@ -143,6 +145,10 @@ class StaticDirectory(Service):
     def remembers(self, mac: str) -> bool:
         """Look in the files as they were read."""
         return mac in self._index.by_mac
+
+    def edition(self) -> int:
+        """Count how often the files were read."""
+        return self._edition
 
     def machines(self) -> Collection[Machine]:
         """Return every machine, in the order of the files."""
@@ -197,6 +203,7 @@ class StaticDirectory(Service):
         if isinstance(outcome, _Index):
             known = self._index.reading.warnings
             self._index = outcome
+            self._edition += 1
             for line in outcome.reading.warnings:
                 if line not in known:
                     self._log.warn("{line}", line=line)

@@ -28,6 +28,8 @@ _OF_ANYONE = frozenset(
     {"mac", "arch", "firmware", "interface", "vendor", "address", "subnet", "serial", "asset"}
     | {"time", "date", "share", "certificate"}
 )
+#: Keys of which the meaning changes while nobody does anything.
+PASSING = frozenset({"time", "date"})
 #: Keys with a meaning of their own; every other one is a label of the machine.
 KEYS = _OF_ANYONE | {"known", "name", "directory", "group", "ou"}
 
@@ -197,7 +199,7 @@ def why(expression: Expression, request: BootRequest, now: float, wanted: bool =
 
 def values_of(key: str) -> Callable[[BootRequest, float], Sequence[Any]]:
     """Return what finds the values that a request has under a key, at a time."""
-    if key in ("time", "date"):
+    if key in PASSING:
         return lambda request, now: (now,)
     if key not in KEYS:
         return lambda request, now: _labels(key, request.machine) if request.machine else ()

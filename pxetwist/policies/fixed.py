@@ -9,7 +9,7 @@ from zope.interface import implementer
 
 from pxetwist.config.fields import Line, OptionText, option
 from pxetwist.errors import ConfigError
-from pxetwist.interfaces import IAdvises, IBootPolicy, Site
+from pxetwist.interfaces import IAdvises, IBootPolicy, ISteady, Site
 from pxetwist.model.boot import BootPlan, BootRequest
 from pxetwist.model.machine import Machine
 from pxetwist.model.profile import BootProfile
@@ -33,7 +33,7 @@ class Settings:
     profile: Line = option(profile_name, doc="The profile that every machine gets.")
 
 
-@implementer(IBootPolicy, IAdvises)
+@implementer(IBootPolicy, IAdvises, ISteady)
 @attrs.frozen
 class FixedPolicy:
     """Gives every machine one profile."""
@@ -48,6 +48,10 @@ class FixedPolicy:
         """
         architecture = request.identity.architecture
         return self.profile.plan(architecture, f"always {self.profile.name}")
+
+    def edition(self) -> int:
+        """It says the same for ever."""
+        return 0
 
     def advice(
         self, machines: Collection[Machine] | None, architectures: Collection[str]

@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from pxetwist.config.fields import boolean, list_of, option, seconds, text
 from pxetwist.errors import ConfigError, Location
-from pxetwist.interfaces import IBootPolicy, IExplains, Site
+from pxetwist.interfaces import IBootPolicy, IExplains, ISteady, Site
 from pxetwist.model.boot import BootPlan, BootRequest, Menu
 from pxetwist.model.profile import BootProfile, ProfileKind
 from pxetwist.policies import suggestion
@@ -50,7 +50,7 @@ class Settings:
     )
 
 
-@implementer(IBootPolicy, IExplains)
+@implementer(IBootPolicy, IExplains, ISteady)
 @attrs.frozen
 class MenuPolicy:
     """Gives its menu to the machines of its groups, and has no opinion on others."""
@@ -84,6 +84,10 @@ class MenuPolicy:
             plain=self.plain,
         )
         return attrs.evolve(plan, boot=menu)
+
+    def edition(self) -> int:
+        """It says the same for ever."""
+        return 0
 
     def explain(self, request: BootRequest) -> list[str]:
         """Say whom the menu is for."""

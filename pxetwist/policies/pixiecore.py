@@ -13,7 +13,7 @@ import attrs
 from zope.interface import implementer
 
 from pxetwist.errors import PolicyError
-from pxetwist.interfaces import IBootPolicy, Site
+from pxetwist.interfaces import IBootPolicy, ISteady, Site
 from pxetwist.model.boot import BootPlan, BootRequest, Files, Script
 
 #: Scripts and arguments of plans are templates (of Jinja): these begin an expression there.
@@ -25,12 +25,16 @@ class Settings:
     """There is nothing to set."""
 
 
-@implementer(IBootPolicy)
+@implementer(IBootPolicy, ISteady)
 @attrs.frozen
 class PixiecorePolicy:
     """Turns the labels into a plan."""
 
     name: str
+
+    def edition(self) -> int:
+        """It says the same for ever."""
+        return 0
 
     async def plan_boot(self, request: BootRequest) -> BootPlan | None:
         """Return the plan; `None` for a machine that no back end of pixiecore's knows.

@@ -17,12 +17,19 @@ from zope.interface import implementer
 
 from pxetwist.config.fields import Converter, Line, boolean, lines, option
 from pxetwist.errors import ConfigError, ConfigErrors, Location, PolicyError
-from pxetwist.interfaces import IAdvises, IBootPolicy, IExplains, Site
+from pxetwist.interfaces import IAdvises, IBootPolicy, IExplains, ISteady, Site
 from pxetwist.model.boot import BootPlan, BootRequest
 from pxetwist.model.machine import Machine
 from pxetwist.model.profile import BootProfile
 from pxetwist.policies import grammar, judgement, outcomes, reach, suggestion
-from pxetwist.policies.conditions import Expression, Vocabulary, holds, why
+from pxetwist.policies.conditions import (
+    PASSING,
+    Expression,
+    Vocabulary,
+    conditions,
+    holds,
+    why,
+)
 from pxetwist.policies.outcomes import NEXT, SILENCE, Outcome
 from pxetwist.wire.iana import ARCHITECTURE_NAMES
 
@@ -84,7 +91,7 @@ class Rule:
         return f"the machine has no label {self.outcome.label!r}"
 
 
-@implementer(IBootPolicy, IExplains, IAdvises)
+@implementer(IBootPolicy, IExplains, IAdvises, ISteady)
 @attrs.frozen
 class RulesPolicy:
     """Decides by the first rule that matches; `clock` tells seconds since the epoch."""
@@ -94,7 +101,13 @@ class RulesPolicy:
     profiles: Mapping[str, BootProfile]
     clock: Callable[[], float]
     labels_override: bool = False
+    _edition: int | None = attrs.field(init=False)
     _plans: dict[tuple[str, str, str], BootPlan] = attrs.field(factory=dict, eq=False, init=False)
+
+    @_edition.default
+    def _count(self) -> int | None:
+        named = (each for rule in self.rules for each in conditions(rule.expression))
+        return None if any(each.key in PASSING for each in named) else 0
 
     async def plan_boot(self, request: BootRequest) -> BootPlan | None:
         """Return the plan of the first rule that matches; `None` if none does or it says next.
@@ -107,6 +120,10 @@ class RulesPolicy:
             if rule.matches(request, now):
                 return self._plan(rule, request)
         return None
+
+    def edition(self) -> int | None:
+        """With rules that look at the time no decision lasts."""
+        return self._edition
 
     def explain(self, request: BootRequest) -> list[str]:
         """Say of each rule tried why it does not match, and which one decides."""

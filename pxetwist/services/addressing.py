@@ -5,7 +5,7 @@ No sockets: `pxetwist explain` asks the same object that answers on the wire.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Address
 
 import attrs
@@ -18,9 +18,15 @@ from pxetwist.interfaces import IBoot
 from pxetwist.model.boot import BootFile, BootStage, Protocol, Resolution, Verdict
 from pxetwist.model.client_class import ClientClass
 from pxetwist.model.identity import Firmware
-from pxetwist.model.lease import Lease, Links, Network
+from pxetwist.model.lease import Lease, LeaseState, Links, Network
 from pxetwist.services.client_options import ClientOptions, ClientView
-from pxetwist.services.incoming import Answer, Incoming, resolve_incoming
+from pxetwist.services.incoming import (
+    Answer,
+    Incoming,
+    Reply,
+    Situation,
+    resolve_incoming,
+)
 from pxetwist.services.leasing import Client, Leasing
 from pxetwist.wire.dhcp4 import Dhcp4Message
 from pxetwist.wire.iana import Dhcp4Type
@@ -29,32 +35,31 @@ from pxetwist.wire.options import OptionCode
 
 @attrs.frozen
 class _Case:
-    """An incoming message once machine, plan and the networks of its wire are known."""
+    """An incoming message once machine, plan and the networks of its wire are known; `client` is
+    who asks, for the leases.
+    """
 
     incoming: Incoming
-    link: Sequence[Network]
+    situation: Situation
     resolution: Resolution
     boot_file: BootFile | None
     boot_id: str
+    client: Client
+
+    @property
+    def message(self) -> Dhcp4Message:
+        """What is asked; its transaction id may be another time's."""
+        return self.incoming.question.message
+
+    @property
+    def link(self) -> tuple[Network, ...]:
+        """The networks on the wire."""
+        return self.situation.link
 
     @property
     def boot(self) -> BootData | None:
         """The boot file with its server, for the wire."""
         return BootData(self.boot_file.name, self.incoming.server) if self.boot_file else None
-
-    @property
-    def client(self) -> Client:
-        """Who asks, for the leases."""
-        request = self.resolution.request
-        return Client(request.identity, request.machine, self.link, self.incoming.server)
-
-    @property
-    def wanted(self) -> IPv4Address | None:
-        """The address that is asked for: one in use, else the one of option 50."""
-        message = self.incoming.message
-        if int(message.ciaddr) and message.message_type != Dhcp4Type.DISCOVER:  # quirk C12
-            return message.ciaddr
-        return address_option(message, OptionCode.REQUESTED_ADDRESS)
 
     @property
     def authoritative(self) -> bool:
@@ -63,9 +68,24 @@ class _Case:
 
     def answer(self, reply: Dhcp4Message, view: ClientView | None = None) -> Answer:
         """Address a reply."""
+        return self.say(self._addressed(reply), view)
+
+    def say(self, said: Reply, view: ClientView | None = None) -> Answer:
+        """Answer with a reply."""
+        return Answer(said, self.incoming.xid, self.resolution, self.boot_file, self.boot_id, view)
+
+    def again(
+        self, made_of: tuple[object, ...], view: ClientView, make: Callable[[], Dhcp4Message]
+    ) -> Answer:
+        """Answer as the last time, if the reply is made of the same."""
+        question = self.incoming.question
+        if question.said is None or question.said[0] != made_of:
+            question.said = (made_of, self._addressed(make()))
+        return self.say(question.said[1], view)
+
+    def _addressed(self, reply: Dhcp4Message) -> Reply:
         request = self.incoming.message
-        destination = dhcp4.reply_destination(request, reply, self.incoming.source)
-        return Answer(reply, destination, self.resolution, self.boot_file, self.boot_id, view)
+        return Reply(request, reply, dhcp4.reply_destination(request, reply, self.incoming.source))
 
 
 class AddressServer:
@@ -89,30 +109,50 @@ class AddressServer:
 
         :raises StateUnavailable: if a lease could not be stored; nothing may be sent then.
         """
-        message = incoming.message
-        asks = dhcp4.classify(message, port=incoming.port, broadcast=incoming.broadcast)
+        question = incoming.question
+        situation = question.situation
+        if situation is None or situation.server != incoming.server:
+            situation = question.situation = self._situation(incoming)
+        asks = situation.asks
         if isinstance(asks, Silence):
             return asks
-        if not incoming.identity.key:
-            return Silence("a client without MAC, client identifier or UUID")
         if asks in (Asks.RELEASE, Asks.DECLINE):
             return await self._give_back(incoming, asks)
-        if asks is Asks.SELECTING and not self._is_ours(incoming):
-            return Silence("the client chose another server")
-        where = dhcp4.subnet_address(message, incoming.server, asks)
-        link = self._links.at(where)
-        if not link:
-            return dhcp4.unserved(incoming.identity, f"no [subnet:…] contains {where}")
         resolution, boot_file, boot_id = await resolve_incoming(
             self._boot, incoming, Protocol.DHCP, self._http_port
         )
-        case = _Case(incoming, link, resolution, boot_file, boot_id)
-        refusal = self._refusal(case, asks)
-        return refusal if refusal else await self._answer_case(case, asks)
+        request = resolution.request
+        client = Client(request.identity, request.machine, situation.link, incoming.server)
+        case = _Case(incoming, situation, resolution, boot_file, boot_id, client)
+        if resolution.verdict is not Verdict.PLANNED:
+            refusal = self._refusal(case, asks)
+            if refusal:
+                return refusal
+        return await self._answer_case(case, asks)
 
-    def _is_ours(self, incoming: Incoming) -> bool:
-        named = address_option(incoming.message, OptionCode.SERVER_ID)
-        return named in (incoming.server, incoming.server_id)
+    def _situation(self, incoming: Incoming) -> Situation:
+        """Find out what needs neither directory nor policy."""
+        message = incoming.question.message
+        asks = dhcp4.classify(message, port=incoming.port, broadcast=incoming.broadcast)
+        situation = Situation(incoming.server, incoming.server_id, asks)
+        if isinstance(asks, Silence):
+            return situation
+        if not incoming.identity.key:
+            situation.asks = Silence("a client without MAC, client identifier or UUID")
+        elif asks in (Asks.RELEASE, Asks.DECLINE):
+            pass  # whatever network it is in
+        elif asks is Asks.SELECTING and not _is_ours(message, situation):
+            situation.asks = Silence("the client chose another server")
+        else:
+            where = dhcp4.subnet_address(message, incoming.server, asks)
+            situation.link = self._links.at(where)
+            if not situation.link:
+                reason = f"no [subnet:…] contains {where}"
+                situation.asks = dhcp4.unserved(incoming.identity, reason)
+            situation.wanted = _wanted(message)
+            wish = message.options.get(OptionCode.LEASE_TIME, b"")
+            situation.wish = int.from_bytes(wish, "big") if len(wish) == 4 else None
+        return situation
 
     def _refusal(self, case: _Case, asks: Asks) -> Silence | None:
         """Tell whom not to answer. A client that only wants an address needs no plan, and one
@@ -121,8 +161,6 @@ class AddressServer:
         resolution = case.resolution
         identity = resolution.request.identity
         match resolution.verdict:
-            case Verdict.PLANNED:
-                return None
             case Verdict.IGNORED:
                 return dhcp4.unserved(identity, resolution.reason)
             case Verdict.BROKEN if asks in (Asks.RENEWING, Asks.REBINDING, Asks.INIT_REBOOT):
@@ -143,18 +181,18 @@ class AddressServer:
 
     async def _offer(self, case: _Case) -> Answer | Silence:
         now = case.incoming.now
-        found = await self._leasing.offer(case.client, case.wanted, now)
+        found = await self._leasing.offer(case.client, case.situation.wanted, now)
         if found is None:
             names = ", ".join(f"[subnet:{network.name}]" for network in case.link)
             return Silence(f"no free address in the pools of {names}", in_vain=True)
         network, lease = found
         view = self._options.view(case.resolution.request, network, now)
-        if network.rapid_commit and OptionCode.RAPID_COMMIT in case.incoming.message.options:
+        if network.rapid_commit and OptionCode.RAPID_COMMIT in case.message.options:
             return await self._acknowledge(case, view, lease)
-        return case.answer(self._reply(case, Dhcp4Type.OFFER, view, lease), view)
+        return self._reply(case, Dhcp4Type.OFFER, view, lease, self._seconds(case, view))
 
     async def _request(self, case: _Case, asks: Asks) -> Answer | Silence:
-        wanted, client, now = case.wanted, case.client, case.incoming.now
+        wanted, client, now = case.situation.wanted, case.client, case.incoming.now
         if wanted is None:
             return Silence("a REQUEST without an address")
         network = client.network_of(wanted)
@@ -188,22 +226,24 @@ class AddressServer:
 
     async def _acknowledge(self, case: _Case, view: ClientView, held: Lease) -> Answer:
         """Store a lease, and only then say so."""
-        now, identity = case.incoming.now, case.resolution.request.identity
+        now, identity = case.incoming.now, case.client.identity
         seconds = self._seconds(case, view)
-        lease = attrs.evolve(held, ends=now + seconds, hostname=identity.hostname)
+        lease = Lease(
+            *(held.address, held.key, now + seconds, held.network, identity.hostname),
+            LeaseState.LEASED,
+        )
         try:
             lease = await self._boot.leases.commit(lease, now)
         except LeaseConflict as conflict:
             return self._nak(case, str(conflict))
         self._boot.locate(lease.address, identity, now)
-        return case.answer(self._reply(case, Dhcp4Type.ACK, view, lease), view)
+        return self._reply(case, Dhcp4Type.ACK, view, lease, seconds)
 
     def _seconds(self, case: _Case, view: ClientView) -> int:
-        wish = case.incoming.message.options.get(OptionCode.LEASE_TIME, b"")
         return dhcp4_options.lease_seconds(
             view.lease_times,
             booting=case.resolution.request.stage in (BootStage.FIRMWARE, BootStage.LOADER),
-            wish=int.from_bytes(wish, "big") if len(wish) == 4 else None,
+            wish=case.situation.wish,
         )
 
     def _refuse(
@@ -215,22 +255,32 @@ class AddressServer:
         return self._nak(case, f"{wanted} is not yours")
 
     def _nak(self, case: _Case, reason: str) -> Answer:
-        incoming = case.incoming
-        return case.answer(dhcp4_replies.nak(incoming.message, incoming.server_id, reason))
+        server = case.situation.server_id
+        return case.answer(dhcp4_replies.nak(case.incoming.message, server, reason))
 
-    def _reply(self, case: _Case, kind: Dhcp4Type, view: ClientView, lease: Lease) -> Dhcp4Message:
-        message = case.incoming.message
-        return dhcp4_replies.address_reply(
-            message,
-            case.resolution.request.identity,
-            kind,
-            lease=lease,
-            seconds=self._seconds(case, view),
-            server=case.incoming.server_id,
-            told=view.told,
-            boot=case.boot,
-            rapid=kind == Dhcp4Type.ACK and message.message_type == Dhcp4Type.DISCOVER,
+    def _reply(
+        self, case: _Case, kind: Dhcp4Type, view: ClientView, lease: Lease, seconds: int
+    ) -> Answer:
+        def make() -> Dhcp4Message:
+            message = case.incoming.message
+            return dhcp4_replies.address_reply(
+                message,
+                case.incoming.identity,
+                kind,
+                lease=lease,
+                seconds=seconds,
+                server=case.situation.server_id,
+                told=view.told,
+                boot=case.boot,
+                rapid=kind == Dhcp4Type.ACK and message.message_type == Dhcp4Type.DISCOVER,
+            )
+
+        asked = case.incoming
+        made_of = (
+            *(kind, lease.address, seconds, asked.server, asked.source),
+            *(view.told, case.boot_file),
         )
+        return case.again(made_of, view, make)
 
     def _inform(self, case: _Case) -> Answer:
         """Tell a client that has an address of its own what is said in its network."""
@@ -238,7 +288,7 @@ class AddressServer:
         network = case.client.network_of(incoming.message.ciaddr) or case.link[0]
         view = self._options.view(request, network, incoming.now)
         reply = dhcp4_replies.inform_reply(
-            incoming.message, request.identity, incoming.server_id, view.told, case.boot
+            incoming.message, request.identity, case.situation.server_id, view.told, case.boot
         )
         return case.answer(reply, view)
 
@@ -262,12 +312,11 @@ class AddressServer:
             return Silence(f"BOOTP: {conflict}", in_vain=True)
         self._boot.locate(lease.address, client.identity, now)
         message = case.incoming.message
-        reply = dhcp4_replies.bootp_reply(message, lease, view.told, case.boot)
-        return case.answer(reply, view)
+        return case.answer(dhcp4_replies.bootp_reply(message, lease, view.told, case.boot), view)
 
     async def _give_back(self, incoming: Incoming, asks: Asks) -> Silence:
-        message = incoming.message
-        if not self._is_ours(incoming):
+        message, situation = incoming.question.message, incoming.question.situation
+        if situation is None or not _is_ours(message, situation):
             return Silence(f"{asks.value} for another server")
         identity = incoming.identity
         if asks is Asks.RELEASE:
@@ -278,3 +327,15 @@ class AddressServer:
             return Silence("a DECLINE without an address")
         done = await self._boot.leases.decline(address, identity, incoming.now)
         return Silence(f"declined {address}" if done else f"declined {address}, not its own")
+
+
+def _is_ours(message: Dhcp4Message, situation: Situation) -> bool:
+    named = address_option(message, OptionCode.SERVER_ID)
+    return named in (situation.server, situation.server_id)
+
+
+def _wanted(message: Dhcp4Message) -> IPv4Address | None:
+    """Return the address that is asked for: one in use, else the one of option 50."""
+    if int(message.ciaddr) and message.message_type != Dhcp4Type.DISCOVER:  # quirk C12
+        return message.ciaddr
+    return address_option(message, OptionCode.REQUESTED_ADDRESS)

@@ -20,6 +20,8 @@ from pxetwist.wire.options import OptionCode
 
 #: So many combinations of networks and classes are remembered.
 _MOST = 4096
+#: And so many machines.
+_MACHINES = 16_384
 _log = Logger(namespace="pxetwist.options")
 
 #: Labels of this prefix are options of a machine.
@@ -46,6 +48,7 @@ class ClientOptions:
     def __init__(self, classes: Sequence[ClientClass] = ()) -> None:
         self._classes = tuple(classes)
         self._views: dict[tuple[str, tuple[str, ...]], ClientView] = {}
+        self._own: dict[str, tuple[Machine, ClientView, ClientView]] = {}
 
     def view(self, request: BootRequest, network: Network, now: float) -> ClientView:
         """Return what the client of a resolved request is told in a network."""
@@ -60,9 +63,20 @@ class ClientOptions:
             view = self._views[key] = _view(network, classes)
         if request.machine is None:
             return view
-        layer = machine_layer(request.machine)
+        return self._of_machine(request.machine, view)
+
+    def _of_machine(self, machine: Machine, view: ClientView) -> ClientView:
+        """Return what a machine is told that would be told a view if it were none of ours."""
+        known = self._own.get(machine.name)
+        if known is not None and known[0] is machine and known[1] is view:
+            return known[2]
+        layer = machine_layer(machine)
         said = attrs.evolve(view.told, options=dhcp4_options.told([layer], view.told.options))
-        return ClientView(network, classes, view.lease_times, (*view.layers, layer), said)
+        own = ClientView(view.network, view.classes, view.lease_times, (*view.layers, layer), said)
+        if len(self._own) >= _MACHINES:
+            self._own.clear()
+        self._own[machine.name] = (machine, view, own)
+        return own
 
 
 def _view(network: Network, classes: tuple[ClientClass, ...]) -> ClientView:

@@ -11,20 +11,24 @@ from twisted.logger import Logger
 from pxetwist.errors import StateUnavailable, WireError
 from pxetwist.exchange import dhcp4
 from pxetwist.exchange.dhcp4 import Silence
-from pxetwist.exchange.dhcp4_replies import encode_reply
 from pxetwist.interfaces import Site
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.services.admission import Admission
 from pxetwist.services.driving import begin
-from pxetwist.services.incoming import Answer, Incoming
+from pxetwist.services.incoming import Answer, Incoming, Question
 from pxetwist.services.interfaces import NetworkInterface
 from pxetwist.services.linklayer import LinkLayerSender
 from pxetwist.services.sockets import Arrival, DatagramFactory, IDatagramSocket
-from pxetwist.wire.dhcp4 import Dhcp4Message, decode
+from pxetwist.wire.dhcp4 import decode
 
 AnswerFunction = Callable[[Incoming], Awaitable[Answer | Silence]]
 
 _Key = tuple[bytes, int, int | None]  # chaddr, xid and message type
+
+#: So many questions are remembered, each with its last reply: a boot asks some six.
+QUESTIONS = 32_768
+_LARGEST_QUESTION = 1024
+_BROADCAST = (b"\0", b"\1")
 
 
 class Dhcp4Port:
@@ -49,6 +53,7 @@ class Dhcp4Port:
         self._port = port
         self._answer = answer
         self._busy: set[_Key] = set()
+        self._questions: dict[bytes, Question] = {}
         self._complained = -1  # in which second
         self.counters: Counter[str] = Counter()
         self._admission = Admission(self, site)
@@ -88,29 +93,42 @@ class Dhcp4Port:
 
     def received(self, data: bytes, peer: tuple[str, int], arrival: Arrival) -> None:
         """Take one datagram. A message that is being answered already is dropped."""
-        try:
-            message = decode(data)
-        except WireError as error:
-            self._drop(peer, error)
-            return
         # A unicast request names one of our addresses; a broadcast one the interface's first.
         broadcast = arrival.destination == "255.255.255.255" or not arrival.local
-        server = self.interface.local if broadcast else dhcp4.parse_address(arrival.local)
-        key = (message.chaddr, message.xid, message.message_type)
+        asked = b"%b%b%b" % (_BROADCAST[broadcast], data[:4], data[10:])  # but for xid and secs
+        question = self._questions.get(asked)
+        if question is None:
+            try:
+                question = Question.of(decode(data), self.interface.name)
+            except WireError as error:
+                self._drop(peer, error)
+                return
+            self._remember(asked, question)
+        xid = int.from_bytes(data[4:8], "big")
+        key = (data[28:44], xid, question.kind)
         if key in self._busy:
             self.counters["repeated"] += 1
             return
         self._busy.add(key)
         incoming = Incoming(
-            message,
-            server,
+            question,
+            xid,
+            self.interface.local if broadcast else dhcp4.parse_address(arrival.local),
             self._site.reactor.seconds(),
-            self.interface.name,
             self._port,
             peer,
             broadcast,
         )
         begin(self._treat(incoming, key))
+
+    def _remember(self, asked: bytes, question: Question) -> None:
+        """Keep a question for the next time; only those of a usual size, and the latest ones."""
+        if len(asked) > _LARGEST_QUESTION:
+            return
+        questions = self._questions
+        if len(questions) >= QUESTIONS:
+            del questions[next(iter(questions))]
+        questions[asked] = question
 
     def _drop(self, peer: tuple[str, int], error: WireError) -> None:
         """Count what cannot be read, and log the first one of each second."""
@@ -132,7 +150,7 @@ class Dhcp4Port:
                 answer = Silence(f"the lease could not be stored: {error}", in_vain=True)
             self._respond(incoming, answer)
         except Exception:
-            self.log.failure("answering {mac}", mac=incoming.message.mac)
+            self.log.failure("answering {mac}", mac=incoming.identity.mac)
         finally:
             self._busy.discard(key)
 
@@ -142,7 +160,7 @@ class Dhcp4Port:
             self._tell_silence(incoming, answer)
             return
         try:
-            payload = answer.payload or encode_reply(incoming.message, answer.reply)
+            payload = answer.payload
         except WireError as error:
             self._tell_silence(
                 incoming, Silence(f"the reply cannot be encoded: {error}", in_vain=True)
@@ -163,7 +181,7 @@ class Dhcp4Port:
 
     def _tell_silence(self, incoming: Incoming, silence: Silence) -> None:
         identity = incoming.identity
-        asked = _asked(incoming.message)
+        asked = _asked(incoming.question)
         self._site.boot.tell(
             BootEvent(
                 incoming.now,
@@ -178,13 +196,12 @@ class Dhcp4Port:
 
     def _tell_answer(self, incoming: Incoming, answer: Answer) -> None:
         request = answer.resolution.request
-        machine, reply = answer.resolution.machine, answer.reply
-        address = str(reply.yiaddr)
+        machine, address = answer.resolution.machine, answer.said.address
         details = {
-            "asked": _asked(incoming.message),
+            "asked": _asked(incoming.question),
             "mac": request.identity.mac,
             "address": address,
-            "xid": reply.xid,
+            "xid": answer.xid,
             "boot_file": answer.boot_file.name if answer.boot_file else "",
             "interface": self.interface.name,
             "port": self._port,
@@ -197,30 +214,11 @@ class Dhcp4Port:
                 machine.name if machine else str(request.identity),
                 answer.boot_id,
                 request.stage.value,
-                _summary(answer, address),
+                answer.summary,
                 details,
             )
         )
 
 
-def _asked(message: Dhcp4Message) -> str:
-    return message.message_type.name if message.message_type else "BOOTP"
-
-
-def summary_of(answer: Answer) -> str:
-    """Say in one line what was answered and why."""
-    return _summary(answer, str(answer.reply.yiaddr))
-
-
-def _summary(answer: Answer, address: str) -> str:
-    reply, plan = answer.reply, answer.resolution.plan
-    words = [reply.message_type.name if reply.message_type else "BOOTP reply"]
-    if int(reply.yiaddr):
-        words.append(address)
-    if answer.boot_file:
-        words.append(f"boot file {answer.boot_file.name} ({answer.boot_file.reason})")
-    if answer.note:
-        words.append(answer.note)
-    if plan is not None:
-        words.append(f"profile {plan.profile}" + (f": {plan.reason}" if plan.reason else ""))
-    return ", ".join(words)
+def _asked(question: Question) -> str:
+    return question.kind.name if question.kind else "BOOTP"

@@ -1,4 +1,8 @@
-"""What comes to a DHCP service, with all that is known of it, and what it is answered."""
+"""What comes to a DHCP service, with all that is known of it, and what it is answered.
+
+Most of what arrives was asked before: of the same machine yesterday, or in a boot of a minute ago.
+What follows from the bytes of a question alone is found out once.
+"""
 
 from __future__ import annotations
 
@@ -8,54 +12,189 @@ from ipaddress import IPv4Address
 import attrs
 
 from pxetwist.exchange import dhcp4
-from pxetwist.exchange.dhcp4 import Destination
+from pxetwist.exchange.dhcp4 import Asks, Destination, Silence
+from pxetwist.exchange.dhcp4_replies import encode_reply
 from pxetwist.interfaces import IBoot
-from pxetwist.model.boot import BootFile, BootRequest, Endpoints, Protocol, Resolution
+from pxetwist.model.boot import BootFile, BootPlan, BootRequest, Endpoints, Protocol, Resolution
 from pxetwist.model.identity import ClientIdentity
+from pxetwist.model.lease import Network
 from pxetwist.services.client_options import ClientView
 from pxetwist.wire.dhcp4 import Dhcp4Message
 from pxetwist.wire.iana import Dhcp4Type
 
 
-@attrs.frozen
-class Answer:
-    """A reply, where it goes, and how it came about; `payload` is the reply in bytes, if it has
-    been encoded already.
+class Reply:
+    """A reply and where it goes, for every time that the same is said to the same question: only
+    the transaction id is another one.
     """
 
-    reply: Dhcp4Message
-    destination: Destination
+    def __init__(
+        self,
+        request: Dhcp4Message,
+        message: Dhcp4Message,
+        destination: Destination,
+        note: str = "",
+    ) -> None:
+        """Keep the request for its limits; `note` is what else is to be said of it."""
+        self._request = request
+        self._payload = b""
+        self.note = note
+        self.message = message
+        self.destination = destination
+        self.address = str(message.yiaddr)
+        self._summary: tuple[BootPlan | None, BootFile | None, str] | None = None
+
+    def payload(self, xid: int) -> bytes:
+        """Return the bytes to be sent.
+
+        :raises WireError: if they cannot be written.
+        """
+        payload = self._payload
+        if not payload:
+            payload = self._payload = encode_reply(self._request, self.message)
+        return b"%b%b%b" % (payload[:4], xid.to_bytes(4, "big"), payload[8:])
+
+    def summary(self, plan: BootPlan | None, boot_file: BootFile | None) -> str:
+        """Say in one line what is answered and why."""
+        known = self._summary
+        if known is None or known[0] is not plan or known[1] != boot_file:
+            known = self._summary = (plan, boot_file, self._summarise(plan, boot_file))
+        return known[2]
+
+    def _summarise(self, plan: BootPlan | None, boot_file: BootFile | None) -> str:
+        kind = self.message.message_type
+        words = [kind.name if kind else "BOOTP reply"]
+        if int(self.message.yiaddr):
+            words.append(self.address)
+        if boot_file:
+            words.append(f"boot file {boot_file.name} ({boot_file.reason})")
+        if self.note:
+            words.append(self.note)
+        if plan is not None:
+            words.append(f"profile {plan.profile}" + (f": {plan.reason}" if plan.reason else ""))
+        return ", ".join(words)
+
+
+@attrs.define(eq=False)
+class Situation:
+    """What follows from a question and our address on its wire: what is asked for, if it is to be
+    answered, of which networks, and what we are to be called (option 54).
+    """
+
+    server: IPv4Address
+    server_id: IPv4Address
+    asks: Asks | Silence
+    wanted: IPv4Address | None = None
+    wish: int | None = None  # seconds (option 51)
+    link: tuple[Network, ...] = ()
+
+
+@attrs.define(eq=False)
+class Question:
+    """A message without what differs each time that it is sent, and what is known of it.
+
+    `message` is the one that came first: `xid` and `secs` are its own. `said` is the last reply,
+    and what it was made of.
+    """
+
+    message: Dhcp4Message
+    identity: ClientIdentity
+    kind: Dhcp4Type | None
+    situation: Situation | None = None
+    said: tuple[tuple[object, ...], Reply] | None = None
+
+    @classmethod
+    def of(cls, message: Dhcp4Message, interface: str = "") -> Question:
+        """Read a message that arrived on an interface."""
+        return cls(message, dhcp4.identify(message, interface), message.message_type)
+
+
+@attrs.frozen
+class Answer:
+    """A reply, and how it came about."""
+
+    said: Reply
+    xid: int
     resolution: Resolution
     boot_file: BootFile | None
     boot_id: str
     view: ClientView | None = None
-    payload: bytes = b""
-    note: str = ""  # what else is to be said of it
+
+    @property
+    def reply(self) -> Dhcp4Message:
+        """The reply as a message."""
+        message = self.said.message
+        return message if message.xid == self.xid else attrs.evolve(message, xid=self.xid)
+
+    @property
+    def destination(self) -> Destination:
+        """Where it goes."""
+        return self.said.destination
+
+    @property
+    def note(self) -> str:
+        """What else is to be said of it."""
+        return self.said.note
+
+    @property
+    def summary(self) -> str:
+        """What is answered and why, in one line."""
+        return self.said.summary(self.resolution.request.plan, self.boot_file)
+
+    @property
+    def payload(self) -> bytes:
+        """The bytes to be sent.
+
+        :raises WireError: if they cannot be written.
+        """
+        return self.said.payload(self.xid)
 
 
 @attrs.frozen
 class Incoming:
-    """A message with all that is known of its arrival; `server` is our address there, and
+    """A question with all that is known of its arrival; `server` is our address there, and
     `broadcast` whether it was sent to everybody (`None`: nobody has looked).
     """
 
-    message: Dhcp4Message
+    question: Question
+    xid: int
     server: IPv4Address
     now: float
-    interface: str = ""
     port: int = dhcp4.SERVER_PORT
     source: tuple[str, int] = ("0.0.0.0", dhcp4.CLIENT_PORT)
     broadcast: bool | None = None
-    identity: ClientIdentity = attrs.field(init=False)
 
-    @identity.default
-    def _identify(self) -> ClientIdentity:
-        return dhcp4.identify(self.message, self.interface)
+    @classmethod
+    def of(
+        cls,
+        message: Dhcp4Message,
+        server: IPv4Address,
+        now: float,
+        *,
+        interface: str = "",
+        port: int = dhcp4.SERVER_PORT,
+        source: tuple[str, int] = ("0.0.0.0", dhcp4.CLIENT_PORT),
+        broadcast: bool | None = None,
+    ) -> Incoming:
+        """Take a message that nobody has looked at."""
+        question = Question.of(message, interface)
+        return cls(question, message.xid, server, now, port, source, broadcast)
+
+    @property
+    def message(self) -> Dhcp4Message:
+        """The message; its `secs` may be those of another time."""
+        message = self.question.message
+        return message if message.xid == self.xid else attrs.evolve(message, xid=self.xid)
+
+    @property
+    def identity(self) -> ClientIdentity:
+        """Who asks, by what the message proves."""
+        return self.question.identity
 
     @property
     def server_id(self) -> IPv4Address:
         """What clients are to call us (option 54)."""
-        return dhcp4.server_id(self.message, self.server)
+        return dhcp4.server_id(self.question.message, self.server)
 
 
 @lru_cache(maxsize=256)
@@ -78,7 +217,7 @@ async def resolve_incoming(
         protocol,
         endpoints=_endpoints(int(incoming.server), http_port),
         boot_id=boot_id,
-        accepts=incoming.message.message_type == Dhcp4Type.REQUEST,
+        accepts=incoming.question.kind == Dhcp4Type.REQUEST,
     )
     resolution = await boot.resolve(request)
     boot_file = boot.boot_file(resolution.request, incoming.now)

@@ -28,7 +28,7 @@ from pxetwist.model.boot import BootFile, Menu, Protocol, Resolution
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine
-from pxetwist.services.incoming import Answer, Incoming, resolve_incoming
+from pxetwist.services.incoming import Answer, Incoming, Reply, resolve_incoming
 from pxetwist.services.neighbour_watch import WatchingService, watch_option
 from pxetwist.services.proxy_offers import FIRMWARES, Labels, Wanted, offer_option
 from pxetwist.wire.options import OptionCode
@@ -137,7 +137,8 @@ class ProxyServer:
         reply = proxy_offer(incoming.message, identity, data, choice.variant, menu)
         note = f"as {choice.variant.value}" if len(self._wanted(identity, machine)) > 1 else ""
         destination = dhcp4.reply_destination(incoming.message, reply)
-        return Answer(reply, destination, resolution, boot_file, boot_id, note=note)
+        said = Reply(incoming.message, reply, destination, note)
+        return Answer(said, incoming.xid, resolution, boot_file, boot_id)
 
     def _choose(self, incoming: Incoming, found: _Resolved) -> Choice:
         resolution, boot_file, boot_id = found
@@ -206,8 +207,8 @@ class ProxyServer:
         reply = boot_server_reply(incoming.message, identity, data)
         # To where the question came from: ROMs use port 68, EDK2 port 4011.
         host, port = incoming.source
-        destination = Destination(dhcp4.parse_address(host), port)
-        return Answer(reply, destination, resolution, boot_file, boot_id)
+        said = Reply(incoming.message, reply, Destination(dhcp4.parse_address(host), port))
+        return Answer(said, incoming.xid, resolution, boot_file, boot_id)
 
     async def _follow_choice(
         self, incoming: Incoming, found: _Resolved, number: int

@@ -87,7 +87,10 @@ class LeaseTable:
         state = LeaseState.OFFERED
         if record is not None and record.state is LeaseState.LEASED and record.ends > now:
             state, ends = LeaseState.LEASED, max(record.ends, ends)
-        lease = Lease(address_of(number), key, ends, network.name, identity.hostname, state)
+            if ends == record.ends and identity.hostname == record.hostname:
+                return record
+        address = address_of(number) if record is None else record.address
+        lease = Lease(address, key, ends, network.name, identity.hostname, state)
         self.put(lease)
         if state is LeaseState.OFFERED:
             self._unclaimed_in(network).add(number)
@@ -100,9 +103,10 @@ class LeaseTable:
         """
         if not self._free_for(int(lease.address), lease.key, now):
             raise LeaseConflict(f"{lease.address} is not free for {lease.key}")
-        stored = attrs.evolve(lease, state=LeaseState.LEASED)
-        self.put(stored)
-        return stored
+        if lease.state is not LeaseState.LEASED:
+            lease = attrs.evolve(lease, state=LeaseState.LEASED)
+        self.put(lease)
+        return lease
 
     def release(self, address: IPv4Address | IPv6Address, key: str, now: float) -> Lease | None:
         """End what this client holds and return the new record; `None` if it does not hold it."""
@@ -145,14 +149,22 @@ class LeaseTable:
         """Set the record of an address."""
         number = int(record.address)
         before = self._records.get(number)
-        if before is not None:
-            self._leave(before, number)
-            if record.ends < before.ends:
-                for free in self._free.values():
-                    free.hasten(number, record.ends)
+        if before is not None and record.ends < before.ends:
+            for free in self._free.values():
+                free.hasten(number, record.ends)
         self._records[number] = record
         if record.state is not LeaseState.OFFERED and record.network in self._unclaimed:
             self._unclaimed[record.network].discard(number)
+        if (
+            before is not None
+            and before.key == record.key
+            and before.network == record.network
+            and record.state in _HELD
+            and self._client(record.network, record.key) == number
+        ):
+            return  # it is who had it
+        if before is not None:
+            self._leave(before, number)
         clients = self._clients.get(record.network)
         if clients is None:
             clients = self._clients[record.network] = {}
@@ -220,13 +232,13 @@ class LeaseTable:
     ) -> int | None:
         free = self._free_in(network)
         former = self._client(network.name, key)
-        left = self._left.get((network.name, key), set())
+        left: Collection[int] = self._left.get((network.name, key), ()) if self._left else ()
         for number in (former, None if wanted is None else int(wanted), *left):
             if (
                 number is not None
                 and number in free
                 and self._free_for(number, key, now)
-                and address_of(number) not in avoid
+                and self._address(number) not in avoid
             ):
                 return number
         spare = self._unclaimed_in(network).spare(
@@ -237,6 +249,10 @@ class LeaseTable:
             )
         )
         return free.choose(key, avoid, now) if spare is None else spare
+
+    def _address(self, number: int) -> IPv4Address | IPv6Address:
+        record = self._records.get(number)
+        return address_of(number) if record is None else record.address
 
     def _unclaimed_in(self, network: Network) -> Unclaimed:
         return self._unclaimed.setdefault(network.name, Unclaimed())

@@ -92,7 +92,7 @@ class Storm(SynchronousTestCase):
             },
             is_dhcp=True,
         )
-        answer = await self.server.answer(Incoming(message, SERVER, self.clock.seconds()))
+        answer = await self.server.answer(Incoming.of(message, SERVER, self.clock.seconds()))
         if not isinstance(answer, Silence):
             machine = answer.resolution.machine
             self.offered[number] = machine.name if machine else ""

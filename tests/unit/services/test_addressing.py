@@ -165,7 +165,7 @@ class AddressServerTests(SynchronousTestCase):
 
         def ask() -> Answer | Silence:
             message = world.message(Dhcp4Type.DISCOVER, options={}, is_dhcp=False)
-            return result_of(world.server.answer(Incoming(message, SERVER, 0.0)))
+            return result_of(world.server.answer(Incoming.of(message, SERVER, 0.0)))
 
         self.assertIsInstance(ask(), Silence)
         world.hosts.machines = {MAC: Machine("ws1", (MAC,), address=RESERVED)}
@@ -210,7 +210,7 @@ class ProxyServerTests(SynchronousTestCase):
         source: tuple[str, int] = ("0.0.0.0", 68),
     ) -> Answer | Silence:
         message = world.message(kind, options={O.VENDOR_CLASS: vendor} if vendor else {})
-        incoming = Incoming(message, SERVER, 0.0, port=port, source=source)
+        incoming = Incoming.of(message, SERVER, 0.0, port=port, source=source)
         return result_of(world.proxy.answer(incoming))
 
     def test_offer(self) -> None:
@@ -230,7 +230,7 @@ class ProxyServerTests(SynchronousTestCase):
         options: dict[int, bytes] = {O.VENDOR_CLASS: UEFI, O.REQUESTED_ADDRESS: RESERVED.packed}
         message = world.message(Dhcp4Type.REQUEST, options=options)
         self.assertIsInstance(
-            result_of(world.proxy.answer(Incoming(message, SERVER, 0.0))), Silence
+            result_of(world.proxy.answer(Incoming.of(message, SERVER, 0.0))), Silence
         )
         self.ask(world)
         identity, boot_id = result_of(world.boot.identify(str(RESERVED), 0.0))

@@ -117,7 +117,7 @@ class DhcpServiceTests(SynchronousTestCase):
         client = self.network.client("0.0.0.0", 68)
         client.send(DISCOVER, EVERYBODY)
         self.network.clock.advance(0.1)
-        return [(each.interface, str(each.server)) for each in self.asked]
+        return [(each.identity.interface, str(each.server)) for each in self.asked]
 
     def test_service(self) -> None:
         service = self.started(ProxyDhcpService, interface("eth0", 2, "10.0.0.1/24"))

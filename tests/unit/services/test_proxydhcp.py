@@ -90,7 +90,14 @@ class ProxyCase(SynchronousTestCase):
 
     def ask(self, message: Dhcp4Message, port: int = 67, source: int = 68) -> Answer | Silence:
         address = str(CLIENT) if port == 4011 else "0.0.0.0"
-        incoming = Incoming(message, SERVER, self.clock.seconds(), "eth0", port, (address, source))
+        incoming = Incoming.of(
+            message,
+            SERVER,
+            self.clock.seconds(),
+            interface="eth0",
+            port=port,
+            source=(address, source),
+        )
         return result_of(self.server.answer(incoming))
 
     def reply(self, *args: Any, **kwargs: Any) -> Dhcp4Message:

@@ -96,7 +96,7 @@ class World:
         return self.answer(self.message(kind, *args, **kwargs))  # type: ignore[arg-type]  # as above
 
     def answer(self, message: Dhcp4Message, **arrival: object) -> Answer | Silence:
-        incoming = Incoming(message, SERVER, self.clock.seconds())
+        incoming = Incoming.of(message, SERVER, self.clock.seconds())
         incoming = attrs.evolve(incoming, **arrival)  # type: ignore[arg-type]  # of any test
         return result_of(self.server.answer(incoming))
 
