@@ -87,7 +87,8 @@ class LeaseTable:
         state = LeaseState.OFFERED
         if record is not None and record.state is LeaseState.LEASED and record.ends > now:
             state, ends = LeaseState.LEASED, max(record.ends, ends)
-            if ends == record.ends and identity.hostname == record.hostname:
+            same = ends == record.ends and identity.hostname == record.hostname
+            if same and self._client(network.name, key) == number:
                 return record
         address = address_of(number) if record is None else record.address
         lease = Lease(address, key, ends, network.name, identity.hostname, state)

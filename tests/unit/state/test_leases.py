@@ -63,6 +63,18 @@ class MovedTests(SynchronousTestCase):
         self.assertIsNone(offer(2))
         self.assertEqual(offer(0), first)
 
+    def test_what_it_left_counts_again_when_it_is_back(self) -> None:
+        lab, reserved = network(2), IPv4Address(FIRST + 9)
+        table = LeaseTable()
+        taken = []
+        for wanted in (None, reserved):
+            lease = table.offer(client(0), lab, None, wanted, (), NOW)
+            assert lease is not None
+            taken.append(table.commit(attrs.evolve(lease, ends=NOW + 1000), NOW))
+        self.assertEqual(table.held(client(0).key, lab, NOW), taken[1])
+        self.assertEqual(table.offer(client(0), lab, None, None, (), NOW), taken[0])
+        self.assertEqual(table.held(client(0).key, lab, NOW), taken[0])
+
 
 class PoolTests(SynchronousTestCase):
     """The shape of pools."""
