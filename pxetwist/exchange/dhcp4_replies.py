@@ -227,13 +227,15 @@ def encode_reply(request: Dhcp4Message, reply: Dhcp4Message) -> bytes:
     limit = min(max(asked, 576), 1500) - 28 if request.message_type is not None else 300
     simple = request.options.get(O.VENDOR_CLASS, b"").startswith(_SIMPLE_READERS)
     split = _ECHOED if simple else (*_ECHOED, *LONG)
-    options = dict(reply.options)
-    droppable = [*_LAST_RESORT, *(code for code in options if code not in _KEPT)]
+    droppable: list[int] | None = None
     while True:
         try:
-            fitting = attrs.evolve(reply, options=options)
-            return encode(fitting, limit, overload=not simple, split=split)
+            return encode(reply, limit, overload=not simple, split=split)
         except WireError:
+            options = dict(reply.options)
+            if droppable is None:
+                droppable = [*_LAST_RESORT, *(code for code in options if code not in _KEPT)]
             if not droppable:
                 raise
             options.pop(droppable.pop(), None)
+            reply = attrs.evolve(reply, options=options)

@@ -80,8 +80,18 @@ class _Case:
         """Answer as the last time, if the reply is made of the same."""
         question = self.incoming.question
         if question.said is None or question.said[0] != made_of:
-            question.said = (made_of, self._addressed(make()))
+            question.said = (made_of, self._offered(made_of) or self._addressed(make()))
         return self.say(question.said[1], view)
+
+    def _offered(self, made_of: tuple[object, ...]) -> Reply | None:
+        """Return the ACK that says what the OFFER said."""
+        discover = self.incoming.question.discover
+        if discover is None or discover.said is None or made_of[0] != Dhcp4Type.ACK:
+            return None
+        offer, said = discover.said
+        if offer != (Dhcp4Type.OFFER, *made_of[1:]):
+            return None
+        return said.acknowledged(self.incoming.message)
 
     def _addressed(self, reply: Dhcp4Message) -> Reply:
         request = self.incoming.message

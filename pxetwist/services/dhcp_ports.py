@@ -54,6 +54,7 @@ class Dhcp4Port:
         self._answer = answer
         self._busy: set[_Key] = set()
         self._questions: dict[bytes, Question] = {}
+        self._latest: dict[bytes, Question] = {}  # by chaddr
         self._complained = -1  # in which second
         self.counters: Counter[str] = Counter()
         self._admission = Admission(self, site)
@@ -99,7 +100,8 @@ class Dhcp4Port:
         question = self._questions.get(asked)
         if question is None:
             try:
-                question = Question.of(decode(data), self.interface.name)
+                message, before = decode(data), self._latest.get(data[28:44])
+                question = Question.of(message, self.interface.name, before)
             except WireError as error:
                 self._drop(peer, error)
                 return
@@ -125,10 +127,8 @@ class Dhcp4Port:
         """Keep a question for the next time; only those of a usual size, and the latest ones."""
         if len(asked) > _LARGEST_QUESTION:
             return
-        questions = self._questions
-        if len(questions) >= QUESTIONS:
-            del questions[next(iter(questions))]
-        questions[asked] = question
+        _put(self._questions, asked, question)
+        _put(self._latest, question.message.chaddr, question)
 
     def _drop(self, peer: tuple[str, int], error: WireError) -> None:
         """Count what cannot be read, and log the first one of each second."""
@@ -218,6 +218,12 @@ class Dhcp4Port:
                 details,
             )
         )
+
+
+def _put(known: dict[bytes, Question], key: bytes, question: Question) -> None:
+    if len(known) >= QUESTIONS:
+        del known[next(iter(known))]
+    known[key] = question
 
 
 def _asked(question: Question) -> str:

@@ -21,6 +21,12 @@ from pxetwist.model.lease import Network
 from pxetwist.services.client_options import ClientView
 from pxetwist.wire.dhcp4 import Dhcp4Message
 from pxetwist.wire.iana import Dhcp4Type
+from pxetwist.wire.options import OptionCode
+
+#: Where the value of option 53 stands in what we write: it is the first one.
+_KIND = 242
+#: What tells a REQUEST from the DISCOVER before it.
+_TAKES_UP = (OptionCode.MESSAGE_TYPE, OptionCode.REQUESTED_ADDRESS, OptionCode.SERVER_ID)
 
 
 class Reply:
@@ -53,6 +59,19 @@ class Reply:
         if not payload:
             payload = self._payload = encode_reply(self._request, self.message)
         return b"%b%b%b" % (payload[:4], xid.to_bytes(4, "big"), payload[8:])
+
+    def acknowledged(self, request: Dhcp4Message) -> Reply:
+        """Turn an OFFER into the ACK of a request that is the DISCOVER but for its type and what
+        it takes up.
+        """
+        told = self.message
+        options = {**told.options, OptionCode.MESSAGE_TYPE: bytes([Dhcp4Type.ACK])}
+        message = attrs.evolve(told, xid=request.xid, options=options)
+        made = Reply(request, message, self.destination, self.note)
+        offer = self._payload
+        if offer:
+            made._payload = b"%b%c%b" % (offer[:_KIND], Dhcp4Type.ACK, offer[_KIND + 1 :])
+        return made
 
     def summary(self, plan: BootPlan | None, boot_file: BootFile | None) -> str:
         """Say in one line what is answered and why."""
@@ -94,7 +113,8 @@ class Question:
     """A message without what differs each time that it is sent, and what is known of it.
 
     `message` is the one that came first: `xid` and `secs` are its own. `said` is the last reply,
-    and what it was made of.
+    and what it was made of. `discover` is the question before it, if this one takes up what was
+    offered to that.
     """
 
     message: Dhcp4Message
@@ -102,11 +122,38 @@ class Question:
     kind: Dhcp4Type | None
     situation: Situation | None = None
     said: tuple[tuple[object, ...], Reply] | None = None
+    discover: Question | None = None
 
     @classmethod
-    def of(cls, message: Dhcp4Message, interface: str = "") -> Question:
-        """Read a message that arrived on an interface."""
+    def of(
+        cls, message: Dhcp4Message, interface: str = "", before: Question | None = None
+    ) -> Question:
+        """Read a message that arrived on an interface, maybe after another one of its sender."""
+        if before is not None and _takes_up(message, before):
+            return cls(message, before.identity, message.message_type, discover=before)
         return cls(message, dhcp4.identify(message, interface), message.message_type)
+
+
+def _takes_up(message: Dhcp4Message, before: Question) -> bool:
+    """Whether this is the REQUEST that follows a DISCOVER, and says all else as that did."""
+    first = before.message
+    return (
+        before.kind == Dhcp4Type.DISCOVER
+        and message.message_type == Dhcp4Type.REQUEST
+        and not int(message.ciaddr or first.ciaddr)
+        and message.flags == first.flags
+        and message.giaddr == first.giaddr
+        and message.chaddr == first.chaddr
+        and (message.htype, message.hlen) == (first.htype, first.hlen)
+        and _lasting(message) == _lasting(first)
+    )
+
+
+def _lasting(message: Dhcp4Message) -> dict[int, bytes]:
+    options = dict(message.options)
+    for code in _TAKES_UP:
+        options.pop(code, None)
+    return options
 
 
 @attrs.frozen

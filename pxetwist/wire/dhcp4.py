@@ -166,9 +166,13 @@ def encode(
             continue
         if not 0 < code < 255:
             raise WireError(f"option {code} cannot be written")
-        if len(value) > 255 and split is not None and code not in split:
+        size = len(value)
+        if size <= 255:
+            option = bytes((code, size)) + value
+        elif split is not None and code not in split:
             raise WireError(f"option {code} is longer than 255 bytes")
-        option = tlv.joined(code, value)
+        else:
+            option = tlv.joined(code, value)
         if code == _TYPE:
             first = option
         elif code == _RELAY:
