@@ -19,11 +19,15 @@ OFFER_HOLDS = 10.0
 Edition = tuple[int, ...] | None
 
 
-@attrs.frozen
+@attrs.define
 class _Offer:
+    """A decision for a boot; one that is `open` was not taken up so far."""
+
     resolution: Resolution
+    boot_id: str
     time: float
     edition: Edition
+    open: bool
 
 
 class Offers:
@@ -35,9 +39,10 @@ class Offers:
 
     def note(self, resolution: Resolution, now: float, edition: Edition = None) -> None:
         """Keep a decision."""
-        offers, key = self._offers, resolution.request.identity.key
+        offers, request = self._offers, resolution.request
+        key = request.identity.key
         offers.pop(key, None)
-        offers[key] = _Offer(resolution, now, edition)
+        offers[key] = _Offer(resolution, request.boot_id, now, edition, not request.accepts)
         if len(offers) > self._limit:
             del offers[next(iter(offers))]
 
@@ -47,10 +52,12 @@ class Offers:
         """Return what was decided about the same question, if that is so still, or if the client
         takes it up: that it may do once.
         """
-        key = request.identity.key
-        offer = self._offers.get(key)
+        offer = self._offers.get(request.identity.key)
         if offer is None:
             return None
+        is_open = offer.open
+        if request.accepts:
+            offer.open = False
         asked = offer.resolution.request
         if (
             asked.stage is not request.stage
@@ -60,11 +67,11 @@ class Offers:
         ):
             return None
         if edition is None or edition != offer.edition:
-            if not request.accepts:
+            taken_up = is_open and request.accepts and offer.boot_id == request.boot_id
+            if not taken_up or now - offer.time > OFFER_HOLDS:
                 return None
-            del self._offers[key]
-            if asked.boot_id != request.boot_id or now - offer.time > OFFER_HOLDS:
-                return None
+        elif not request.accepts:
+            offer.open, offer.time, offer.boot_id = True, now, request.boot_id
         found = offer.resolution
         return Resolution(
             request.answered(asked.machine, asked.plan), found.verdict, found.steps, found.reason

@@ -1,0 +1,296 @@
+"""What is remembered of questions changes no answer: a server that forgets says the same."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address, IPv4Interface
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import attrs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.address import IPv4Address as UdpAddress
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from pxetwist.boot.facade import BootFacade
+from pxetwist.boot.loaders import Loader
+from pxetwist.interfaces import IBootPolicy, IHostDirectory, ISteady
+from pxetwist.model.boot import BootPlan, BootRequest, Files, Menu, MenuEntry
+from pxetwist.model.client_class import ClientClass
+from pxetwist.model.event import BootEvent
+from pxetwist.model.identity import ClientIdentity
+from pxetwist.model.lease import Layer, LeaseTimes, Network
+from pxetwist.model.machine import Machine
+from pxetwist.services import dhcp_ports
+from pxetwist.services.addressing import AddressServer
+from pxetwist.services.dhcp_ports import Dhcp4Port
+from pxetwist.services.interfaces import NetworkInterface
+from pxetwist.services.sockets import Arrival
+from pxetwist.state.memory import MemoryLeases
+from pxetwist.testing import make_site
+from pxetwist.wire.dhcp4 import Dhcp4Message, decode, encode
+from pxetwist.wire.iana import Dhcp4Op, Dhcp4Type
+from pxetwist.wire.options import OptionCode as O
+from tests.unit.services.world import FIRST, NETWORK, REMOTE, SERVER, UEFI, client
+
+_PLAN = BootPlan(Files("linux"), "debian")
+_MENU = BootPlan(Menu("Boot", (MenuEntry("one", "One", Files("one")),), "one"), "menu")
+_UUID = b"\0" + b"\7" * 16
+_SOFTWARE: Sequence[Mapping[int, bytes]] = (
+    {},
+    {
+        O.VENDOR_CLASS: UEFI,
+        O.CLIENT_ARCHITECTURE: b"\0\7",
+        O.CLIENT_MACHINE_ID: _UUID,
+    },
+    {O.VENDOR_CLASS: UEFI, O.USER_CLASS: b"iPXE", O.CLIENT_ARCHITECTURE: b"\0\7"},
+    {O.PARAMETER_REQUEST_LIST: b"\1\3\6\x0f\x0c\x33", O.HOST_NAME: b"pc"},
+    {O.PARAMETER_REQUEST_LIST: b"\1\3\6\x79", O.LEASE_TIME: b"\0\0\0\x64"},
+    {O.CLIENT_ID: b"\1\2\3", O.RAPID_COMMIT: b"\0"},
+)
+
+
+@implementer(IHostDirectory, IBootPolicy, ISteady)
+@attrs.define(eq=False)
+class Mutable:
+    """A directory and policy in one, which says when it changes."""
+
+    machines: dict[str, Machine] = attrs.field(factory=dict)
+    plan: BootPlan | None = _PLAN
+    read: int | None = 0
+
+    async def find_machine(self, identity: ClientIdentity) -> Machine | None:
+        return self.machines.get(identity.mac)
+
+    async def plan_boot(self, request: BootRequest) -> BootPlan | None:
+        return self.plan
+
+    def edition(self) -> int | None:
+        return self.read
+
+    def change(self, number: int) -> None:
+        mac = client(number % 3)
+        labels = {"option.domain-name": f"d{number}.example"} if number % 2 else {}
+        address = IPv4Address("10.0.0.77") if number % 5 == 0 else None
+        if number < 10:
+            machine = Machine(f"pc{number % 3}", (mac,), labels=labels, address=address)
+            self.machines = {mac: machine}
+        self.plan = (_PLAN, _MENU, None, BootPlan.ignore("no"))[number % 4]
+        if self.read is not None:
+            self.read += 1
+
+
+@attrs.define(eq=False)
+class Wire:
+    """The socket of a port, and its frames: keeps what is sent, and where to."""
+
+    sent: list[tuple[object, ...]] = attrs.field(factory=list)
+    available = True
+
+    def bind(self) -> None:
+        """Take nothing."""
+
+    start = stop = bind
+
+    def send(self, data: bytes, *where: object) -> None:
+        self.sent.append((data, *where))
+
+    def getHost(self) -> UdpAddress:
+        return UdpAddress("UDP", "0.0.0.0", 67)
+
+
+class Server:
+    """A DHCP port with all behind it; `forgets` lets it forget every question at once."""
+
+    def __init__(self, folder: Path, networks: Sequence[Network], *, forgets: bool) -> None:
+        self.forgets = forgets
+        self.clock = Clock()
+        self.clock.advance(1000)
+        self.site_facts = Mutable(read=None if forgets else 0)
+        self.told: list[BootEvent] = []
+        self.wire = Wire()
+        self.ids = itertools.count(1)
+        named = {each.name: each for each in networks}
+        snponly = Loader("x64", "ipxe", "loaders/own.efi")
+        self.boot = BootFacade(self.clock, loaders=[snponly], networks=named, state_folder=folder)
+        self.boot.attach(
+            hosts=[("rack", self.site_facts)],
+            policies=[("main", self.site_facts)],
+            content=[],
+            observers=[],
+            leases=MemoryLeases(),
+        )
+        self.boot.attend(mock.Mock(notice=self.told.append))
+        known = ClientClass(
+            "known",
+            lambda request, now: request.machine is not None,
+            Layer("[class:known]", {O.DOMAIN_NAME: b"known.example"}),
+            LeaseTimes(booting=300),
+        )
+        server = AddressServer(self.boot, named, 80, [known])
+        where = IPv4Interface(f"{SERVER}/24")
+        self.port = Dhcp4Port(
+            make_site(reactor=self.clock, boot=self.boot),
+            "dhcp",
+            NetworkInterface("eth0", 2, where, "", 1),
+            67,
+            server.answer,
+            shared=False,
+            datagram=self._socket,
+        )
+        self.port._frames = self.wire  # type: ignore[assignment]  # no network here
+
+    def _socket(self, *args: Any, **kwargs: Any) -> Any:
+        return self.wire
+
+    def take(self, data: bytes, source: tuple[str, int], destination: str) -> None:
+        if self.forgets:
+            self.port._questions.clear()
+            self.port._latest.clear()
+        arrival = Arrival("eth0", 2, str(SERVER), destination)
+        with mock.patch(
+            "pxetwist.boot.sightings.secrets.token_hex",
+            side_effect=lambda _: f"{next(self.ids):04x}",
+        ):
+            self.port.received(data, source, arrival)
+
+
+_WORDS = """
+discover discover select select reboot renew inform release decline bootp repeat repeat change wait
+"""
+
+
+@attrs.frozen
+class Move:
+    """What happens next: a client says something, or time and facts change."""
+
+    what: str
+    who: int = 0
+    software: int = 0
+    relayed: bool = False
+    broadcast: bool = True
+    number: int = 0
+
+
+_moves = st.builds(
+    Move,
+    st.sampled_from(_WORDS.split()),
+    st.integers(0, 2),
+    st.integers(0, len(_SOFTWARE) - 1),
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, 20),
+)
+
+
+class QuestionTests(SynchronousTestCase):
+    """The same steps for a server that remembers and for one that does not."""
+
+    def test_any_order(self) -> None:
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        networks = (attrs.evolve(NETWORK, authoritative=True, rapid_commit=True), REMOTE)
+
+        @settings(max_examples=150, deadline=None, database=None)
+        @given(st.lists(_moves, min_size=5, max_size=40))
+        def run(moves: list[Move]) -> None:
+            servers = [Server(folder, networks, forgets=each) for each in (False, True)]
+            talk = Talk(servers)
+            for move in moves:
+                talk.take(move)
+                remembering, forgetting = servers
+                self.assertEqual(remembering.wire.sent, forgetting.wire.sent, move)
+                self.assertEqual(remembering.told, forgetting.told, move)
+                held = [list(each.boot.leases.leases()) for each in servers]
+                self.assertEqual(held[0], held[1], move)
+
+        run()
+
+    def test_what_is_kept_is_bounded(self) -> None:
+        self.patch(dhcp_ports, "QUESTIONS", 3)
+        server = Server(Path(self.mktemp()), (NETWORK,), forgets=False)
+        talk = Talk([server])
+        for number in range(10):
+            talk.take(Move("discover", number))
+        self.assertEqual((len(server.port._questions), len(server.port._latest)), (3, 3))
+        talk.take(Move("discover", 9))
+        self.assertEqual(len(server.port._questions), 3)
+
+
+@attrs.define(eq=False)
+class Talk:
+    """Clients that speak to several servers at once; they hear the first one."""
+
+    servers: Sequence[Server]
+    xid: int = 100
+    offered: dict[int, bytes] = attrs.field(factory=dict)
+    last: tuple[bytes, tuple[str, int], str] | None = None
+
+    def take(self, move: Move) -> None:
+        if move.what == "change":
+            for server in self.servers:
+                server.site_facts.change(move.number)
+        elif move.what == "wait":
+            for server in self.servers:
+                server.clock.advance((0, 1, 5, 11, 61, 400, 900)[move.number % 7])
+        elif move.what == "repeat":
+            if self.last is not None:
+                data, source, destination = self.last
+                self.xid += 1
+                xid, seconds = self.xid.to_bytes(4, "big"), move.number.to_bytes(2, "big")
+                self.send(data[:4] + xid + seconds + data[10:], source, destination)
+        else:
+            source = ("10.0.0.99", 67) if move.relayed else ("0.0.0.0", 68)
+            everybody = move.broadcast and not move.relayed
+            where = "255.255.255.255" if everybody else str(SERVER)
+            self.send(encode(self.message(move)), source, where)
+
+    def message(self, move: Move) -> Dhcp4Message:
+        what, who, relayed = move.what, move.who, move.relayed
+        self.xid += 1
+        address = self.offered.get(who, FIRST.packed)
+        kind = {
+            "discover": Dhcp4Type.DISCOVER,
+            "inform": Dhcp4Type.INFORM,
+            "release": Dhcp4Type.RELEASE,
+            "decline": Dhcp4Type.DECLINE,
+        }.get(what, Dhcp4Type.REQUEST)
+        options: dict[int, bytes] = {O.MESSAGE_TYPE: bytes([kind]), **_SOFTWARE[move.software]}
+        if what in ("select", "release", "decline"):
+            options[O.SERVER_ID] = SERVER.packed
+        if what in ("select", "reboot", "decline"):
+            options[O.REQUESTED_ADDRESS] = address
+        if relayed:
+            options[O.RELAY_AGENT] = bytes([1, 2, 0, who])
+        if what == "bootp":
+            options = {}
+        uses = what in ("renew", "release", "inform")
+        return Dhcp4Message(
+            op=Dhcp4Op.REQUEST,
+            htype=1,
+            hlen=6,
+            xid=self.xid,
+            flags=0x8000 if move.number % 2 else 0,
+            ciaddr=IPv4Address(address) if uses else IPv4Address(0),
+            giaddr=IPv4Address("10.0.0.99") if relayed else IPv4Address(0),
+            chaddr=bytes.fromhex(client(who).replace(":", "")).ljust(16, b"\0"),
+            options=options,
+            is_dhcp=what != "bootp",
+        )
+
+    def send(self, data: bytes, source: tuple[str, int], destination: str) -> None:
+        self.last = (data, source, destination)
+        for server in self.servers:
+            server.take(data, source, destination)
+        sent = self.servers[0].wire.sent
+        if sent:
+            payload = sent[-1][0]
+            assert isinstance(payload, bytes)
+            reply = decode(payload)
+            if int(reply.yiaddr):
+                self.offered[data[33] if len(data) > 33 else 0] = reply.yiaddr.packed
