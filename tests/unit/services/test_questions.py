@@ -161,7 +161,7 @@ class Server:
 
 
 _WORDS = """
-discover discover select select reboot renew inform release decline bootp repeat repeat change wait
+exchange exchange discover select select reboot renew inform release decline bootp repeat repeat change wait
 """
 
 
@@ -238,6 +238,9 @@ class Talk:
         elif move.what == "wait":
             for server in self.servers:
                 server.clock.advance((0, 1, 5, 11, 61, 400, 900)[move.number % 7])
+        elif move.what == "exchange":
+            self.take(attrs.evolve(move, what="discover"))
+            self.take(attrs.evolve(move, what="select", number=move.number // 2))
         elif move.what == "repeat":
             if self.last is not None:
                 data, source, destination = self.last
