@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from bootlab.postgres import Postgres
 _KEA_TABLES = Path("/usr/share/kea/scripts/pgsql/dhcpdb_create.pgsql")
 _TWISTD = str(Path(sys.executable).with_name("twistd"))
 
+#: So many machines are in the directory.
+MACHINES = 10_000
 #: The pool: as many addresses as the clients of any run can want.
 _FIRST, _LAST = "10.99.16.0", "10.99.250.250"
 
@@ -68,7 +70,8 @@ class Server:
 _PXETWIST_DHCP = """
 [pxe]
 services = dhcp
-policies = fixed
+hosts = rack
+policies = main
 state = leases
 observers =
 [service:dhcp]
@@ -78,8 +81,16 @@ network = 10.99.0.0/16
 pool = {first} - {last}
 [state:leases]
 {state}
-[policy:fixed]
-profile = disk
+[hosts:rack]
+plugin = static
+file = hosts.csv
+[policy:main]
+plugin = rules
+rules =
+    group=exam arch=arm64 -> disk
+    room=a* -> disk
+    room=b12 -> disk
+    unknown -> disk
 [profile:disk]
 kind = local
 """
@@ -112,8 +123,17 @@ def _pxetwist(place: Place, ini: str) -> Sequence[str]:
 
 def _pxetwist_dhcp(place: Place, *state: str) -> Sequence[str]:
     lines = "\n".join(state)
+    (place.folder / "hosts.csv").write_text("".join(_machines()))
     ini = _PXETWIST_DHCP.format(device=DEVICE, first=_FIRST, last=_LAST, state=lines)
     return _pxetwist(place, ini)
+
+
+def _machines() -> Iterator[str]:
+    """Yield a directory of all clients: perfdhcp counts up from this MAC."""
+    yield "name,mac,room\n"
+    for number in range(MACHINES):
+        mac = (0x000C01020304 + number).to_bytes(6, "big").hex(":")
+        yield f"pc{number},{mac},b12\n"
 
 
 def _pxetwist_sqlite(place: Place, durability: str) -> Sequence[str]:

@@ -8,9 +8,10 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,9 @@ UPGRADES = (
     """,
 )
 _TABLES = ("lease", "lease6")
-_UPSERT = "insert or replace into {} values (?, ?, ?, ?, ?, ?)"
+_ROW = "(?, ?, ?, ?, ?, ?)"
+#: So many rows go into one statement: between two of them the reactor may want to work.
+_ROWS = 64
 _STATES = {state.value: state for state in LeaseState}
 #: What a command is told when it is done; anything else says why not.
 DONE = ""
@@ -151,7 +154,8 @@ class LeaseFile:
         database.execute("begin immediate")
         try:
             for table, changed in rows.items():
-                database.executemany(_UPSERT.format(table), changed)
+                for start in range(0, len(changed), _ROWS):
+                    self._upsert(table, changed[start : start + _ROWS])
             database.executemany("update request set answer = ? where number = ?", answers)
             database.execute("commit")
         except BaseException:
@@ -166,6 +170,11 @@ class LeaseFile:
             "delete from request where made < ? or (made < ? and answer is not null)",
             (now - _UNANSWERED, now - _ANSWERED),
         )
+
+    def _upsert(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+        values = ", ".join([_ROW] * len(rows))
+        statement = f"insert or replace into {table} values {values}"
+        self._database.execute(statement, [*chain.from_iterable(rows)])
 
     def _wishes(self) -> list[Wish]:
         """Take what commands have written since, each once."""

@@ -161,7 +161,8 @@ class Server:
 
 
 _WORDS = """
-exchange exchange discover select select reboot renew inform release decline bootp repeat repeat change wait
+exchange exchange discover select select reboot renew inform release decline bootp repeat repeat
+change wait
 """
 
 
