@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
+from ipaddress import IPv4Address
 
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
@@ -177,7 +179,8 @@ class Dhcp4Port:
             return
         # Without the right to send frames everybody is reached by broadcast.
         address = dhcp4.BROADCAST if to.hardware else to.address
-        self._socket.send(payload, (str(address), to.port), str(server), self.interface.index)
+        peer = (_text(int(address)), to.port)
+        self._socket.send(payload, peer, _text(int(server)), self.interface.index)
 
     def _tell_silence(self, incoming: Incoming, silence: Silence) -> None:
         identity = incoming.identity
@@ -218,6 +221,11 @@ class Dhcp4Port:
                 details,
             )
         )
+
+
+@lru_cache(maxsize=4096)
+def _text(address: int) -> str:
+    return str(IPv4Address(address))
 
 
 def _put(known: dict[bytes, Question], key: bytes, question: Question) -> None:

@@ -10,6 +10,7 @@ import fcntl
 import os
 import socket
 import struct
+from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
 
 import attrs
@@ -190,10 +191,7 @@ class UdpSocket(SocketReader):
 
     def _origin(self, source: str, index: int) -> list[tuple[int, int, bytes]]:
         """Return the control message that sends from an address, out of an interface."""
-        if not source and not index:
-            return []
-        origin = socket.inet_aton(source) if source else _UNSPECIFIED
-        return [(socket.IPPROTO_IP, IP_PKTINFO, _PKTINFO.pack(index, origin, _UNSPECIFIED))]
+        return _origin4(source, index) if source or index else []
 
     def _target(self, peer: tuple[str, int]) -> Any:
         return peer
@@ -230,15 +228,14 @@ class UdpSocket(SocketReader):
         """Say whom a datagram is from and where it came in, by the kernel's control messages."""
         for level, kind, value in control:
             if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
-                index, local, destination = _PKTINFO.unpack(value[: _PKTINFO.size])
-                break
-        else:
-            return None
-        name, first = self._interfaces.lookup(index)
-        address = socket.inet_ntoa(local)
-        if destination != local and peer[0] == "0.0.0.0":
-            address = first  # the kernel would name another interface's, rather than none
-        return peer, Arrival(name, index, address, socket.inet_ntoa(destination))
+                return peer, self._interfaces.arrival(value, nowhere=peer[0] == "0.0.0.0")
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _origin4(source: str, index: int) -> list[tuple[int, int, bytes]]:
+    origin = socket.inet_aton(source) if source else _UNSPECIFIED
+    return [(socket.IPPROTO_IP, IP_PKTINFO, _PKTINFO.pack(index, origin, _UNSPECIFIED))]
 
 
 class _Interfaces:
@@ -247,16 +244,34 @@ class _Interfaces:
     def __init__(self, clock: Any) -> None:
         self._clock = clock
         self._known: dict[int, tuple[str, str]] = {}
+        self._arrivals: dict[tuple[bytes, bool], Arrival] = {}
         self._since = 0.0
 
     def lookup(self, index: int) -> tuple[str, str]:
-        now = self._clock.seconds()
-        if now - self._since >= _REMEMBER:
-            self._known.clear()
-            self._since = now
+        self._forget()
         if index not in self._known:
             self._known[index] = self._ask(index)
         return self._known[index]
+
+    def arrival(self, value: bytes, *, nowhere: bool) -> Arrival:
+        """Read an in_pktinfo; `nowhere` is where its sender speaks from."""
+        self._forget()
+        arrival = self._arrivals.get((value, nowhere))
+        if arrival is None:
+            index, local, destination = _PKTINFO.unpack(value[: _PKTINFO.size])
+            name, address = self.lookup(index)
+            if destination == local or not nowhere:  # else the kernel names any of the host's
+                address = socket.inet_ntoa(local)
+            arrival = Arrival(name, index, address, socket.inet_ntoa(destination))
+            self._arrivals[value, nowhere] = arrival
+        return arrival
+
+    def _forget(self) -> None:
+        now = self._clock.seconds()
+        if now - self._since >= _REMEMBER:
+            self._known.clear()
+            self._arrivals.clear()
+            self._since = now
 
     @staticmethod
     def _ask(index: int) -> tuple[str, str]:
