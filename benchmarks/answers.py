@@ -10,10 +10,9 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from ipaddress import IPv4Address, IPv4Interface
-from itertools import count, islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -100,7 +99,7 @@ class Client:
 
     options: Mapping[int, bytes]
     relay: IPv4Address = NOWHERE
-    unique: bool = True  # whether each comes once
+    new: bool = True  # whether each comes for the first time
 
     def discover(self, number: int) -> Dhcp4Message:
         """Return the first message of one client."""
@@ -142,10 +141,11 @@ _IPXE: Mapping[int, bytes] = {
     O.CLIENT_MACHINE_ID: b"",
 }
 _SYSTEM: Mapping[int, bytes] = {O.PARAMETER_REQUEST_LIST: bytes.fromhex("011c02030f060c")}
-#: `plain` are systems behind a relay that come back over and over, as perfdhcp plays them; of
-#: the others each comes once, as in the morning.
+#: `plain` are systems behind a relay, `again` the same when each has been there before, as
+#: perfdhcp plays them; of the others each comes for the first time.
 CASES = {
-    "plain": Client(_SYSTEM, _RELAY, unique=False),
+    "plain": Client(_SYSTEM, _RELAY),
+    "again": Client(_SYSTEM, _RELAY, new=False),
     "uefi": Client(_UEFI),
     "ipxe": Client(_IPXE),
 }
@@ -314,21 +314,15 @@ def _measured(case: str, durability: str, folder: Path, size: Size) -> Result:
 
 def run(bench: Bench, client: Client, size: Size, step: Callable[[], object] = int) -> float:
     """Carry out many exchanges; return the processor time of one, in seconds."""
-    # The first ones fill what is remembered between exchanges.
-    numbers = _numbers(client, size)
-    bench.exchange([client.discover(next(numbers)) for _ in range(size.together)])
+    numbers = range(min(size.exchanges, size.machines) // size.together * size.together)
+    groups = [numbers[n : n + size.together] for n in range(0, len(numbers), size.together)]
+    # What comes before is not counted: it fills what is remembered between exchanges.
+    for group in groups[:1] if client.new else groups:
+        bench.exchange([client.discover(number) for number in group])
     step()
-    used = done = 0.0
-    while done < min(size.exchanges, size.machines - 2 * size.together):
-        used += bench.exchange([client.discover(n) for n in islice(numbers, size.together)])
-        done += size.together
-    return used / done
-
-
-def _numbers(client: Client, size: Size) -> Iterator[int]:
-    if client.unique:
-        return count()
-    return (number % size.machines for number in count())
+    counted = groups[1:] if client.new else groups
+    used = sum(bench.exchange([client.discover(n) for n in group]) for group in counted)
+    return used / (len(counted) * size.together)
 
 
 def _mac(number: int) -> bytes:

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +55,9 @@ static size_t make(enum kind kind, uint8_t *data) {
     return WHOLE;
 }
 
+static volatile sig_atomic_t stopped;
+static void stop(int number) { (void)number; stopped = 1; }
+
 int main(int argc, char **argv) {
     const char *interface = 0, *server = 0;
     double rate = 50000, seconds = 10;
@@ -82,8 +86,9 @@ int main(int argc, char **argv) {
     struct iovec pieces[BATCH];
     struct mmsghdr messages[BATCH];
     unsigned long counted[KINDS] = {0}, sent = 0, failed = 0;
+    signal(SIGTERM, stop); /* what was sent is told all the same */
     double start = now(), t = start;
-    while ((t = now()) - start < seconds) {
+    while (!stopped && (t = now()) - start < seconds) {
         if (sent + failed > (t - start) * rate) { /* ahead of its time */
             struct timespec pause = {0, 200000};
             nanosleep(&pause, 0);

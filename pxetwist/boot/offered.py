@@ -9,6 +9,7 @@ from __future__ import annotations
 import attrs
 
 from pxetwist.model.boot import BootRequest, Resolution
+from pxetwist.model.recent import Recent
 
 #: So long (seconds) an offer is what its acknowledgement will say. Clients answer sooner; who
 #: does not is decided about anew.
@@ -34,17 +35,13 @@ class Offers:
     """The latest decision about each machine; bounded."""
 
     def __init__(self, limit: int = 16_384) -> None:
-        self._limit = limit
-        self._offers: dict[str, _Offer] = {}
+        self._offers: Recent[str, _Offer] = Recent(limit)
 
     def note(self, resolution: Resolution, now: float, edition: Edition = None) -> None:
         """Keep a decision."""
-        offers, request = self._offers, resolution.request
-        key = request.identity.key
-        offers.pop(key, None)
-        offers[key] = _Offer(resolution, request.boot_id, now, edition, not request.accepts)
-        if len(offers) > self._limit:
-            del offers[next(iter(offers))]
+        request = resolution.request
+        offer = _Offer(resolution, request.boot_id, now, edition, not request.accepts)
+        self._offers.put(request.identity.key, offer)
 
     def recall(
         self, request: BootRequest, now: float, edition: Edition = None

@@ -20,14 +20,9 @@ from pxetwist.model.client_class import ClientClass
 from pxetwist.model.identity import Firmware
 from pxetwist.model.lease import Lease, LeaseState, Links, Network
 from pxetwist.services.client_options import ClientOptions, ClientView
-from pxetwist.services.incoming import (
-    Answer,
-    Incoming,
-    Reply,
-    Situation,
-    resolve_incoming,
-)
+from pxetwist.services.incoming import Answer, Incoming, resolve_incoming
 from pxetwist.services.leasing import Client, Leasing
+from pxetwist.services.questions import Reply, Situation
 from pxetwist.wire.dhcp4 import Dhcp4Message
 from pxetwist.wire.iana import Dhcp4Type
 from pxetwist.wire.options import OptionCode

@@ -17,20 +17,15 @@ from pxetwist.interfaces import Site
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.services.admission import Admission
 from pxetwist.services.driving import begin
-from pxetwist.services.incoming import Answer, Incoming, Question
+from pxetwist.services.incoming import Answer, Incoming
 from pxetwist.services.interfaces import NetworkInterface
 from pxetwist.services.linklayer import LinkLayerSender
+from pxetwist.services.questions import Question, Questions
 from pxetwist.services.sockets import Arrival, DatagramFactory, IDatagramSocket
-from pxetwist.wire.dhcp4 import decode
 
 AnswerFunction = Callable[[Incoming], Awaitable[Answer | Silence]]
 
 _Key = tuple[bytes, int, int | None]  # chaddr, xid and message type
-
-#: So many questions are remembered, each with its last reply: a boot asks some six.
-QUESTIONS = 32_768
-_LARGEST_QUESTION = 1024
-_BROADCAST = (b"\0", b"\1")
 
 
 class Dhcp4Port:
@@ -55,8 +50,7 @@ class Dhcp4Port:
         self._port = port
         self._answer = answer
         self._busy: set[_Key] = set()
-        self._questions: dict[bytes, Question] = {}
-        self._latest: dict[bytes, Question] = {}  # by chaddr
+        self._questions = Questions(interface.name)
         self._complained = -1  # in which second
         self.counters: Counter[str] = Counter()
         self._admission = Admission(self, site)
@@ -98,16 +92,11 @@ class Dhcp4Port:
         """Take one datagram. A message that is being answered already is dropped."""
         # A unicast request names one of our addresses; a broadcast one the interface's first.
         broadcast = arrival.destination == "255.255.255.255" or not arrival.local
-        asked = b"%b%b%b" % (_BROADCAST[broadcast], data[:4], data[10:])  # but for xid and secs
-        question = self._questions.get(asked)
-        if question is None:
-            try:
-                message, before = decode(data), self._latest.get(data[28:44])
-                question = Question.of(message, self.interface.name, before)
-            except WireError as error:
-                self._drop(peer, error)
-                return
-            self._remember(asked, question)
+        try:
+            question = self._questions.find(data, broadcast=broadcast)
+        except WireError as error:
+            self._drop(peer, error)
+            return
         xid = int.from_bytes(data[4:8], "big")
         key = (data[28:44], xid, question.kind)
         if key in self._busy:
@@ -124,13 +113,6 @@ class Dhcp4Port:
             broadcast,
         )
         begin(self._treat(incoming, key))
-
-    def _remember(self, asked: bytes, question: Question) -> None:
-        """Keep a question for the next time; only those of a usual size, and the latest ones."""
-        if len(asked) > _LARGEST_QUESTION:
-            return
-        _put(self._questions, asked, question)
-        _put(self._latest, question.message.chaddr, question)
 
     def _drop(self, peer: tuple[str, int], error: WireError) -> None:
         """Count what cannot be read, and log the first one of each second."""
@@ -168,6 +150,8 @@ class Dhcp4Port:
                 incoming, Silence(f"the reply cannot be encoded: {error}", in_vain=True)
             )
             return
+        if answer.resolution.request.machine is not None or answer.is_ack:
+            self._questions.keep(incoming.question)
         self._send(payload, incoming, answer)
         self.counters["answered"] += 1
         self._tell_answer(incoming, answer)
@@ -226,12 +210,6 @@ class Dhcp4Port:
 @lru_cache(maxsize=4096)
 def _text(address: int) -> str:
     return str(IPv4Address(address))
-
-
-def _put(known: dict[bytes, Question], key: bytes, question: Question) -> None:
-    if len(known) >= QUESTIONS:
-        del known[next(iter(known))]
-    known[key] = question
 
 
 def _asked(question: Question) -> str:

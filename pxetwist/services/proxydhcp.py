@@ -28,9 +28,10 @@ from pxetwist.model.boot import BootFile, Menu, Protocol, Resolution
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine
-from pxetwist.services.incoming import Answer, Incoming, Reply, resolve_incoming
+from pxetwist.services.incoming import Answer, Incoming, resolve_incoming
 from pxetwist.services.neighbour_watch import WatchingService, watch_option
 from pxetwist.services.proxy_offers import FIRMWARES, Labels, Wanted, offer_option
+from pxetwist.services.questions import Reply
 from pxetwist.wire.options import OptionCode
 
 #: What loads a loader, which then proves by its own question that the offer was good.
