@@ -203,6 +203,21 @@ class ILeaseStore(Interface):
         """Return every record, in the order of addresses."""
 
 
+class INotes(Interface):
+    """May be provided by a state as well: keeps short texts that parts of the server have learned.
+
+    :raises StateUnavailable: each method, if it cannot be asked or cannot store.
+    """
+
+    async def recall(topic: str) -> Mapping[str, str]:
+        """Return all notes of a topic by their keys, the oldest first."""
+
+    async def remember(topic: str, notes: Mapping[str, str], limit: int, now: float) -> None:
+        """Keep notes, in the place of former ones with the same keys; beyond `limit` of a topic
+        the oldest are forgotten.
+        """
+
+
 class IOrderStore(Interface):
     """Keeps what machines are to boot once. Times are seconds since the epoch.
 

@@ -3,12 +3,16 @@
 Firmware differs in what it takes (quirks D1-D13), and does not say why it took nothing: it asks
 again. What counts as an effect is a later step of the same machine: a file fetched, or the
 question of the loader that it was given. Memory is bounded; the oldest machines are forgotten.
+
+A lesson is what worked, but was not tried first: a text that names a machine or a make, and the
+variant's. Whoever keeps them can teach them again after a restart.
 """
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
 import attrs
@@ -18,6 +22,8 @@ from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine
 from pxetwist.wire.iana import Architecture
 
+_MAKE, _MACHINE = "make", "machine"
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -26,6 +32,10 @@ ANSWERS = 2
 #: Not earlier than so many seconds after the first of them: a slow DHCP server or a switch port
 #: that just came up makes clients repeat themselves within 4 s (PXE 2.1, iPXE).
 PATIENCE = 5.0
+
+#: So many lessons are worth keeping.
+LESSONS = 20_000
+_VARIANTS = {variant.value: variant for variant in Variant}
 
 #: The order for each firmware. Much UEFI ignores an offer that skips port 4011 (D2), other does
 #: not come there (D4); its PXE menus are broken (D3), and iPXE loops through them (D10).
@@ -71,6 +81,13 @@ class Fingerprint:
 
     def __str__(self) -> str:
         return f"{self.vendor_class} {self.maker}".strip()
+
+    @property
+    def lesson(self) -> str:
+        """What a lesson about these machines is called."""
+        number = None if self.architecture is None else int(self.architecture)
+        words = (self.firmware.value, self.vendor_class, number, self.maker, sorted(self.features))
+        return f"{_MAKE} {json.dumps(words)}"
 
 
 @attrs.frozen
@@ -130,7 +147,34 @@ class Trials:
 
     def __init__(self, machines: int = 20_000, fingerprints: int = 1024) -> None:
         self._trials: _Recent[tuple[str, Firmware], _Trial] = _Recent(machines)
-        self._learned: _Recent[Fingerprint, Variant] = _Recent(fingerprints)
+        self._learned = {
+            _MACHINE: _Recent[str, Variant](machines),
+            _MAKE: _Recent[str, Variant](fingerprints),
+        }
+        self._unsaved: _Recent[str, str] = _Recent(LESSONS)
+
+    def recall(self, lessons: Mapping[str, str]) -> None:
+        """Know what was learned before, the oldest first; what is known already counts more. Who
+        would have been offered something else begins anew.
+        """
+        for lesson, word in lessons.items():
+            learned = self._learned.get(lesson.partition(" ")[0])
+            if learned is not None and word in _VARIANTS and lesson not in learned:
+                learned.keep(lesson, _VARIANTS[word])
+        for known, trial in list(self._trials.items()):
+            order = self._begin_with(known[0], trial.fingerprint, trial.order)
+            if order[0] is not trial.variant and not trial.failed:
+                del self._trials[known]
+
+    def unsaved(self) -> Mapping[str, str]:
+        """Return the lessons that nobody has kept yet."""
+        return dict(self._unsaved)
+
+    def saved(self, lessons: Mapping[str, str]) -> None:
+        """Know that these are kept."""
+        for lesson, word in lessons.items():
+            if self._unsaved.get(lesson) == word:
+                del self._unsaved[lesson]
 
     def choose(
         self, key: str, fingerprint: Fingerprint, wanted: Sequence[Variant], now: float
@@ -139,7 +183,7 @@ class Trials:
         known = (key, fingerprint.firmware)
         trial = self._trials.get(known)
         if trial is None or sorted(trial.order) != sorted(wanted):
-            trial = _Trial(fingerprint, self._begin_with(fingerprint, wanted))
+            trial = _Trial(fingerprint, self._begin_with(key, fingerprint, wanted))
         self._trials.keep(known, trial)
         news, exhausted = "", False
         if len(trial.order) > 1 and trial.fails(now):
@@ -166,17 +210,21 @@ class Trials:
             trial.begin()
             if trial.failed:
                 trial.failed = 0
-                self._learned.keep(trial.fingerprint, trial.variant)
+                for lesson in (_lesson(key, firmware), trial.fingerprint.lesson):
+                    self._learned[lesson.partition(" ")[0]].keep(lesson, trial.variant)
+                    self._unsaved.keep(lesson, trial.variant.value)
                 news = f"offered as {trial.variant.value!r} it boots; its like begin with that"
         return news
 
     def _begin_with(
-        self, fingerprint: Fingerprint, wanted: Sequence[Variant]
+        self, key: str, fingerprint: Fingerprint, wanted: Sequence[Variant]
     ) -> tuple[Variant, ...]:
-        learned = self._learned.get(fingerprint)
-        if learned is None or learned not in wanted:
-            return tuple(wanted)
-        return (learned, *(each for each in wanted if each is not learned))
+        """Begin with what this machine has taught, else its make."""
+        for lesson in (_lesson(key, fingerprint.firmware), fingerprint.lesson):
+            learned = self._learned[lesson.partition(" ")[0]].get(lesson)
+            if learned is not None and learned in wanted:
+                return (learned, *(each for each in wanted if each is not learned))
+        return tuple(wanted)
 
     @staticmethod
     def _turn(trial: _Trial) -> tuple[str, bool]:
@@ -188,3 +236,8 @@ class Trials:
         said = {1: "once", 2: "twice"}.get(times, f"{times} times")
         effect = f"answered {said} as {former.value!r} without effect"
         return f"{effect}, now {trial.variant.value!r}", exhausted
+
+
+def _lesson(key: str, firmware: Firmware) -> str:
+    """Return what a lesson about one machine's firmware is called."""
+    return f"{_MACHINE} {json.dumps((key, firmware.value))}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from zope.interface import implementer
 
-from pxetwist.interfaces import IBoot, ICounts, ILeaseStore, IRemembers
+from pxetwist.interfaces import IBoot, ICounts, ILeaseStore, INotes, IRemembers
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, Network
@@ -22,7 +22,7 @@ _TRIES = 8
 _Address = IPv4Address | IPv6Address
 
 
-@implementer(ICounts, ILeaseStore, IRemembers)
+@implementer(ICounts, ILeaseStore, INotes, IRemembers)
 class GuardedLeases:
     """Leaves part of each pool to known machines, and where a network wants it, offers no address
     that somebody else uses. All else is up to the store.
@@ -34,6 +34,7 @@ class GuardedLeases:
         self.conflicts = ConflictCheck(reactor, self.counters)
         self.store = store
         self._boot = boot
+        self._notes = INotes(store) if INotes.providedBy(store) else None
         self._memory = IRemembers(store) if IRemembers.providedBy(store) else None
         self._strangers = Strangers()
 
@@ -91,6 +92,15 @@ class GuardedLeases:
             )
         )
         return True
+
+    async def recall(self, topic: str) -> Mapping[str, str]:
+        """Return the notes of a topic; none if the store keeps none."""
+        return await self._notes.recall(topic) if self._notes else {}
+
+    async def remember(self, topic: str, notes: Mapping[str, str], limit: int, now: float) -> None:
+        """Keep notes, if the store does."""
+        if self._notes:
+            await self._notes.remember(topic, notes, limit, now)
 
     async def commit(self, lease: Lease, now: float) -> Lease:
         """Store a lease."""

@@ -30,6 +30,7 @@ from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine
 from pxetwist.services.incoming import Answer, Incoming, resolve_incoming
 from pxetwist.services.neighbour_watch import WatchingService, watch_option
+from pxetwist.services.proxy_lessons import LessonKeeper
 from pxetwist.services.proxy_offers import FIRMWARES, Labels, Wanted, offer_option
 from pxetwist.services.questions import Reply
 from pxetwist.wire.options import OptionCode
@@ -67,7 +68,7 @@ class ProxyServer:
         self._http_port = http_port
         self._offer = offer or {}
         self._labels = Labels()
-        self._trials = Trials()
+        self.trials = Trials()
         self._keys: dict[str, str] = {}  # by boot id, the oldest first
         self._given: float | None = None  # when somebody took another server's address last
 
@@ -93,7 +94,7 @@ class ProxyServer:
         fetched = event.protocol in (Protocol.TFTP.value, Protocol.HTTP.value)
         if fetched and event.kind in (EventKind.ENDED, EventKind.FAILED):
             key = self._keys.pop(event.boot_id, "")
-            news = self._trials.worked(key) if key else ""
+            news = self.trials.worked(key) if key else ""
             if news:
                 self._tell(event.time, event.machine, event.boot_id, news, {})
 
@@ -107,9 +108,9 @@ class ProxyServer:
         if asks is Asks.SELECTING:
             self._given = incoming.now
         if asks in (Asks.SELECTING, Asks.BOOT_SERVER):
-            self._trials.went_on(identity.key, identity.firmware)
+            self.trials.went_on(identity.key, identity.firmware)
         if identity.firmware is Firmware.IPXE and asks is Asks.DISCOVER:
-            news = self._trials.worked(identity.key, *_BEFORE_LOADERS)
+            news = self.trials.worked(identity.key, *_BEFORE_LOADERS)
             if news:
                 self._tell(incoming.now, str(identity), "", news, {})
 
@@ -150,7 +151,7 @@ class ProxyServer:
             return Choice(wanted[0])  # what others serve is fetched unseen
         if not identity.key:
             return Choice(wanted[0])  # like any other that cannot be told apart
-        choice = self._trials.choose(
+        choice = self.trials.choose(
             identity.key, Fingerprint.of(identity, machine), wanted, incoming.now
         )
         self._keys[boot_id] = identity.key
@@ -278,6 +279,19 @@ class ProxyDhcpService(WatchingService):
     protocol = "proxydhcp"
     ports = (dhcp4.SERVER_PORT, dhcp4.BINL_PORT)
     shared = True
+    lessons: LessonKeeper | None = None
+
+    def startService(self) -> None:
+        """Start, with what was learned before."""
+        super().startService()
+        if self.lessons is not None:
+            self.lessons.start()
+
+    def stopService(self) -> None:
+        """Stop, and keep what was learned."""
+        super().stopService()
+        if self.lessons is not None:
+            self.lessons.stop()
 
 
 def build(settings: Settings, site: Site) -> ProxyDhcpService:
@@ -286,4 +300,5 @@ def build(settings: Settings, site: Site) -> ProxyDhcpService:
     site.boot.attend(server)
     service = ProxyDhcpService(site, settings.interfaces, server.answer)
     service.mode = settings.watch
+    service.lessons = LessonKeeper(server.trials, site)
     return service

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import attrs
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import LoopingCall
 from zope.interface import implementer
 
@@ -24,9 +24,11 @@ from pxetwist.interfaces import IHealth, Site
 from pxetwist.model.health import Health, HealthState
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, LeaseState
+from pxetwist.state.database import Database
 from pxetwist.state.desk import Desk
 from pxetwist.state.leases import LeaseTable
 from pxetwist.state.memory import MemoryLeases
+from pxetwist.state.notes import DatabaseNotes
 
 #: So often (seconds) records that are too old are forgotten.
 PRUNE = 3600.0
@@ -130,10 +132,12 @@ class Ledger(Protocol):
 
 @implementer(IHealth)
 class GroupedLeases(MemoryLeases, Service, ABC):
-    """A lease store of one :class:`Ledger`; `keep` is how long ended leases are remembered."""
+    """A lease store of one :class:`Ledger`; `keep` is how long ended leases are remembered.
+    Notes are in the `database`.
+    """
 
-    def __init__(self, title: str, keep: float, site: Site) -> None:
-        super().__init__()
+    def __init__(self, title: str, keep: float, site: Site, database: Database) -> None:
+        super().__init__(DatabaseNotes(database, site.reactor, site.name))
         self.title = title
         self._keep = keep
         self._site = site
@@ -170,15 +174,16 @@ class GroupedLeases(MemoryLeases, Service, ABC):
         if self._keep:
             self._pruning.start(PRUNE)
 
-    def stopService(self) -> Deferred[None] | None:
-        """Store what waits and close; fires when the thread has ended."""
+    def stopService(self) -> Deferred[None]:
+        """Store what waits and close; fires when the threads have ended."""
         super().stopService()
         if self._pruning.running:
             self._pruning.stop()
-        if self._thread is None:
-            return None
-        self._queue.put(None)
-        return self._stopped
+        ending = [each for each in (self._notes.stop(),) if each is not None]
+        if self._thread is not None:
+            self._queue.put(None)
+            ending.append(self._stopped)
+        return gatherResults(ending).addCallback(lambda _: None)
 
     def health(self) -> Health:
         """Say whether leases can be stored."""

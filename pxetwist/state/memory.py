@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 
 import attrs
 from zope.interface import implementer
 
-from pxetwist.interfaces import ILeaseStore, IRemembers, Site
+from pxetwist.interfaces import ILeaseStore, INotes, IRemembers, Site
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, Network
 from pxetwist.state.leases import LeaseTable
+from pxetwist.state.notes import DatabaseNotes, MemoryNotes
 
 
 @attrs.frozen
@@ -19,12 +20,13 @@ class Settings:
     """Nothing to set: leases are forgotten when the server stops."""
 
 
-@implementer(ILeaseStore, IRemembers)
+@implementer(ILeaseStore, INotes, IRemembers)
 class MemoryLeases:
     """A lease store that forgets everything when the server stops."""
 
-    def __init__(self) -> None:
+    def __init__(self, notes: MemoryNotes | DatabaseNotes | None = None) -> None:
         self._table = LeaseTable()
+        self._notes = notes or MemoryNotes()
 
     async def offer(  # noqa: PLR0917  # as in the interface
         self,
@@ -65,6 +67,14 @@ class MemoryLeases:
     def remembers(self, mac: str) -> bool:
         """Return whether a client of this MAC has or had a lease."""
         return self._table.remembers(mac)
+
+    async def recall(self, topic: str) -> Mapping[str, str]:
+        """Return the notes of a topic."""
+        return await self._notes.recall(topic)
+
+    async def remember(self, topic: str, notes: Mapping[str, str], limit: int, now: float) -> None:
+        """Keep notes."""
+        await self._notes.remember(topic, notes, limit, now)
 
     def leases(self) -> Iterable[Lease]:
         """Return every record, in the order of addresses."""

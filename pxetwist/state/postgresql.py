@@ -47,7 +47,7 @@ class PostgresLeases(GroupedLeases):
     """Leases that several servers share."""
 
     def __init__(self, database: PostgresDatabase, keep: float, site: Site) -> None:
-        super().__init__(database.title, keep, site)
+        super().__init__(database.title, keep, site, database)
         self.database = database
 
     def open(self) -> Ledger:

@@ -10,6 +10,7 @@ import attrs
 from pxetwist.config.fields import choice, option, seconds, text
 from pxetwist.errors import StartError
 from pxetwist.interfaces import Site
+from pxetwist.state.database import SqliteDatabase
 from pxetwist.state.desk import Desk
 from pxetwist.state.grouped import GroupedLeases, Ledger
 from pxetwist.state.leasedesk import FileDesk
@@ -42,7 +43,9 @@ class SqliteLeases(GroupedLeases):
     """Leases in a file of this server alone; commands reach them through the file."""
 
     def __init__(self, path: Path, settings: Settings, site: Site) -> None:
-        super().__init__(str(path), settings.keep, site)
+        # A file of its own: whoever writes to that of the leases makes them wait.
+        notes = SqliteDatabase(path.with_name("learned.sqlite"), "normal")
+        super().__init__(str(path), settings.keep, site, notes)
         self.path = path
         self.durability = settings.durability
 

@@ -11,7 +11,7 @@ import attrs
 from zope.interface.verify import verifyObject
 
 from pxetwist.errors import LeaseConflict
-from pxetwist.interfaces import ILeaseStore
+from pxetwist.interfaces import ILeaseStore, INotes
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, LeaseState, Network, Pool
 from pxetwist.testing.contracts import Contract
@@ -263,7 +263,32 @@ class LeaseStoreContract(Contract):
         self.assertEqual([lease.address for lease in self.store.leases()], POOL)
 
 
-class DurableLeaseStoreContract(LeaseStoreContract):
+class NotesContract(LeaseStoreContract):
+    """What a lease store must do that keeps notes as well."""
+
+    def remember(self, limit: int = 9, now: float = NOW, **notes: str) -> None:
+        """Keep notes of one topic."""
+        self.result(INotes(self.store).remember("topic", notes, limit, now))
+
+    def recalled(self, topic: str = "topic") -> list[tuple[str, str]]:
+        """Return notes in their order."""
+        return list(self.result(INotes(self.store).recall(topic)).items())
+
+    def test_notes(self) -> None:
+        verifyObject(INotes, self.store)
+        self.assertEqual(self.recalled(), [])
+        self.remember(a="1", b="2")
+        self.remember(now=NOW + 1, a="%s 'ä' :x")
+        self.assertEqual(self.recalled(), [("b", "2"), ("a", "%s 'ä' :x")])
+        self.assertEqual(self.recalled("other"), [])
+
+    def test_the_oldest_notes_are_forgotten(self) -> None:
+        for number, name in enumerate("cab"):
+            self.remember(limit=2, now=NOW + number, **{name: "x"})
+        self.assertEqual(self.recalled(), [("a", "x"), ("b", "x")])
+
+
+class DurableLeaseStoreContract(NotesContract):
     """What a lease store that survives a restart must do as well."""
 
     @abstractmethod
@@ -283,6 +308,11 @@ class DurableLeaseStoreContract(LeaseStoreContract):
         self.assertNotEqual(self.offered(3, NOW + 2).address, declined.address)
         states = [record.state for record in self.store.leases()]
         self.assertIn(LeaseState.DECLINED, states)
+
+    def test_notes_survive(self) -> None:
+        self.remember(a="1")
+        self.store = self.reopen(self.store)
+        self.assertEqual(self.recalled(), [("a", "1")])
 
     def test_the_last_renewal_survives(self) -> None:
         lease = self.commit(self.offered(1))

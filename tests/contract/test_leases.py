@@ -20,12 +20,12 @@ from pxetwist.state.leasefile import LeaseFile
 from pxetwist.testing import make_site
 from pxetwist.testing.contracts import ThreadClock
 from pxetwist.testing.lease_properties import LeasePropertyContract
-from pxetwist.testing.leases import DurableLeaseStoreContract
+from pxetwist.testing.leases import DurableLeaseStoreContract, NotesContract
 
 WRITER = Path(__file__).with_name("lease_writer.py")
 
 
-class MemoryTests(LeasePropertyContract, SynchronousTestCase):
+class MemoryTests(NotesContract, LeasePropertyContract, SynchronousTestCase):
     def make_store(self) -> ILeaseStore:
         return memory.build(memory.Settings(), make_site())
 

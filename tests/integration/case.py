@@ -13,6 +13,21 @@ from bootlab.network import Lan, Namespace
 from bootlab.processes import Process, run
 from bootlab.server import command
 
+#: Sends a datagram as a client without an address does, and prints the answer, if there is one.
+ASK = """
+import socket, sys
+client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
+client.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+client.bind(("", 68))
+client.settimeout(float(sys.argv[2]))
+client.sendto(bytes.fromhex(sys.argv[1]), ("255.255.255.255", 67))
+try:
+    print(client.recv(4096).hex())
+except TimeoutError:
+    pass
+"""
+
 
 def url_host(address: str) -> str:
     """Spell an address as URLs do."""

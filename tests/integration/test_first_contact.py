@@ -17,6 +17,7 @@ from pxetwist.wire import dhcp4
 from pxetwist.wire.iana import Dhcp4Type
 from pxetwist.wire.options import OptionCode
 from pxetwist.wire.pcap import read_packets
+from tests.integration.case import ASK
 
 ROOT = Path(__file__).parents[2]
 CAPTURES = ROOT / "tests" / "captures"
@@ -26,20 +27,6 @@ RUN = ("scripts/run",)
 #: The last line of the greeting.
 GREETED = r"explain etc/pxe\.ini --mac"
 
-#: Sends a datagram as a client without an address does, and prints the answer, if there is one.
-ASK = """
-import socket, sys
-client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-client.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
-client.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-client.bind(("", 68))
-client.settimeout(float(sys.argv[2]))
-client.sendto(bytes.fromhex(sys.argv[1]), ("255.255.255.255", 67))
-try:
-    print(client.recv(4096).hex())
-except TimeoutError:
-    pass
-"""
 #: Holds a port.
 HOLD = """
 import socket, sys, time

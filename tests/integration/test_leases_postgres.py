@@ -51,7 +51,7 @@ class PostgresCase(Contract):
         self.clock.run_until(done)
 
     def empty(self) -> None:
-        self.server.sql("drop table if exists pxetwist_lease, pxetwist_schema")
+        self.server.sql("drop table if exists pxetwist_lease, pxetwist_note, pxetwist_schema")
 
     def start(self) -> postgresql.PostgresLeases:
         log = Logger("leases", observer=cast(ILogObserver, self.logged.append))

@@ -106,4 +106,29 @@ class TrialTests(SynchronousTestCase):
             for now in (0, 4, 12):
                 trials.choose(mac, make, order_for(Firmware.UEFI), now)
             trials.worked(mac)
-        self.assertEqual((len(trials._trials), len(trials._learned)), (3, 2))
+        kept = [len(trials._trials), *(len(each) for each in trials._learned.values())]
+        self.assertEqual(kept, [3, 3, 2])
+
+    def test_lessons_are_taught_again(self) -> None:
+        """A machine's own goes before its make's; what is known by now before both."""
+        for now in (0, 4, 12):
+            self.ask(now)
+        self.trials.worked(MAC)
+        lessons = self.trials.unsaved()
+        self.assertEqual(list(lessons.values()), ["full", "full"])
+        self.assertIn(MAC, next(iter(lessons)))
+        self.trials.saved(lessons)
+        self.assertEqual(self.trials.unsaved(), {})
+        machine, make = lessons
+        taught = {machine: "header", make: "full", "make x": "nonsense", "nonsense": "full"}
+        self.trials = Trials()
+        self.assertEqual(self.ask(0).variant, Variant.REDIRECT)  # too early
+        self.trials.recall(taught)
+        self.assertEqual(self.ask(0).variant, Variant.HEADER)
+        self.assertEqual(self.ask(0, "52:54:00:00:00:02").variant, Variant.FULL)
+        self.variants(4, 12)
+        self.trials.worked(MAC)
+        learned = self.trials.unsaved()[machine]
+        self.trials.recall({machine: "header"})
+        self.assertEqual(self.trials._learned["machine"][machine].value, learned)
+        self.assertEqual(self.trials.unsaved(), {machine: learned, make: learned})

@@ -17,7 +17,7 @@ from pxetwist.services.guarded_leases import GuardedLeases
 from pxetwist.services.strangers import HELD_FOR
 from pxetwist.state.memory import MemoryLeases
 from pxetwist.testing import FakeBoot, result_of
-from pxetwist.testing.leases import LeaseStoreContract
+from pxetwist.testing.leases import NotesContract
 
 NOW = 1_700_000_000.0
 LAB = Network(
@@ -72,7 +72,7 @@ class GuardTests(SynchronousTestCase):
         self.assertEqual(len(addresses), 10)
 
 
-class StrangersOnlyContract(LeaseStoreContract, SynchronousTestCase):
+class StrangersOnlyContract(NotesContract, SynchronousTestCase):
     """Nothing else is changed: machines that are known see the store behind the guard."""
 
     def make_store(self) -> ILeaseStore:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ import attrs
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
 from pxetwist.boot.facade import BootFacade
+from pxetwist.errors import StateUnavailable
 from pxetwist.exchange.dhcp4 import Destination, Silence
 from pxetwist.exchange.proxydhcp import Variant
+from pxetwist.interfaces import INotes
 from pxetwist.model.boot import (
     BootPlan,
     BootRequest,
@@ -28,9 +32,10 @@ from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.identity import Firmware
 from pxetwist.model.machine import Machine
 from pxetwist.services.incoming import Answer, Incoming
+from pxetwist.services.proxy_lessons import LessonKeeper
 from pxetwist.services.proxydhcp import ProxyServer, Settings
 from pxetwist.state.memory import MemoryLeases
-from pxetwist.testing import FakeHosts, FakePolicy, result_of
+from pxetwist.testing import FakeHosts, FakePolicy, make_site, result_of
 from pxetwist.wire import pxe
 from pxetwist.wire.dhcp4 import Dhcp4Message, decode
 from pxetwist.wire.iana import Dhcp4Type
@@ -62,6 +67,17 @@ def vendor_rom() -> Dhcp4Message:
 def without(message: Dhcp4Message, *codes: int) -> Dhcp4Message:
     options = {code: raw for code, raw in message.options.items() if code not in codes}
     return attrs.evolve(message, options=options)
+
+
+@implementer(INotes)
+class Away:
+    """A state that cannot store."""
+
+    async def recall(self, topic: str) -> Mapping[str, str]:
+        return {}
+
+    async def remember(self, topic: str, notes: Mapping[str, str], limit: int, now: float) -> None:
+        raise StateUnavailable("the disk is full")
 
 
 class ProxyCase(SynchronousTestCase):
@@ -209,6 +225,42 @@ class VariantTests(ProxyCase):
             answer = self.ask(message)
             assert isinstance(answer, Answer)
             self.assertEqual(answer.note, "as redirect")
+
+    def restarted(self) -> LessonKeeper:
+        """Another server on the same state, as after a restart."""
+        self.serve()
+        keeper = LessonKeeper(self.server.trials, make_site(reactor=self.clock, boot=self.boot))
+        keeper.start()
+        return keeper
+
+    def test_lessons_survive_a_restart(self) -> None:
+        """One of the last ten seconds as well, and one that the state could not store at once."""
+        leases = self.boot.leases
+        keeper = self.restarted()
+        self.fetch(self.discover_until(Variant.REDIRECT))
+        keeper.stop()
+        self.restarted()
+        answer = self.ask(vendor_rom())
+        assert isinstance(answer, Answer)
+        self.assertEqual(answer.note, "as redirect")
+        self.fetch(self.discover_until(Variant.MENU))
+        with capturedLogs() as logged:
+            self.boot.leases = Away()
+            self.clock.pump([10, 10])
+        self.assertEqual(
+            [formatEvent(each) for each in logged],
+            ["what machines taught is not stored: the disk is full"],
+        )
+        self.boot.leases = leases
+        self.clock.advance(10)
+        self.restarted()
+        answer = self.ask(vendor_rom())
+        assert isinstance(answer, Answer)
+        self.assertEqual(answer.note, "as menu")
+
+    def test_a_state_that_keeps_no_notes(self) -> None:
+        self.boot.leases = None
+        self.restarted().stop()
 
     def test_the_loader_is_a_success(self) -> None:
         """An iPXE that asks was loaded, whoever sent it the file."""
