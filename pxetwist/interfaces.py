@@ -261,7 +261,10 @@ class IContent(Interface):
         """Return `length` bytes from `offset`; fewer only at the end."""
 
     def fileno() -> int | None:
-        """Return a plain file's descriptor, so that services may use sendfile or a memory map."""
+        """Return a plain file's descriptor, so that services may use sendfile or a memory map.
+
+        The content begins at `info.offset` in that file, and may end before it.
+        """
 
     def close() -> None:
         """Let go of it; closing twice does no harm."""

@@ -63,7 +63,7 @@ class Directory:
     root: Path
     ignore_case: bool = True
 
-    async def open(self, path: ContentPath, request: BootRequest) -> IContent:
+    async def open(self, path: ContentPath, request: BootRequest) -> File:
         """Open a file."""
         parts = tuple(os.fsencode(part) for part in path.parts)
         root = self._open_root()
@@ -97,7 +97,9 @@ class Directory:
             raise ContentDenied("the server may not read it") from error
         finally:
             os.close(found)
-        return File(descriptor, _info(facts, os.fsdecode(parts[-1])))
+        tag = f"{facts.st_dev:x}-{facts.st_ino:x}-{facts.st_mtime_ns:x}-{facts.st_size:x}"
+        media_type = media_type_of(os.fsdecode(parts[-1]))
+        return File(descriptor, ContentInfo(facts.st_size, facts.st_mtime, tag, media_type))
 
     def _find(self, root: int, parts: tuple[bytes, ...]) -> int:
         """Open a name for looking at it only, which touches no device and waits for no pipe."""
@@ -140,16 +142,17 @@ def _place(descriptor: int) -> bytes:
     return os.readlink(_link(descriptor))
 
 
-def _info(facts: os.stat_result, name: str) -> ContentInfo:
-    tag = f"{facts.st_dev:x}-{facts.st_ino:x}-{facts.st_mtime_ns:x}-{facts.st_size:x}"
+def media_type_of(name: str) -> str:
+    """Return the media type that firmware expects of a file with this name."""
     suffix = os.path.splitext(name)[1].lower()
-    media_type = _MEDIA_TYPES.get(suffix, "application/octet-stream")
-    return ContentInfo(facts.st_size, facts.st_mtime, tag, media_type)
+    return _MEDIA_TYPES.get(suffix, "application/octet-stream")
 
 
 @implementer(IContent)
 class File:
-    """An open regular file; a file that replaces it under its name does not disturb it."""
+    """An open regular file, or a part of one, see `info.offset`; a file that replaces it under
+    its name does not disturb it.
+    """
 
     def __init__(self, descriptor: int, info: ContentInfo) -> None:
         self.info = info
@@ -157,9 +160,10 @@ class File:
 
     async def read(self, offset: int, length: int) -> bytes:
         """Return a part of the file."""
-        return os.pread(self._descriptor, max(min(length, self.info.size - offset), 0), offset)
+        length = max(min(length, self.info.size - offset), 0)
+        return os.pread(self._descriptor, length, self.info.offset + offset)
 
-    def fileno(self) -> int | None:
+    def fileno(self) -> int:
         """Return its descriptor."""
         return self._descriptor
 

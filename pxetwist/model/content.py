@@ -52,9 +52,11 @@ class ContentPath:
 class ContentInfo:
     """What is known of a content before its bytes: `size` in bytes, always exact; `modified` in
     seconds since the epoch; `tag` changes when the bytes do; `media_type` without parameters.
+    Where a plain file holds the bytes, they begin at `offset` in it.
     """
 
     size: int
     modified: float = 0.0
     tag: str = ""
     media_type: str = "application/octet-stream"
+    offset: int = 0

@@ -31,6 +31,8 @@ def sendfile_source(transport: object, content: IContent) -> int | None:
 class FileSender:
     """Sends a span of a plain file with sendfile, straight from the page cache.
 
+    The span is one of the file, not of the content in it.
+
     Takes the place of twisted.web's channel as the transport's producer, and gives it back. The
     transport asks for more whenever its own buffer is empty, that is, after the headers.
     """

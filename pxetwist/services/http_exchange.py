@@ -193,7 +193,9 @@ class ContentExchange(http.Request):
     async def _send_span(self, content: IContent, span: Span) -> None:
         source = sendfile_source(self.channel.transport, content)
         if source is not None:
-            await FileSender(self, source, span).start()
+            offset = content.info.offset
+            here = Span(span.start + offset, span.end + offset)
+            await FileSender(self, source, here).start()
         else:
             await ContentSender(self, content, span).run()
 

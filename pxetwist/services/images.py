@@ -18,6 +18,7 @@ from pxetwist.wire.tftp import data_header
 HEADER = 4  # bytes of DATA before its block
 _PIECE = 1 << 20  # bytes of a piece, about
 _Version = tuple[int, int, int, int]  # device, inode, size, time of change
+_Key = tuple[_Version, int, int, int, int]  # offset and size in the file, block size, number
 
 
 @attrs.frozen(eq=False)
@@ -34,7 +35,7 @@ class FramedImages:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._pieces: OrderedDict[tuple[_Version, int, int], Piece] = OrderedDict()
+        self._pieces: OrderedDict[_Key, Piece] = OrderedDict()
         self.size = 0
 
     def open(self, content: IContent, block_size: int) -> FramedImage | None:
@@ -46,16 +47,17 @@ class FramedImages:
         if descriptor is None:
             return None
         version = _version(descriptor)
-        if version[2] < content.info.size:
+        info = content.info
+        if version[2] < info.offset + info.size:
             raise ContentError("the file was cut short")
-        return FramedImage(self, descriptor, version, content.info.size, block_size)
+        return FramedImage(self, descriptor, version, info.offset, info.size, block_size)
 
     def piece(self, image: FramedImage, number: int) -> Piece:
         """Return a piece of an image, counted from 0.
 
         :raises ContentError: if the file is not the same as at the beginning of the transfer.
         """
-        key = (image.version, image.block_size, number)
+        key = (image.version, image.offset, image.size, image.block_size, number)
         found = self._pieces.get(key)
         if found is None:
             found = self._pieces[key] = image.read(number)
@@ -75,11 +77,14 @@ class FramedImages:
 
 @attrs.frozen(eq=False)
 class FramedImage:
-    """One version of a file, in blocks of one size; `descriptor` is open while it is used."""
+    """The `size` bytes from `offset` of one version of a file, in blocks of one size;
+    `descriptor` is open while it is used.
+    """
 
     images: FramedImages
     descriptor: int
     version: _Version
+    offset: int
     size: int
     block_size: int
     _blocks: int = attrs.field(init=False)
@@ -100,7 +105,7 @@ class FramedImage:
         """Make a piece; called by :class:`FramedImages`."""
         start = number * self._blocks * self.block_size
         length = min(self._blocks * self.block_size, self.size - start)
-        data = memoryview(os.pread(self.descriptor, length, start))
+        data = memoryview(os.pread(self.descriptor, length, self.offset + start))
         if len(data) != length or _version(self.descriptor) != self.version:
             raise ContentError("the file was changed while it was being sent")
         first = number * self._blocks + 1

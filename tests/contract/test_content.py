@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from pxetwist.content import directory
+from pxetwist.content import directory, iso
 from pxetwist.interfaces import IContentStore
 from pxetwist.testing import MemoryStore, make_site
-from pxetwist.testing.contracts import ContentStoreContract
+from pxetwist.testing.contracts import ContentStoreContract, ThreadClock
+from tests.unit.content import isos
 
 
 class DirectoryTests(ContentStoreContract, SynchronousTestCase):
@@ -21,6 +22,31 @@ class DirectoryTests(ContentStoreContract, SynchronousTestCase):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(data)
         return directory.build(directory.Settings(root=root), make_site())
+
+
+class RockRidgeTests(ContentStoreContract, SynchronousTestCase):
+    """Files in an image, with the names of one of the file systems that it may have."""
+
+    names = "rock-ridge"
+
+    def setUp(self) -> None:
+        self.clock = ThreadClock()
+
+    def settle(self, done: Callable[[], bool]) -> None:
+        self.clock.run_until(done)
+
+    def make_content(self, content: Mapping[str, bytes]) -> IContentStore:
+        image = Path(self.mktemp()).absolute()
+        image.write_bytes(isos.iso(content, self.names))
+        return iso.build(iso.Settings(root=image), make_site(reactor=self.clock))
+
+
+class JolietTests(RockRidgeTests):
+    names = "joliet"
+
+
+class UdfTests(RockRidgeTests):
+    names = "udf"
 
 
 class MemoryStoreTests(ContentStoreContract, SynchronousTestCase):

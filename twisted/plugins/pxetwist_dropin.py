@@ -58,6 +58,9 @@ postgresql = PluginFactory(
 directory = PluginFactory(
     "content", "directory", "pxetwist.content.directory", "Files below a folder."
 )
+iso = PluginFactory(
+    "content", "iso", "pxetwist.content.iso", "Images, and files in them that nobody unpacked."
+)
 rendered = PluginFactory(
     "content", "rendered", "pxetwist.content.rendered", "Scripts of loaders, made from the plan."
 )

@@ -8,11 +8,11 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from pxetwist.content.directory import Directory
+from pxetwist.content.directory import Directory, File
 from pxetwist.errors import ContentError
 from pxetwist.interfaces import IContent
 from pxetwist.model.boot import BootRequest, BootStage, Protocol
-from pxetwist.model.content import ContentPath
+from pxetwist.model.content import ContentInfo, ContentPath
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.services.images import FramedImage, FramedImages
 from pxetwist.testing import MemoryContent
@@ -102,6 +102,24 @@ class ImageTests(SynchronousTestCase):
         os.truncate(self.path, 100)
         self.assertRaises(ContentError, image.piece_with, 1)
         self.assertRaises(ContentError, self.images.open, content, 512)
+
+    def test_a_part_of_a_file(self) -> None:
+        """Two parts of one file, as of an image, are not taken for each other."""
+        for offset, size in ((0, 5000), (2048, 5000), (2048, 3000)):
+            descriptor = os.open(self.path, os.O_RDONLY)
+            content = File(descriptor, ContentInfo(size, offset=offset))
+            self.addCleanup(content.close)
+            image = self.images.open(content, 1000)
+            assert image is not None
+            last = size // 1000
+            for block in (1, last):
+                start = offset + (block - 1) * 1000
+                self.assertEqual(self.packet(image, block)[4:], self.data[start : start + 1000])
+            piece = image.piece_with(last + 1)
+            self.assertEqual(bytes(piece.packets[-4:]), data_header(last + 1))
+        content = File(os.open(self.path, os.O_RDONLY), ContentInfo(SIZE, offset=1))
+        self.addCleanup(content.close)
+        self.assertRaises(ContentError, self.images.open, content, 1000)
 
     def test_a_content_without_a_file(self) -> None:
         self.assertIsNone(self.images.open(MemoryContent(b"x"), 512))
