@@ -17,7 +17,15 @@ from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from zope.interface import Attribute, Interface
 
-from pxetwist.model.boot import BootFile, BootPlan, BootRequest, BootStage, Login, Resolution
+from pxetwist.model.boot import (
+    BootFile,
+    BootPlan,
+    BootRequest,
+    BootStage,
+    Edition,
+    Login,
+    Resolution,
+)
 from pxetwist.model.client_class import ClientClass
 from pxetwist.model.content import ContentInfo, ContentPath
 from pxetwist.model.event import BootEvent
@@ -310,6 +318,16 @@ class IBoot(Interface):
 
     async def resolve(request: BootRequest) -> Resolution:
         """Find machine and plan. Never raises: what broke is a silence with its reason."""
+
+    def edition() -> Edition:
+        """Return by which editions of directories and policies it decides now (`ISteady`)."""
+
+    def confirm(
+        identity: ClientIdentity, resolution: Resolution, edition: Edition, now: float
+    ) -> str:
+        """Let a machine be given the same decision once more: note that it was seen, as for a new
+        request, and return its boot id. Empty: the decision does not stand, it must be resolved.
+        """
 
     async def open(path: ContentPath, request: BootRequest) -> IContent:
         """Open a content from the first store that has it, for a resolved request.

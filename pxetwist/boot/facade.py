@@ -16,7 +16,7 @@ from zope.interface import implementer
 from pxetwist.boot.https import Https
 from pxetwist.boot.loaders import Loader, Loaders
 from pxetwist.boot.neighbours import neighbour_mac, peer_address, peer_link
-from pxetwist.boot.offered import Edition, Offers
+from pxetwist.boot.offered import Offers
 from pxetwist.boot.policies import Policies
 from pxetwist.boot.resolver import IDENTIFICATION, BootResolver, Identification
 from pxetwist.boot.sightings import LOOP_LIMIT, Sightings
@@ -40,6 +40,7 @@ from pxetwist.model.boot import (
     BootPlan,
     BootRequest,
     BootStage,
+    Edition,
     Login,
     Menu,
     Nbp,
@@ -243,7 +244,7 @@ class BootFacade:
             same = sighting.decided_for(request.identity)
             if sighting.plan and request.protocol in _LATER and not news and same:
                 return _as_announced(request, sighting.machine, sighting.plan)
-        resolution, edition = None, self._edition()
+        resolution, edition = None, self.edition()
         if dhcp and (request.accepts or edition is not None):
             resolution = self._offers.recall(request, now, edition)
         if resolution is None:
@@ -252,7 +253,7 @@ class BootFacade:
                 dhcp
                 and resolution.verdict is not Verdict.BROKEN
                 and (edition is not None or not request.accepts)
-                and edition == self._edition()
+                and edition == self.edition()
             ):
                 self._offers.note(resolution, now, edition)
         certificate = request.identity.certificate
@@ -264,7 +265,23 @@ class BootFacade:
             sighting.certificate = certificate
         return resolution
 
-    def _edition(self) -> Edition:
+    def confirm(
+        self, identity: ClientIdentity, resolution: Resolution, edition: Edition, now: float
+    ) -> str:
+        """Give the same decision once more, in the present boot."""
+        if edition is None or edition != self.edition():
+            return ""
+        request = resolution.request
+        sighting = self.sightings.see(identity, request.stage, now)
+        if sighting.choice or sighting.certificate or sighting.identity != request.identity:
+            return ""
+        if identity.address:
+            self.sightings.locate(identity.address, identity.key)
+        sighting.machine, sighting.plan = request.machine, request.plan
+        self._offers.again(request, sighting.boot_id, now)
+        return sighting.boot_id
+
+    def edition(self) -> Edition:
         """Return what all that is asked answers from; `None`: not everything can tell."""
         if self._steady is None:
             return None

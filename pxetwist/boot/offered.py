@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import attrs
 
-from pxetwist.model.boot import BootRequest, Resolution
+from pxetwist.model.boot import BootRequest, Edition, Resolution
 from pxetwist.model.recent import Recent
 
 #: So long (seconds) an offer is what its acknowledgement will say. Clients answer sooner; who
 #: does not is decided about anew.
 OFFER_HOLDS = 10.0
-
-
-#: The editions of all that was asked; `None`: somebody wants to be asked each time.
-Edition = tuple[int, ...] | None
 
 
 @attrs.define
@@ -73,6 +69,15 @@ class Offers:
         return Resolution(
             request.answered(asked.machine, asked.plan), found.verdict, found.steps, found.reason
         )
+
+    def again(self, request: BootRequest, boot_id: str, now: float) -> None:
+        """Know that the present decision about a machine was given to it once more."""
+        offer = self._offers.get(request.identity.key)
+        if offer is None:
+            return
+        offer.open = not request.accepts
+        if offer.open:
+            offer.time, offer.boot_id = now, boot_id
 
     def forget(self) -> None:
         """Let everything be decided anew."""

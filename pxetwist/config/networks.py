@@ -13,7 +13,14 @@ from pxetwist.config.subnets import ClassSettings, SharedNetworkSettings, Subnet
 from pxetwist.errors import ConfigError
 from pxetwist.model.client_class import ClientClass
 from pxetwist.model.lease import Layer, Network
-from pxetwist.policies.conditions import Expression, Vocabulary, holds, why
+from pxetwist.policies.conditions import (
+    PASSING,
+    Expression,
+    Vocabulary,
+    conditions,
+    holds,
+    why,
+)
 from pxetwist.wire.options import OptionCode as O
 
 #: How long a lease lasts if nothing is said, in seconds.
@@ -152,4 +159,5 @@ def _class(
         settings.lease_times,
         frozenset(settings.subnets),
         partial(why, expression),
+        any(each.key in PASSING for each in conditions(expression)),
     )

@@ -266,6 +266,11 @@ class Resolution:
         return self.request.plan
 
 
+#: The editions of everything that a decision was made by; `None`: somebody wants to be asked each
+#: time.
+Edition = tuple[int, ...] | None
+
+
 @attrs.frozen
 class BootFile:
     """The first file for a firmware or loader: a path for TFTP, or a URL.

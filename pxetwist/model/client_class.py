@@ -21,6 +21,7 @@ class ClientClass:
     """Clients that `matches` picks, and what they get.
 
     `networks` are the names of networks or shared networks that it holds in; none means all.
+    A `passing` one looks at the time.
     """
 
     name: str
@@ -29,6 +30,7 @@ class ClientClass:
     lease_times: LeaseTimes = AS_USUAL
     networks: frozenset[str] = frozenset()
     why: Reason = lambda request, now: ""
+    passing: bool = False
 
     def holds_in(self, network: Network) -> bool:
         """Whether it means anything in a network."""

@@ -23,6 +23,7 @@ from pxetwist.services.client_options import ClientOptions, ClientView
 from pxetwist.services.incoming import Answer, Incoming, resolve_incoming
 from pxetwist.services.leasing import Client, Leasing
 from pxetwist.services.questions import Reply, Situation
+from pxetwist.services.standing import Standing
 from pxetwist.wire.dhcp4 import Dhcp4Message
 from pxetwist.wire.iana import Dhcp4Type
 from pxetwist.wire.options import OptionCode
@@ -107,6 +108,7 @@ class AddressServer:
         self._links = Links(networks.values())
         self._leasing = Leasing(boot)
         self._options = ClientOptions(classes)
+        self._lasting = not any(each.passing for each in classes)
         self._http_port = http_port
 
     async def answer(self, incoming: Incoming) -> Answer | Silence:
@@ -115,6 +117,11 @@ class AddressServer:
         :raises StateUnavailable: if a lease could not be stored; nothing may be sent then.
         """
         question = incoming.question
+        if question.standing is not None:
+            repeated = await question.standing.repeated(self._boot, incoming)
+            if repeated is not None:
+                return repeated
+            question.standing = None
         situation = question.situation
         if situation is None or situation.server != incoming.server:
             situation = question.situation = self._situation(incoming)
@@ -123,6 +130,7 @@ class AddressServer:
             return asks
         if asks in (Asks.RELEASE, Asks.DECLINE):
             return await self._give_back(incoming, asks)
+        edition = self._boot.edition() if self._lasting else None
         resolution, boot_file, boot_id = await resolve_incoming(
             self._boot, incoming, Protocol.DHCP, self._http_port
         )
@@ -133,7 +141,11 @@ class AddressServer:
             refusal = self._refusal(case, asks)
             if refusal:
                 return refusal
-        return await self._answer_case(case, asks)
+        answer = await self._answer_case(case, asks)
+        if isinstance(answer, Answer) and answer.view is not None:
+            seconds = self._seconds(case, answer.view)
+            question.standing = Standing.of(incoming, answer, seconds, edition)
+        return answer
 
     def _situation(self, incoming: Incoming) -> Situation:
         """Find out what needs neither directory nor policy."""

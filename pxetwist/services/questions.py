@@ -7,6 +7,7 @@ What follows from the bytes of a question alone is found out once.
 from __future__ import annotations
 
 from ipaddress import IPv4Address
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -20,6 +21,9 @@ from pxetwist.model.recent import Recent
 from pxetwist.wire.dhcp4 import Dhcp4Message, decode
 from pxetwist.wire.iana import Dhcp4Type
 from pxetwist.wire.options import OptionCode
+
+if TYPE_CHECKING:
+    from pxetwist.services.standing import Standing
 
 #: So many questions of known machines are remembered at least: a boot asks some six. With its
 #: replies one takes about 4 KiB.
@@ -119,8 +123,9 @@ class Question:
     """A message without what differs each time that it is sent, and what is known of it.
 
     `message` is the one that came first: `xid` and `secs` are its own. `said` is the last reply,
-    and what it was made of. `asked` are its bytes, if it may be remembered. `discover` is the
-    question before it, if this one takes up what was offered to that.
+    and what it was made of; `standing` is an answer that is given as long as it may. `asked` are
+    its bytes, if it may be remembered. `discover` is the question before it, if this one takes up
+    what was offered to that.
     """
 
     message: Dhcp4Message
@@ -128,6 +133,7 @@ class Question:
     kind: Dhcp4Type | None
     situation: Situation | None = None
     said: tuple[tuple[object, ...], Reply] | None = None
+    standing: Standing | None = None
     asked: bytes = b""
     kept: bool = False
     discover: Question | None = None

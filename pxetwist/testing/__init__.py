@@ -31,6 +31,7 @@ from pxetwist.model.boot import (
     BootPlan,
     BootRequest,
     BootStage,
+    Edition,
     Login,
     Resolution,
     Verdict,
@@ -226,6 +227,16 @@ class FakeBoot:
         """Note the sighting."""
         self.seen.append((identity, stage))
         return "1"
+
+    def edition(self) -> Edition:
+        """Have none: everything is asked for each time."""
+        return None
+
+    def confirm(
+        self, identity: ClientIdentity, resolution: Resolution, edition: Edition, now: float
+    ) -> str:
+        """Let nothing stand."""
+        return ""
 
     def locate(
         self, address: IPv4Address | IPv6Address, identity: ClientIdentity, now: float

@@ -20,7 +20,7 @@ from zope.interface import implementer
 from pxetwist.boot.facade import BootFacade
 from pxetwist.boot.loaders import Loader
 from pxetwist.interfaces import IBootPolicy, IHostDirectory, ISteady
-from pxetwist.model.boot import BootPlan, BootRequest, Files, Menu, MenuEntry
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Files, Menu, MenuEntry, Protocol
 from pxetwist.model.client_class import ClientClass
 from pxetwist.model.event import BootEvent
 from pxetwist.model.identity import ClientIdentity
@@ -32,7 +32,7 @@ from pxetwist.services.dhcp_ports import Dhcp4Port
 from pxetwist.services.interfaces import NetworkInterface
 from pxetwist.services.sockets import Arrival
 from pxetwist.state.memory import MemoryLeases
-from pxetwist.testing import make_site
+from pxetwist.testing import make_site, result_of
 from pxetwist.wire.dhcp4 import Dhcp4Message, decode, encode
 from pxetwist.wire.iana import Dhcp4Op, Dhcp4Type
 from pxetwist.wire.options import OptionCode as O
@@ -160,8 +160,8 @@ class Server:
 
 
 _WORDS = """
-exchange exchange discover select select reboot renew inform release decline bootp repeat repeat
-change wait
+exchange exchange again again again discover select select reboot renew inform release decline bootp
+repeat repeat change wait
 """
 
 
@@ -196,7 +196,7 @@ class QuestionTests(SynchronousTestCase):
         folder.mkdir()
         networks = (attrs.evolve(NETWORK, authoritative=True, rapid_commit=True), REMOTE)
 
-        @settings(max_examples=150, deadline=None, database=None)
+        @settings(max_examples=300, deadline=None, database=None)
         @given(st.lists(_moves, min_size=5, max_size=40))
         def run(moves: list[Move]) -> None:
             servers = [Server(folder, networks, forgets=each) for each in (False, True)]
@@ -210,6 +210,36 @@ class QuestionTests(SynchronousTestCase):
                 self.assertEqual(held[0], held[1], move)
 
         run()
+
+    def talking(self) -> tuple[Server, Talk]:
+        """Return a server whose first client has been there twice."""
+        server = Server(Path(self.mktemp()), (NETWORK,), forgets=False)
+        talk = Talk([server])
+        for _ in range(2):
+            talk.take(Move("exchange"))
+        kept = server.port._questions._kept._young.values()
+        self.assertTrue(all(question.standing for question in kept), "this tests nothing")
+        return server, talk
+
+    def test_a_client_that_holds_another_address_now(self) -> None:
+        server, talk = self.talking()
+        leases, now = server.boot.leases, server.clock.seconds()
+        identity = ClientIdentity(mac=client(0))
+        held = result_of(leases.held(identity, NETWORK, now))
+        self.assertTrue(result_of(leases.release(held.address, identity, now)))
+        other = attrs.evolve(held, address=FIRST + (held.address == FIRST))
+        result_of(leases.commit(other, now))
+        talk.take(Move("discover"))
+        self.assertEqual(talk.offered[0], other.address.packed)
+
+    def test_the_plan_is_known_to_a_new_boot(self) -> None:
+        server, talk = self.talking()
+        server.clock.advance(400)  # another boot
+        talk.take(Move("discover"))
+        identity = ClientIdentity(mac=client(0))
+        asks = BootRequest(identity, BootStage.LOADER, Protocol.TFTP)
+        steps = result_of(server.boot.resolve(asks)).steps
+        self.assertEqual([each.who for each in steps], ["this boot"])
 
     def test_what_is_kept_is_bounded(self) -> None:
         self.patch(questions, "QUESTIONS", 3)
@@ -232,6 +262,7 @@ class Talk:
     xid: int = 100
     offered: dict[int, bytes] = attrs.field(factory=dict)
     last: tuple[bytes, tuple[str, int], str] | None = None
+    whole: dict[int, Move] = attrs.field(factory=dict)
 
     def take(self, move: Move) -> None:
         if move.what == "change":
@@ -241,8 +272,12 @@ class Talk:
             for server in self.servers:
                 server.clock.advance((0, 1, 5, 11, 61, 400, 900)[move.number % 7])
         elif move.what == "exchange":
+            self.whole[move.who] = move
             self.take(attrs.evolve(move, what="discover"))
             self.take(attrs.evolve(move, what="select", number=move.number // 2))
+        elif move.what == "again":
+            if move.who in self.whole:
+                self.take(self.whole[move.who])
         elif move.what == "repeat":
             if self.last is not None:
                 data, source, destination = self.last

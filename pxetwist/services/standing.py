@@ -1,0 +1,99 @@
+"""Answers that stand: as long as nothing that one was made of has changed, it is given again.
+
+A machine asks the same in each of its boots. What is left to do then is to look whether the
+decision holds, and to store the lease.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+
+import attrs
+
+from pxetwist.errors import LeaseConflict
+from pxetwist.exchange.dhcp4 import Asks
+from pxetwist.interfaces import IBoot
+from pxetwist.model.boot import Edition, Resolution
+from pxetwist.model.identity import Firmware
+from pxetwist.model.lease import Lease, LeaseState, Network
+from pxetwist.services.incoming import Answer, Incoming
+from pxetwist.services.questions import Reply, Situation
+from pxetwist.wire.iana import Dhcp4Type
+
+#: A lease that ends within so many seconds is offered anew, for the client's sake.
+_SOON = 120.0
+#: Who is answered by what it holds, in the networks of one wire.
+_REPEATABLE = (*(Asks.DISCOVER, Asks.SELECTING, Asks.INIT_REBOOT, Asks.RENEWING, Asks.REBINDING),)
+
+
+@attrs.frozen(eq=False)
+class Standing:
+    """An OFFER of what the client has leased, or an ACK of so many `seconds`, and what must still
+    be so.
+    """
+
+    said: Reply
+    resolution: Resolution
+    edition: Edition
+    network: Network
+    address: IPv4Address
+    seconds: int | None
+    situation: Situation
+    source: tuple[str, int]
+    answer: Answer
+
+    @classmethod
+    def of(
+        cls, incoming: Incoming, answer: Answer, seconds: int, edition: Edition
+    ) -> Standing | None:
+        """Return what stands of an answer; `None` if it is of this moment alone."""
+        situation = incoming.question.situation
+        reply, identity = answer.said.message, answer.resolution.request.identity
+        kind = reply.message_type
+        if (
+            edition is None
+            or situation is None
+            or len(situation.link) != 1
+            or situation.asks not in _REPEATABLE
+            or kind != (Dhcp4Type.OFFER if situation.asks is Asks.DISCOVER else Dhcp4Type.ACK)
+            or identity.firmware is Firmware.IPXE  # the URL of its script is this boot's
+        ):
+            return None
+        lasting = seconds if kind == Dhcp4Type.ACK else None
+        return cls(
+            *(answer.said, answer.resolution, edition, situation.link[0], reply.yiaddr, lasting),
+            *(situation, incoming.source, answer),
+        )
+
+    async def repeated(self, boot: IBoot, incoming: Incoming) -> Answer | None:
+        """Answer the same question as before; `None` if it must be looked at anew.
+
+        :raises StateUnavailable: as the lease store does.
+        """
+        if incoming.server != self.situation.server or incoming.source != self.source:
+            return None
+        now, identity = incoming.now, self.resolution.request.identity
+        held = await boot.leases.held(identity, self.network, now)
+        if held is None or held.address != self.address:
+            return None
+        if self.seconds is None and (
+            held.state is not LeaseState.LEASED or held.ends < now + _SOON
+        ):
+            return None
+        boot_id = boot.confirm(incoming.identity, self.resolution, self.edition, now)
+        if not boot_id:
+            return None
+        if self.seconds is not None:
+            lease = Lease(
+                *(self.address, held.key, now + self.seconds, held.network, identity.hostname),
+                LeaseState.LEASED,
+            )
+            try:
+                await boot.leases.commit(lease, now)
+            except LeaseConflict:
+                return None
+            boot.locate(self.address, identity, now)
+        answer = self.answer
+        return Answer(
+            *(self.said, incoming.xid, self.resolution, answer.boot_file, boot_id, answer.view)
+        )
