@@ -160,8 +160,8 @@ class Server:
 
 
 _WORDS = """
-exchange exchange again again again discover select select reboot renew inform release decline bootp
-repeat repeat change wait
+exchange exchange again again again discover select select reboot renew inform release decline
+bootp repeat repeat change wait
 """
 
 
