@@ -372,6 +372,11 @@ class IBoot(Interface):
         `purpose`. `None`: it is not ours, was made for something else, or is too old.
         """
 
+    def token(request: BootRequest, purpose: str, now: float) -> str:
+        """Return the part of a URL by which :meth:`redeem` knows this machine, in this boot, for a
+        purpose; good for a day. Empty for a machine without a MAC.
+        """
+
     def report_url(request: BootRequest, topic: str, now: float) -> str:
         """Return the URL at which this machine, in this boot, may report on a topic; empty for a
         machine without a MAC.
@@ -416,7 +421,8 @@ class Site:
     `name` is the instance's (``rack`` of ``[hosts:rack]``), `folder` that of the INI (relative
     paths start there), `state_folder` where it may write. `reactor` is the real one, and is
     also the clock. `profiles`, `networks` and `networks6` are those of the INI, by name,
-    `classes` its classes of clients in their order. `https` says that there are URLs of HTTPS.
+    `classes` its classes of clients in their order. `https` says that there are URLs of HTTPS,
+    `log_server` that machines may send us what they log.
     """
 
     name: str
@@ -431,6 +437,7 @@ class Site:
     classes: Sequence[ClientClass] = ()
     http_port: int = 80
     https: bool = False
+    log_server: bool = False
 
 
 class IPluginFactory(Interface):

@@ -49,10 +49,12 @@ from pxetwist.model.boot import (
     Script,
     Step,
     Verdict,
+    native_program,
 )
 from pxetwist.model.content import ContentPath
 from pxetwist.model.event import BootEvent
 from pxetwist.model.identity import ClientIdentity, Firmware
+from pxetwist.model.installers import Windows
 from pxetwist.model.lease import Network
 from pxetwist.model.machine import Machine
 from pxetwist.model.report import MachineReport
@@ -295,11 +297,17 @@ class BootFacade:
         token = self.tokens.issue(request.identity, request.boot_id, now)
         return f"{request.endpoints.web}/boot/{token}"
 
-    def report_url(self, request: BootRequest, topic: str, now: float) -> str:
-        """Return where this machine may report on a topic."""
+    def token(self, request: BootRequest, purpose: str, now: float) -> str:
+        """Return what tells the machine of a request in a URL for a purpose."""
         if not request.identity.mac:
             return ""
-        token = self.tokens.issue(request.identity, request.boot_id, now, topic)
+        return self.tokens.issue(request.identity, request.boot_id, now, purpose)
+
+    def report_url(self, request: BootRequest, topic: str, now: float) -> str:
+        """Return where this machine may report on a topic."""
+        token = self.token(request, topic, now)
+        if not token:
+            return ""
         # Loaders report what they discover; what calls back may be any system.
         base = request.endpoints.web if topic == "discover" else request.endpoints.http
         return f"{base}/{topic}/{token}"
@@ -353,15 +361,16 @@ class BootFacade:
     async def open(self, path: ContentPath, request: BootRequest) -> IContent:
         """Open a content from the first store that has it."""
         plan = request.plan
-        if plan and isinstance(plan.boot, Nbp) and str(path) == plan.boot.path:
+        if plan and str(path) == native_program(plan.boot):
             request = await self.begin(request)
             if request.plan and request.plan.boot != plan.boot:
                 raise ContentDenied(f"{path} is not the plan of {request.identity} any more")
-        for _, store in self._content:
-            try:
-                return await store.open(path, request)
-            except ContentNotFound:
-                continue
+        for name in _names(path, plan):
+            for _, store in self._content:
+                try:
+                    return await store.open(name, request)
+                except ContentNotFound:
+                    continue
         raise ContentNotFound(str(path))
 
     def choose(self, identity: ClientIdentity, entry: str, now: float) -> None:
@@ -383,6 +392,20 @@ class BootFacade:
                 observer.notice(event)
             except Exception:
                 self.log.failure("observer {name}", name=name)
+
+
+def _names(path: ContentPath, plan: BootPlan | None) -> Sequence[ContentPath]:
+    """Return what a path may mean: boot managers of Windows ask for ``\\Boot\\BCD``, as if their
+    medium were all that there is.
+    """
+    media = plan.boot.media if plan and isinstance(plan.boot, Windows) else ""
+    if not media or "://" in media:
+        return (path,)
+    root = ContentPath.parse(media).parts
+    start = [part.lower() for part in path.parts[: len(root)]]
+    if start == [part.lower() for part in root]:
+        return (path,)
+    return (ContentPath((*root, *path.parts)), path)
 
 
 def _as_chosen(resolution: Resolution, choice: str) -> Resolution:

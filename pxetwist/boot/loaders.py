@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 import attrs
 
-from pxetwist.model.boot import BootFile, BootPlan, Nbp, Script
+from pxetwist.model.boot import BootFile, BootPlan, Nbp, Script, native_program
 from pxetwist.model.families import LOADER_FAMILIES
 from pxetwist.model.identity import ClientIdentity, Firmware
+from pxetwist.model.installers import Windows
 
 #: Loader families, in the order in which one is chosen when a plan names none.
 FAMILIES = LOADER_FAMILIES
@@ -84,8 +85,11 @@ class Loaders:
         return BootFile(script, "script", "iPXE asks: its script")
 
     def _for_firmware(self, identity: ClientIdentity, plan: BootPlan) -> BootFile | None:
-        if isinstance(plan.boot, Nbp):
-            return BootFile(plan.boot.path, "nbp", f"the program of profile {plan.profile}")
+        program = native_program(plan.boot)
+        # Windows' boot managers read by TFTP, whatever they were loaded by.
+        by_http = identity.firmware is Firmware.UEFI_HTTP and isinstance(plan.boot, Windows)
+        if program and not by_http:
+            return BootFile(program, "nbp", f"the program of profile {plan.profile}")
         architecture, wanted = _architecture(identity), _family(plan)
         for family in (wanted,) if wanted else FAMILIES:
             file = self.find(architecture, family)

@@ -10,8 +10,9 @@ from pxetwist.boot.resolver import BootResolver
 from pxetwist.boot.sightings import Sightings
 from pxetwist.errors import ContentNotFound, PolicyError
 from pxetwist.interfaces import IBegins, IBootPolicy, IHears
-from pxetwist.model.boot import BootRequest, Verdict
+from pxetwist.model.boot import BootRequest, BootStage, Protocol, Verdict
 from pxetwist.model.event import BootEvent, EventKind
+from pxetwist.model.machine import Machine
 from pxetwist.model.report import MachineReport
 
 #: How often a plan that no longer holds is replaced by the next, before we give up.
@@ -65,8 +66,7 @@ class Policies:
                 answer = await IHears(policy).hear(report)
         if report.topic != "callback" or (report.word == "order" and answer is None):
             return answer  # an order that nobody took down is not acknowledged
-        sighting = self.sightings.get(report.identity.key, report.time)
-        machine = sighting.machine if sighting else None
+        machine = await self._machine(report)
         tell(
             BootEvent(
                 report.time,
@@ -80,3 +80,12 @@ class Policies:
             )
         )
         return answer or ""
+
+    async def _machine(self, report: MachineReport) -> Machine | None:
+        """Return the machine that reports; its boot may be long over."""
+        sighting = self.sightings.get(report.identity.key, report.time)
+        if sighting is not None and sighting.machine is not None:
+            return sighting.machine
+        stage, endpoints = BootStage.KERNEL, report.endpoints
+        request = BootRequest(report.identity, stage, Protocol.HTTP, endpoints=endpoints)
+        return (await self.resolver.resolve(request)).machine

@@ -11,6 +11,7 @@ from pxetwist.cli.asking import link_local, request_of, solicit_of
 from pxetwist.cli.server6 import Server6
 from pxetwist.config.assemble import Assembly
 from pxetwist.config.load import Configuration
+from pxetwist.config.web import takes_logs
 from pxetwist.errors import ContentDenied, ContentNotFound, PxeError
 from pxetwist.exchange import dhcp4
 from pxetwist.exchange.dhcp4 import Silence
@@ -78,7 +79,11 @@ class Explanation:
 
     def _addresses(self, configuration: Configuration) -> AddressServer:
         return AddressServer(
-            self.boot, configuration.networks, self.boot.http_port, configuration.classes
+            self.boot,
+            configuration.networks,
+            self.boot.http_port,
+            configuration.classes,
+            log_server=takes_logs(configuration),
         )
 
     def say(self, text: str, depth: int = 0) -> None:

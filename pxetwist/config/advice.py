@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from pxetwist.boot.loaders import BUILT_IN, FAMILIES
@@ -14,12 +13,15 @@ from pxetwist.config.certificates import (
     names_without_dns,
 )
 from pxetwist.config.dhcp_advice import dhcp_advice, proxy_advice
+from pxetwist.config.folders import content_folders, files_in_folders
+from pxetwist.config.installer_advice import installers_incomplete
 from pxetwist.config.load import Configuration, Instance
 from pxetwist.errors import ConfigErrors
 from pxetwist.hosts.hostfile import read
 from pxetwist.interfaces import IAdvises, IListsMachines
+from pxetwist.model.content import ContentPath
 from pxetwist.model.machine import Machine
-from pxetwist.model.profile import BootProfile, ProfileKind
+from pxetwist.model.profile import ARGUMENTED, INSTALLERS, BootProfile, ProfileKind
 from pxetwist.wire.iana import ARCHITECTURE_NAMES
 
 _FILE_SERVICES = ("tftp", "http", "https")
@@ -54,11 +56,11 @@ def _architectures(configuration: Configuration, machines: Collection[Machine]) 
     """Return those that machines have in a label `arch`, and those that there are loaders for."""
     labels = {str(machine.labels.get("arch", "")).lower() for machine in machines}
     own = {loader.architecture for loader in configuration.loaders}
-    folders = _folders(configuration)
+    folders = content_folders(configuration)
     installed = {
         loader.architecture
         for loader in BUILT_IN
-        if any((root / loader.file).exists() for root in folders)
+        if any(folder.place(ContentPath.parse(loader.file)) for folder in folders)
     }
     return (labels & set(ARCHITECTURE_NAMES)) | own | installed
 
@@ -115,7 +117,7 @@ def families_unheard(configuration: Configuration) -> Iterator[str]:
 def scripts_missing(configuration: Configuration) -> Iterator[str]:
     """Loaders need the text that tells them what to load."""
     stores = {each.factory.name for each in configuration.of_kind("content")}
-    scripted = (ProfileKind.LINUX, ProfileKind.SCRIPT, ProfileKind.MENU)
+    scripted = (*ARGUMENTED, ProfileKind.SCRIPT, ProfileKind.MENU)
     names = [name for name, p in configuration.profiles.items() if p.kind in scripted]
     if names and "rendered" not in stores:
         yield f"content names no rendered: no loader gets the script of {', '.join(names)}"
@@ -136,7 +138,7 @@ def grub_with_proxydhcp(configuration: Configuration) -> Iterator[str]:
 
 def content_missing(configuration: Configuration) -> Iterator[str]:
     """Files that profiles and loaders name, and no folder has; menus leave such entries out."""
-    has = _files_in_folders(configuration)
+    has = files_in_folders(configuration)
     profiles = configuration.profiles
     entries = {entry.name for menu in profiles.values() for entry in menu.entries}
     for name, profile in profiles.items():
@@ -152,7 +154,7 @@ def content_missing(configuration: Configuration) -> Iterator[str]:
 
 def menus_shortened(configuration: Configuration) -> Iterator[str]:
     """Entries that a menu leaves out on every machine."""
-    has = _files_in_folders(configuration)
+    has = files_in_folders(configuration)
     for name, menu in configuration.profiles.items():
         wanted = {entry.name: list(_files_by_architecture(entry)) for entry in menu.entries}
         left_out = [
@@ -166,11 +168,11 @@ def menus_shortened(configuration: Configuration) -> Iterator[str]:
 
 def loaders_missing(configuration: Configuration) -> Iterator[str]:
     """Whatever firmware cannot start by itself needs a boot loader."""
-    has = _files_in_folders(configuration)
+    has = files_in_folders(configuration)
     families = {
         profile.loader or FAMILIES[0]
         for profile in configuration.profiles.values()
-        if profile.kind in (ProfileKind.LINUX, ProfileKind.MENU, ProfileKind.LOCAL)
+        if profile.kind in (*ARGUMENTED, ProfileKind.MENU, ProfileKind.LOCAL)
     }
     table = (*configuration.loaders, *BUILT_IN)
     for family in sorted(families):
@@ -188,25 +190,10 @@ def hosts_left_out(configuration: Configuration) -> Iterator[str]:
                 yield from read(settings.file, instance.name, settings.format).warnings
 
 
-def _folders(configuration: Configuration) -> list[Path]:
-    """Return the folders of all content stores that have one."""
-    stores = configuration.of_kind("content")
-    return [each.settings.root for each in stores if each.factory.name == "directory"]
-
-
-def _files_in_folders(configuration: Configuration) -> Callable[[str], bool]:
-    """Return a test of whether a file is there, as far as folders can tell."""
-    stores = configuration.of_kind("content")
-    folders = _folders(configuration)
-    if not folders or {store.factory.name for store in stores} - {"directory", "rendered"}:
-        return lambda file: True  # it may come from a store that we cannot look into
-    return lambda file: (
-        "://" in file or any((root / file.lstrip("/")).exists() for root in folders)
-    )
-
-
 def _files_by_architecture(profile: BootProfile) -> Iterator[list[str]]:
     """Yield the files that each architecture needs which the profile is for."""
+    if profile.kind in INSTALLERS:
+        return  # see installers_incomplete
     for main in (profile.kernel, profile.nbp):
         for architecture, file in main.items():
             initrds = profile.initrds.get(architecture, profile.initrds.get("", ""))
@@ -222,6 +209,7 @@ ADVICE = (
     grub_with_proxydhcp,
     loaders_missing,
     content_missing,
+    installers_incomplete,
     menus_shortened,
     hosts_left_out,
     certificates_unfit,

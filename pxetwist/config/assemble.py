@@ -17,7 +17,7 @@ from pxetwist.boot.facade import BootFacade
 from pxetwist.boot.resolver import Identification
 from pxetwist.config.load import Configuration, Instance
 from pxetwist.config.server import Server
-from pxetwist.config.web import http_port, https_ports
+from pxetwist.config.web import http_port, https_ports, takes_logs
 from pxetwist.errors import ConfigError, ConfigErrors
 from pxetwist.interfaces import IReloads, Site
 from pxetwist.plugins import KINDS
@@ -87,6 +87,7 @@ def _site(
         classes=configuration.classes,
         http_port=boot.http_port,
         https=boot.https.port is not None or boot.https.certified is not None,
+        log_server=takes_logs(configuration),
     )
 
 

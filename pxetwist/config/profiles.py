@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ import attrs
 from pxetwist.config.bind import bind, did_you_mean
 from pxetwist.config.fields import (
     Converter,
+    Keyed,
     choice,
     list_of,
     option,
@@ -31,6 +33,12 @@ def _wish(name: str) -> Converter[str]:
     return Converter(WISHES[name][1], partial(checked, name))
 
 
+def _made_file(name: str, value: str) -> tuple[str, Path]:
+    if not re.fullmatch(r"[\w-][\w.-]*", name, re.ASCII):
+        raise ValueError(f"{name!r} is no name of a file, such as unattend.xml")
+    return name, path(value)
+
+
 @attrs.frozen
 class ProfileSettings:
     """``[profile:NAME]``: one thing that a machine may boot."""
@@ -48,22 +56,27 @@ class ProfileSettings:
         doc="Of linux, script, menu: the loader family that must do it; else any may.",
     )
     kernel: dict[str, str] = option(
-        per_architecture(text), default=attrs.Factory(dict), doc="Of linux: content path or URL."
+        per_architecture(text),
+        default=attrs.Factory(dict),
+        doc="Of linux: content path or URL. Of windows: that of wimboot, if it is elsewhere than"
+        " in loaders. Of esxi: that of mboot, if it is elsewhere than in the medium.",
     )
     initrds: dict[str, str] = option(
         per_architecture(text),
         default=attrs.Factory(dict),
-        doc="Of linux: content paths or URLs, white space between them.",
+        doc="Of linux: content paths or URLs, white space between them. Of windows: further files"
+        " for its System32.",
     )
     arguments: dict[str, str] = option(
         per_architecture(text),
         default=attrs.Factory(dict),
-        doc="Of linux: the kernel's command line.",
+        doc="Of linux: the kernel's command line. Of windows: that of wimboot. Of esxi: added to"
+        " its kernel's.",
     )
     arguments_add: dict[str, str] = option(
         per_architecture(text),
         default=attrs.Factory(dict),
-        doc="Of linux: appended to the arguments that it takes over.",
+        doc="Of linux, windows, esxi: appended to the arguments that it takes over.",
     )
     family: str = option(
         choice(*FAMILIES),
@@ -80,7 +93,29 @@ class ProfileSettings:
     nbp: dict[str, str] = option(
         per_architecture(text),
         default=attrs.Factory(dict),
-        doc="Of nbp: content path or URL of the network boot program.",
+        doc="Of nbp: content path or URL of the network boot program. Of windows and esxi: the"
+        " program that firmware starts itself; else it gets iPXE.",
+    )
+    media: dict[str, str] = option(
+        per_architecture(text),
+        default=attrs.Factory(dict),
+        doc="Of windows and esxi: the content folder that holds the installation medium.",
+    )
+    wim: dict[str, str] = option(
+        per_architecture(text),
+        default=attrs.Factory(dict),
+        doc="Of windows: content path of the image to start; else the medium's sources/boot.wim.",
+    )
+    share: str = option(
+        text,
+        default="",
+        doc="Of windows: where Setup is, as \\\\10.0.0.2\\win11; else in the image.",
+    )
+    files: dict[str, Path] = option(
+        Keyed("files.NAME: the file of a template", _made_file),
+        default=attrs.Factory(dict),
+        doc="Of windows and esxi: templates of what is made for each machine, such as"
+        " files.unattend.xml or files.ks.cfg, in the place of the built-in ones.",
     )
     ipxe: Path | None = option(
         path, default=None, doc="Of script: the file of your own iPXE script."
@@ -103,9 +138,12 @@ class ProfileSettings:
 
 
 _LINUX = ("loader", "kernel", "initrds", "arguments", "arguments-add", "family", *WISHES)
+_INSTALLERS = ("kernel", "arguments", "arguments-add", "nbp", "media", "files")
 #: Which options fit which kind; those named by none fit all.
 _FITTING = {
     ProfileKind.LINUX: _LINUX,
+    ProfileKind.WINDOWS: (*_INSTALLERS, "initrds", "wim", "share"),
+    ProfileKind.ESXI: _INSTALLERS,
     ProfileKind.LOCAL: (),
     ProfileKind.SCRIPT: ("loader", "ipxe", "grub", "pxelinux"),
     ProfileKind.NBP: ("nbp",),
@@ -223,6 +261,10 @@ def _profile(heir: Heir, found: ProfileSettings, errors: list[ConfigError]) -> B
             grub=content(found.grub, "grub"),
             pxelinux=content(found.pxelinux, "pxelinux"),
         ),
+        media=found.media,
+        wim=found.wim,
+        share=found.share,
+        texts={name: content(file, f"files.{name}") for name, file in found.files.items()},
         default=found.default,
         timeout=int(found.timeout),
         family=found.family,

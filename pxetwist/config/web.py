@@ -1,4 +1,4 @@
-"""What the services for HTTP and HTTPS of a configuration mean for the URLs that machines get."""
+"""What the services of a configuration mean for what machines are told: URLs, and a log server."""
 
 from __future__ import annotations
 
@@ -12,12 +12,24 @@ from pxetwist.model.boot import SecurePort
 from pxetwist.services.certificates import KeyFiles
 from pxetwist.services.https import Settings
 from pxetwist.services.interfaces import network_interfaces
+from pxetwist.services.ports import ALL_IPV4
+from pxetwist.wire.syslog import PORT as SYSLOG_PORT
 
 
 def http_port(configuration: Configuration) -> int:
     """Return the port of the HTTP service, if there is exactly one; else 80."""
     ports = [settings.port for settings in _services(configuration, "http")]
     return int(ports[0]) if len(ports) == 1 else 80
+
+
+def takes_logs(configuration: Configuration) -> bool:
+    """Whether machines may be told to send us what they log: a service listens on all addresses
+    of IPv4, and on the port that everybody uses.
+    """
+    return any(
+        each.port == SYSLOG_PORT and (not each.addresses or ALL_IPV4 in map(str, each.addresses))
+        for each in _services(configuration, "syslog")
+    )
 
 
 def https_ports(configuration: Configuration) -> Https:

@@ -77,6 +77,23 @@ class Directory:
         finally:
             os.close(root)
 
+    def place(self, path: ContentPath) -> Path | None:
+        """Return where the file of that name is, if there is one; who may have it is not asked."""
+        try:
+            root = self._open_root()
+        except ContentNotFound:
+            return None
+        try:
+            found = self._find(root, tuple(os.fsencode(part) for part in path.parts))
+        except (ContentNotFound, ContentDenied):
+            return None
+        finally:
+            os.close(root)
+        try:
+            return Path(os.fsdecode(_place(found)))
+        finally:
+            os.close(found)
+
     def _open_root(self) -> int:
         try:
             return os.open(self.root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -17,6 +17,8 @@ import jinja2
 from zope.interface import implementer
 
 from pxetwist.config.fields import option, path
+from pxetwist.content import installers
+from pxetwist.content.installers import InstallerFiles
 from pxetwist.content.logins import Logins
 from pxetwist.errors import ConfigError, ContentError, ContentNotFound, Location, PolicyError
 from pxetwist.interfaces import IBoot, IContent, IContentStore, Site
@@ -32,6 +34,7 @@ from pxetwist.model.boot import (
 )
 from pxetwist.model.content import ContentInfo, ContentPath
 from pxetwist.model.identity import parse_mac
+from pxetwist.model.installers import Esxi, Windows
 
 TEMPLATES = (
     "boot.ipxe.j2",
@@ -39,9 +42,12 @@ TEMPLATES = (
     "discover.ipxe.j2",
     "grub.cfg.j2",
     "pxelinux.cfg.j2",
+    *installers.TEMPLATES,
 )
 _KINDS: dict[type, str] = {
     Files: "files",
+    Windows: "windows",
+    Esxi: "esxi",
     Nbp: "nbp",
     LocalDisk: "local",
     Script: "script",
@@ -94,9 +100,13 @@ class RenderedStore:
         self._site = site
         self._environment = environment
         self._logins = Logins(site)
+        self._installers = InstallerFiles(site, environment, self._facts)
 
     async def open(self, path: ContentPath, request: BootRequest) -> IContent:
         """Render for the machine that asks; anything else is not found here."""
+        text = await self._installers.text(path, request)
+        if text is not None:
+            return TextContent(text, self._site.reactor.seconds())
         flavour = flavour_of(path)
         if not flavour:
             raise ContentNotFound(str(path))
@@ -161,21 +171,25 @@ class RenderedStore:
         if flavour == "ipxe" and self._site.boot.looping(request.identity, now):
             name = "stopped.ipxe.j2"
         try:
-            text = self._environment.get_template(name).render(self._variables(request, plan))
+            text = self._environment.get_template(name).render(self._variables(request))
         except jinja2.TemplateError as error:
             raise PolicyError(f"template {name}: {error}") from error
         return _tidy(text)
 
-    def _variables(self, request: BootRequest, plan: BootPlan) -> dict[str, object]:
-        facts = {
+    def _facts(self, request: BootRequest) -> dict[str, object]:
+        """Return what every text may use."""
+        return {
             "machine": request.machine,
             "identity": request.identity,
             "endpoints": request.endpoints,
-            "plan": plan,
+            "plan": request.plan,
             "who": request.machine.name if request.machine else str(request.identity),
             "callback": self._report_url(request, "callback"),
             "report_url": partial(self._report_url, request),
         }
+
+    def _variables(self, request: BootRequest) -> dict[str, object]:
+        facts = self._facts(request)
 
         def fill(text: str) -> str:
             return self._environment.from_string(text).render(facts)
@@ -184,18 +198,21 @@ class RenderedStore:
             body = fill(text)
             return body.removeprefix("#!ipxe").lstrip() if flavour == "ipxe" else body
 
-        def arguments(boot: Files) -> str:
+        def arguments(boot: Files | Windows) -> str:
             return " ".join(fill(boot.arguments).split())
 
         ends = request.endpoints
         by_web = request.identity.speaks_http or ends.secure is not None
         base = ends.web if by_web else ends.tftp
+        logs_here = self._site.log_server and ":" not in ends.address
         return {
             **facts,
+            "log_server": ends.address if logs_here else "",
             "kind": _kind,
             "arguments": arguments,
             "script": script,
             "url": _url(base),
+            "file_url": partial(self._installers.url, request),
             "locked_url": lambda name: self._locked_url(request, name),
             "tftp_url": _url(request.endpoints.tftp),
             "grub_path": _grub_path(request.endpoints.address),
@@ -216,13 +233,18 @@ class RenderedStore:
 async def startable(plan: BootPlan, flavour: str, request: BootRequest, boot: IBoot) -> BootPlan:
     """Return the plan with a menu of what can be started: an entry is left out if no content
     store has one of its files, or if it has no text for this loader. The local disk is started
-    if nothing is left. Any other plan is returned as it is.
+    if nothing is left. wimboot is given what is there. Any other plan is returned as it is.
     """
     menu = plan.boot
+    if isinstance(menu, Windows):
+        return attrs.evolve(plan, boot=await _complete(menu, request, boot))
     if not isinstance(menu, Menu):
         return plan
     entries = []
-    for entry in menu.entries:
+    for listed in menu.entries:
+        entry = listed
+        if isinstance(listed.boot, Windows):
+            entry = attrs.evolve(listed, boot=await _complete(listed.boot, request, boot))
         there = [await _has(boot, request, file) for file in _files_of(entry.boot)]
         openable = not entry.locked or _asks_passwords(menu, flavour, request)
         if all(there) and not _lacks_text(entry.boot, flavour) and openable:
@@ -234,8 +256,22 @@ async def startable(plan: BootPlan, flavour: str, request: BootRequest, boot: IB
     return attrs.evolve(plan, boot=attrs.evolve(menu, entries=tuple(entries), default=default))
 
 
+async def _complete(windows: Windows, request: BootRequest, boot: IBoot) -> Windows:
+    """Leave out files of the medium that no store has: wimboot takes its own out of the WIM."""
+    there = [
+        (name, file)
+        for name, file in windows.files
+        if file == windows.wim or await _has(boot, request, file)
+    ]
+    return attrs.evolve(windows, files=tuple(there))
+
+
 def _files_of(boot: Boot) -> tuple[str, ...]:
     match boot:
+        case Windows():
+            return (boot.wimboot, boot.wim)
+        case Esxi():
+            return (boot.mboot,)
         case Files():
             return (boot.kernel, *boot.initrds)
         case Nbp():
@@ -249,6 +285,8 @@ def _asks_passwords(menu: Menu, flavour: str, request: BootRequest) -> bool:
 
 
 def _lacks_text(boot: Boot, flavour: str) -> bool:
+    if isinstance(boot, Windows | Esxi):
+        return flavour != "ipxe"
     return isinstance(boot, Script) and not getattr(boot, flavour)
 
 
@@ -337,6 +375,7 @@ def build(settings: Settings, site: Site) -> RenderedStore:
     environment.filters["basename"] = lambda text: text.rsplit("/", 1)[-1]
     environment.filters["grub_quote"] = _grub_quote
     environment.filters["grub_words"] = _grub_words
+    environment.filters["batch_words"] = installers.batch_words
     for name in TEMPLATES:
         try:
             environment.get_template(name)

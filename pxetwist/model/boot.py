@@ -9,6 +9,7 @@ import attrs
 from pxetwist.model.content import ContentPath
 from pxetwist.model.families import Setting
 from pxetwist.model.identity import ClientIdentity
+from pxetwist.model.installers import Esxi, Windows
 from pxetwist.model.machine import Machine
 
 
@@ -114,7 +115,7 @@ class MenuEntry:
 
     name: str
     title: str
-    boot: Files | Nbp | Script | LocalDisk
+    boot: Files | Windows | Esxi | Nbp | Script | LocalDisk
     locked: bool = False
 
 
@@ -149,7 +150,19 @@ class Ignored:
     """Stay silent."""
 
 
-Boot = Files | Nbp | Script | LocalDisk | Menu | Ignored
+Boot = Files | Windows | Esxi | Nbp | Script | LocalDisk | Menu | Ignored
+
+
+def native_program(boot: Boot) -> str:
+    """Return the content path or URL of the program that firmware itself is to start; empty: it
+    needs a loader.
+    """
+    match boot:
+        case Nbp():
+            return boot.path
+        case Windows() | Esxi():
+            return boot.program
+    return ""
 
 
 @attrs.frozen

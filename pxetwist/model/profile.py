@@ -26,6 +26,21 @@ from pxetwist.model.families import (
     unknown_wish,
     with_arguments,
 )
+from pxetwist.model.installers import (
+    BCD,
+    BOOT_MANAGERS,
+    ESXI_TEXTS,
+    MBOOT,
+    MBOOTS,
+    SDI,
+    WIM,
+    WIMBOOT,
+    WIMBOOTS,
+    WINDOWS_TEXTS,
+    Esxi,
+    Texts,
+    Windows,
+)
 from pxetwist.wire.iana import Architecture
 
 
@@ -33,6 +48,8 @@ class ProfileKind(enum.Enum):
     """What a profile does; the words of the INI."""
 
     LINUX = "linux"
+    WINDOWS = "windows"
+    ESXI = "esxi"
     LOCAL = "local"
     SCRIPT = "script"
     NBP = "nbp"
@@ -53,10 +70,16 @@ def for_architecture(values: PerArchitecture, architecture: Architecture | None)
 #: What a kind needs at least one of.
 NEEDED = {
     ProfileKind.LINUX: ("kernel",),
+    ProfileKind.WINDOWS: ("media",),
+    ProfileKind.ESXI: ("media",),
     ProfileKind.SCRIPT: ("ipxe", "grub", "pxelinux"),
     ProfileKind.NBP: ("nbp",),
     ProfileKind.MENU: ("entries",),
 }
+#: The kinds that have arguments.
+ARGUMENTED = (ProfileKind.LINUX, ProfileKind.WINDOWS, ProfileKind.ESXI)
+#: Those that nothing but iPXE can start, with wimboot and mboot.
+INSTALLERS = (ProfileKind.WINDOWS, ProfileKind.ESXI)
 
 
 @attrs.frozen
@@ -64,9 +87,10 @@ class BootProfile:
     """A named way to boot. Only the fields of its `kind` are set.
 
     `initrds` hold their paths separated by white space. `wishes` (root, console, locale, …) are
-    spelled as arguments in the way of the `family`. `entries` are the profiles of a menu.
-    `origins` say for people where each option stands, by its name in the INI; `extends` is the
-    profile that it took options over from.
+    spelled as arguments in the way of the `family`. `media` is the folder of a medium of Windows
+    or ESXi, `texts` are the site's templates of what is made for each machine, by name. `entries`
+    are the profiles of a menu. `origins` say for people where each option stands, by its name in
+    the INI; `extends` is the profile that it took options over from.
     """
 
     name: str
@@ -77,6 +101,10 @@ class BootProfile:
     initrds: PerArchitecture = attrs.field(factory=dict)
     arguments: PerArchitecture = attrs.field(factory=dict)
     nbp: PerArchitecture = attrs.field(factory=dict)
+    media: PerArchitecture = attrs.field(factory=dict)
+    wim: PerArchitecture = attrs.field(factory=dict)
+    share: str = ""
+    texts: Mapping[str, str] = attrs.field(factory=dict)
     script: Script = attrs.field(factory=Script)
     entries: tuple[BootProfile, ...] = ()
     default: str = ""
@@ -103,9 +131,14 @@ class BootProfile:
             self._boot(architecture),
             profile=self.name,
             reason=reason,
-            loader=self.loader,
+            loader=self._loader,
             settings=tuple(self._settings(architecture)),
         )
+
+    @property
+    def _loader(self) -> str:
+        """The loader family that must do it."""
+        return "ipxe" if self.kind in INSTALLERS else self.loader
 
     def misfit(self, name: str) -> str:
         """Say why it cannot take a setting of that name; empty if it can."""
@@ -115,9 +148,11 @@ class BootProfile:
         if kind is ProfileKind.MENU:
             misfits = [entry.misfit(name) for entry in self.entries]
             return misfits[0] if misfits and all(misfits) else ""
+        if kind in ARGUMENTED and name in ("arguments", "arguments-add"):
+            return ""
         if kind is not ProfileKind.LINUX or name == "loader":
             return f"profile {self.name!r} is of kind {kind.value}, which has no {name}"
-        if name in ("arguments", "arguments-add") or name in FAMILIES[self.family]:
+        if name in FAMILIES[self.family]:
             return ""
         return f"profile {self.name!r}: {unknown_wish(self.family, name)}"
 
@@ -155,7 +190,7 @@ class BootProfile:
     def _settings(self, architecture: Architecture | None) -> Iterable[Setting]:
         """Yield what a plan for this architecture is made of."""
         values = {"kernel": self.kernel, "initrds": self.initrds, "nbp": self.nbp}
-        values["arguments"] = self.arguments
+        values |= {"arguments": self.arguments, "media": self.media, "wim": self.wim}
         for name, each in values.items():
             value = for_architecture(each, architecture)
             if value:
@@ -197,6 +232,45 @@ class BootProfile:
                     tuple(for_architecture(self.initrds, architecture).split()),
                     with_arguments(arguments, kernel_arguments(self.family, self.wishes)),
                 )
+            case ProfileKind.WINDOWS:
+                return self._windows(architecture)
+            case ProfileKind.ESXI:
+                return self._esxi(architecture)
+
+    def _windows(self, architecture: Architecture | None) -> Windows:
+        media = self._needed(self.media, architecture, "media").rstrip("/")
+        short = architecture.short if architecture is not None else "bios"
+        files = {"BCD": f"{media}/{BCD}", "boot.sdi": f"{media}/{SDI}"}
+        if short in BOOT_MANAGERS:
+            name, path = BOOT_MANAGERS[short]
+            files = {name: f"{media}/{path}"} | files
+        more = for_architecture(self.initrds, architecture).split()
+        files |= {path.rsplit("/", 1)[-1]: path for path in more}
+        files["boot.wim"] = for_architecture(self.wim, architecture) or f"{media}/{WIM}"
+        return Windows(
+            media,
+            for_architecture(self.kernel, architecture) or WIMBOOTS.get(short, WIMBOOT),
+            tuple(files.items()),
+            for_architecture(self.arguments, architecture),
+            self._texts(WINDOWS_TEXTS),
+            self.share,
+            for_architecture(self.nbp, architecture),
+        )
+
+    def _esxi(self, architecture: Architecture | None) -> Esxi:
+        media = self._needed(self.media, architecture, "media").rstrip("/")
+        short = architecture.short if architecture is not None else "bios"
+        return Esxi(
+            media,
+            for_architecture(self.kernel, architecture) or f"{media}/{MBOOTS.get(short, MBOOT)}",
+            for_architecture(self.arguments, architecture),
+            self._texts(ESXI_TEXTS),
+            for_architecture(self.nbp, architecture),
+            short,
+        )
+
+    def _texts(self, built_in: Iterable[str]) -> Texts:
+        return tuple({**dict.fromkeys(built_in, ""), **self.texts}.items())
 
     def _menu(self, architecture: Architecture | None) -> Menu:
         entries = []

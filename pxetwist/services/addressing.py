@@ -13,7 +13,7 @@ import attrs
 from pxetwist.errors import LeaseConflict
 from pxetwist.exchange import dhcp4, dhcp4_options, dhcp4_replies
 from pxetwist.exchange.dhcp4 import Asks, Silence, address_option
-from pxetwist.exchange.dhcp4_replies import BootData
+from pxetwist.exchange.dhcp4_replies import BootData, Told
 from pxetwist.interfaces import IBoot
 from pxetwist.model.boot import BootFile, BootStage, Protocol, Resolution, Verdict
 from pxetwist.model.client_class import ClientClass
@@ -103,8 +103,11 @@ class AddressServer:
         networks: Mapping[str, Network],
         http_port: int,
         classes: Sequence[ClientClass] = (),
+        *,
+        log_server: bool = False,
     ) -> None:
         self._boot = boot
+        self._log_server = log_server
         self._links = Links(networks.values())
         self._leasing = Leasing(boot)
         self._options = ClientOptions(classes)
@@ -287,7 +290,7 @@ class AddressServer:
                 lease=lease,
                 seconds=seconds,
                 server=case.situation.server_id,
-                told=view.told,
+                told=self._told(case, view),
                 boot=case.boot,
                 rapid=kind == Dhcp4Type.ACK and message.message_type == Dhcp4Type.DISCOVER,
             )
@@ -299,13 +302,22 @@ class AddressServer:
         )
         return case.again(made_of, view, make)
 
+    def _told(self, case: _Case, view: ClientView) -> Told:
+        """Name us as log server, unless the site names another one, or nobody."""
+        code = OptionCode.LOG_SERVERS
+        if not self._log_server or any(code in layer.options for layer in view.layers):
+            return view.told
+        options = {code: case.incoming.server.packed, **view.told.options}
+        return attrs.evolve(view.told, options=options)
+
     def _inform(self, case: _Case) -> Answer:
         """Tell a client that has an address of its own what is said in its network."""
         request, incoming = case.resolution.request, case.incoming
         network = case.client.network_of(incoming.message.ciaddr) or case.link[0]
         view = self._options.view(request, network, incoming.now)
+        told, server = self._told(case, view), case.situation.server_id
         reply = dhcp4_replies.inform_reply(
-            incoming.message, request.identity, case.situation.server_id, view.told, case.boot
+            incoming.message, request.identity, server, told, case.boot
         )
         return case.answer(reply, view)
 

@@ -69,7 +69,9 @@ class Dhcp4Service(WatchingService):
 
 def build(settings: Settings, site: Site) -> Dhcp4Service:
     """Make the service."""
-    server = AddressServer(site.boot, site.networks, site.http_port, site.classes)
+    server = AddressServer(
+        site.boot, site.networks, site.http_port, site.classes, log_server=site.log_server
+    )
     service = Dhcp4Service(site, settings.interfaces, server.answer)
     service.mode = settings.watch
     return service

@@ -1,12 +1,15 @@
 """What machines and installers report over HTTP, at URLs that were made for them.
 
 ``POST /callback/TOKEN/done`` (``failed``, ``progress``, ``order``), with a short text as its body,
-and ``GET /discover/TOKEN?…``. A wrong token is answered as any path that is not there.
+and ``GET /discover/TOKEN?…``. iPXE and small programs can do no more than GET, so that all but
+``order`` come that way as well, with ``?text=…``. A wrong token is answered as any path that is
+not there.
 """
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import attrs
 
@@ -21,12 +24,14 @@ from pxetwist.services.http_target import Target
 BODY = 4096
 
 _NOT_FOUND = text_answer(404, "Not found")
-_NOT_ALLOWED = text_answer(405, "Only POST", ("Allow", "POST"))
 _LATER = text_answer(503, "Try again", ("Retry-After", "5"))
-#: The topics: the method of each, and the words that its paths end with.
-_TOPICS = {
-    "callback": (b"POST", ("done", "failed", "progress", "order")),
-    "discover": (b"GET", ("",)),
+#: The topics: the words that their paths end with, and the methods of each.
+_TOPICS: dict[str, dict[str, tuple[bytes, ...]]] = {
+    "callback": {
+        **dict.fromkeys(("done", "failed", "progress"), (b"POST", b"GET")),
+        "order": (b"POST",),
+    },
+    "discover": {"": (b"GET",)},
 }
 
 
@@ -53,19 +58,20 @@ async def report_answer(site: Site, target: Target, said: Said) -> Answer | None
     topic, *rest = target.path.parts
     if topic not in _TOPICS or not rest:
         return None
-    method, words = _TOPICS[topic]
     token, word = rest[0], "/".join(rest[1:])
-    if word not in words:
+    methods = _TOPICS[topic].get(word)
+    if methods is None:
         return None
-    if said.method != method:
-        return _NOT_ALLOWED if method == b"POST" else None
+    if said.method not in methods:
+        return _not_allowed(methods) if b"POST" in methods else None
     now = site.reactor.seconds()
     redeemed = site.boot.redeem(token, now, topic)
     if redeemed is None:
         return _NOT_FOUND
     identity, boot_id = redeemed
+    told = said.body if said.method == b"POST" else target.query.get("text", "").encode()[:BODY]
     report = MachineReport(
-        topic, identity, boot_id, now, word, _line(said.body), target.query, said.endpoints
+        topic, identity, boot_id, now, word, _line(told), target.query, said.endpoints
     )
     try:
         text = await site.boot.hear(report)
@@ -73,6 +79,11 @@ async def report_answer(site: Site, target: Target, said: Said) -> Answer | None
         site.log.error("a report of {who} is not stored: {error}", who=str(identity), error=error)
         return _LATER
     return _NOT_FOUND if text is None else text_answer(200, text or "Noted")
+
+
+def _not_allowed(methods: Sequence[bytes]) -> Answer:
+    names = [method.decode() for method in methods]
+    return text_answer(405, f"Only {' and '.join(names)}", ("Allow", ", ".join(names)))
 
 
 def _line(body: bytes) -> str:

@@ -267,6 +267,10 @@ class FakeBoot:
         """Look the token up; one for a purpose is ``PURPOSE:TOKEN`` there."""
         return self.tokens.get(f"{purpose}:{token}" if purpose else token)
 
+    def token(self, request: BootRequest, purpose: str, now: float) -> str:
+        """Return one that is none."""
+        return "TOKEN"
+
     def report_url(self, request: BootRequest, topic: str, now: float) -> str:
         """Return a URL with a token that is none."""
         return f"{request.endpoints.http}/{topic}/TOKEN"
@@ -311,6 +315,7 @@ def make_site(
     name: str = "test",
     profiles: Mapping[str, BootProfile] | None = None,
     networks: Mapping[str, Network] | None = None,
+    log_server: bool = False,
 ) -> Site:
     """Make what a plugin instance is given; without a reactor it gets a Clock."""
     return Site(
@@ -322,4 +327,5 @@ def make_site(
         boot=FakeBoot() if boot is None else boot,
         profiles=profiles or {},
         networks=networks or {},
+        log_server=log_server,
     )

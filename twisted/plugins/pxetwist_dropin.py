@@ -80,3 +80,6 @@ proxydhcp = PluginFactory(
 tftp = PluginFactory("service", "tftp", "pxetwist.services.tftp", "Files by TFTP.")
 http = PluginFactory("service", "http", "pxetwist.services.http", "Files and scripts by HTTP.")
 https = PluginFactory("service", "https", "pxetwist.services.https", "Files and scripts by HTTPS.")
+syslog = PluginFactory(
+    "service", "syslog", "pxetwist.services.syslog", "Lines that machines log, to their events."
+)

@@ -15,8 +15,9 @@ from zope.interface.verify import verifyObject
 from pxetwist.boot.facade import BootFacade
 from pxetwist.boot.neighbours import neighbour_mac
 from pxetwist.boot.resolver import BootResolver
-from pxetwist.errors import ContentNotFound, DirectoryUnavailable, PolicyError
+from pxetwist.errors import ContentDenied, ContentNotFound, DirectoryUnavailable, PolicyError
 from pxetwist.interfaces import (
+    IBegins,
     IBoot,
     IBootObserver,
     IBootPolicy,
@@ -41,8 +42,10 @@ from pxetwist.model.boot import (
 from pxetwist.model.content import ContentPath
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.identity import ClientIdentity, Firmware
+from pxetwist.model.installers import Esxi, Windows
 from pxetwist.model.machine import Machine
 from pxetwist.model.network6 import Network6
+from pxetwist.model.report import MachineReport
 from pxetwist.state.memory import MemoryLeases
 from pxetwist.testing import FakeHosts, FakePolicy, MemoryStore, result_of
 from pxetwist.wire.iana import Architecture
@@ -400,6 +403,8 @@ class BootFileTests(SynchronousTestCase):
             UEFI, firmware=Firmware.UEFI_HTTP, architecture=Architecture.X64_UEFI_HTTP
         )
         linux, own = Files("linux"), Script(grub="normal")
+        windows = Windows("win", "wimboot", (), program="win/bootmgfw.efi")
+        esxi = Esxi("esxi", "esxi/mboot.c32", program="esxi/mboot.efi")
         cases: list[tuple[ClientIdentity, Boot, str, str]] = [
             (UEFI, linux, "", "loaders/snponly.efi"),
             (bios, linux, "", "loaders/undionly.kpxe"),
@@ -412,10 +417,15 @@ class BootFileTests(SynchronousTestCase):
             (UEFI, Nbp("memtest.efi"), "", "memtest.efi"),
             (http, Nbp("memtest.efi"), "", "http://10.0.0.1/memtest.efi"),
             (http, Nbp("http://x/y.efi"), "", "http://x/y.efi"),
+            (UEFI, windows, "ipxe", "win/bootmgfw.efi"),
+            (UEFI, attrs.evolve(windows, program=""), "ipxe", "loaders/snponly.efi"),
+            # Boot managers of Windows speak TFTP only.
+            (http, windows, "ipxe", "http://10.0.0.1/loaders/snponly.efi"),
+            (http, esxi, "ipxe", "http://10.0.0.1/esxi/mboot.efi"),
         ]
         for identity, boot, loader, expected in cases:
             self.assertEqual(self.chosen(identity, boot, loader), expected)
-        for boot in (linux, LocalDisk()):
+        for boot in (linux, LocalDisk(), windows, esxi):
             self.assertIn("/boot.ipxe", self.chosen(IPXE, boot))
 
     def test_ipxe_without_http(self) -> None:
@@ -489,6 +499,23 @@ class ReservationTests(SynchronousTestCase):
         self.assertNotIn(IPv4Address("10.0.0.5"), reserved)
 
 
+@implementer(IBootPolicy, IBegins)
+class _Once:
+    """A policy that lets the first boot have its plan."""
+
+    def __init__(self, plan: BootPlan) -> None:
+        self.plan, self.begun = plan, 0
+
+    async def plan_boot(self, request: BootRequest) -> BootPlan | None:
+        return self.plan
+
+    async def begin(self, request: BootRequest) -> bool:
+        self.begun += 1
+        return self.plan is not LINUX or (
+            request.plan is not None and request.plan.boot == LINUX.boot
+        )
+
+
 class ContentAndEventTests(SynchronousTestCase):
     """Stores in order; observers that break."""
 
@@ -500,6 +527,61 @@ class ContentAndEventTests(SynchronousTestCase):
         self.assertEqual(result_of(content.read(0, 9)), b"a")
         with self.assertRaises(ContentNotFound):
             result_of(world.boot.open(ContentPath.parse("b"), request))
+
+    def test_a_call_back_when_the_boot_is_over(self) -> None:
+        """Installers take their time: the event has the machine's name nevertheless."""
+        world = World(self)
+        seen: list[BootEvent] = []
+
+        @implementer(IBootObserver)
+        class Keeping:
+            def notice(self, event: BootEvent) -> None:
+                seen.append(event)
+
+        hosts: list[tuple[str, IHostDirectory]] = [("rack", world.hosts)]
+        world.attach(world.boot, hosts, [], [("good", Keeping())])
+        report = MachineReport("callback", ClientIdentity(mac=MAC), "1a2b", 0.0, "done", "yes")
+        self.assertEqual(result_of(world.boot.hear(report)), "")
+        self.assertEqual((seen[0].machine, seen[0].summary), ("ws1", "says done: yes"))
+
+    def test_windows_root(self) -> None:
+        """A boot manager asks as if its medium were all; whole paths go on as they are."""
+        windows = Windows("Win/11", "wimboot", (), program="Win/11/bootmgfw.efi")
+        world = World(self, BootPlan(windows, "win"))
+        world.store = MemoryStore({"Win/11/Boot/BCD": b"its", "Boot/BCD": b"other", "a": b"a"})
+        world.attach(world.boot, [], [("main", world.policy)])
+        request = world.resolve().request
+        for name, expected in (
+            ("\\Boot\\BCD", b"its"),
+            ("win\\11\\Boot\\BCD", None),
+            ("/Win/11/Boot/BCD", b"its"),
+            ("a", b"a"),
+        ):
+            path = ContentPath.parse(name)
+            if expected is None:  # this store minds the case
+                with self.assertRaises(ContentNotFound):
+                    result_of(world.boot.open(path, request))
+                continue
+            content = result_of(world.boot.open(path, request))
+            self.assertEqual(result_of(content.read(0, 9)), expected)
+        other = attrs.evolve(request, plan=LINUX)
+        content = result_of(world.boot.open(ContentPath.parse("Boot/BCD"), other))
+        self.assertEqual(result_of(content.read(0, 9)), b"other")
+
+    def test_native_program_begins(self) -> None:
+        """It is given to a boot that may have it, as any program is."""
+        windows = Windows("win", "wimboot", (), program="win/bootmgfw.efi")
+        world = World(self)
+        world.store = MemoryStore({windows.program: b"MZ"})
+        policy = _Once(BootPlan(windows, "win"))
+        world.attach(world.boot, [], [("once", policy)])
+        request = world.resolve().request
+        result_of(world.boot.open(ContentPath.parse(windows.program), request)).close()
+        self.assertEqual(policy.begun, 1)
+        policy.plan = LINUX
+        request = attrs.evolve(request, boot_id="other")
+        with self.assertRaises(ContentDenied):
+            result_of(world.boot.open(ContentPath.parse(windows.program), request))
 
     def test_observers(self) -> None:
         """One that raises hinders nobody."""

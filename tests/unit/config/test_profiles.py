@@ -111,7 +111,8 @@ class Profiles(IniCase):
         self.assertEqual(
             errors,
             [
-                "pxe.ini:3: [profile:a] kernel.x64: only a profile of kind linux has one",
+                "pxe.ini:3: [profile:a] kernel.x64: only a profile of kind linux or windows or"
+                " esxi has one",
                 "pxe.ini:4: [profile:a] loader: only a profile of kind linux or script or menu"
                 " has one",
                 "pxe.ini:5: [profile:b] a profile of kind linux needs kernel",

@@ -45,6 +45,8 @@ def entry(name: str, boot: Files | Nbp | Script | LocalDisk) -> MenuEntry:
 class Case(SynchronousTestCase):
     """A store, beside one with the files of `FILES`, in a site that knows one machine."""
 
+    log_server = False
+
     def setUp(self) -> None:
         self.folder = Path(self.mktemp())
         self.folder.mkdir()
@@ -52,7 +54,9 @@ class Case(SynchronousTestCase):
         self.files = MemoryStore(FILES)
 
     def store(self, templates: Path | None = None) -> RenderedStore:
-        store = build(Settings(templates=templates), make_site(self.boot))
+        store = build(
+            Settings(templates=templates), make_site(self.boot, log_server=self.log_server)
+        )
         self.boot.stores = (store, self.files)
         return store
 
@@ -105,6 +109,15 @@ class IpxeTests(Case):
             " from=[fd77::1] || goto failed",
         )
         self.assertIn("  linux (tftp,fd77::1)/vmlinuz ", self.read("grub/grub.cfg", request))
+
+    def test_log_server(self) -> None:
+        """It is ours, if we take lines; not for who came by IPv6, for the setting is of IPv4."""
+        request = self.request(LINUX)
+        self.assertNotIn("syslog", self.read("boot.ipxe", request))
+        self.log_server = True
+        self.assertIn("\nset syslog 10.0.0.1 ||\n", self.read("boot.ipxe", request))
+        six = attrs.evolve(request, endpoints=Endpoints("fd77::1"))
+        self.assertNotIn("syslog", self.read("boot.ipxe", six))
 
     def test_nbp(self) -> None:
         text = self.text("ipxe", Nbp("a/b.efi"))

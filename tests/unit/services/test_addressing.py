@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
+import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.errors import DirectoryUnavailable
 from pxetwist.exchange.dhcp4 import Silence
 from pxetwist.model.boot import BootPlan
 from pxetwist.model.machine import Machine
+from pxetwist.services.addressing import AddressServer
 from pxetwist.services.incoming import Answer, Incoming
 from pxetwist.testing import result_of
 from pxetwist.wire.iana import Dhcp4Type
@@ -196,6 +198,32 @@ class AddressServerTests(SynchronousTestCase):
             assert isinstance(answer, Answer)
             self.assertEqual(answer.reply.yiaddr, address)
             self.assertEqual(answer.reply.options[O.CLIENT_ID], client_id)
+
+
+class LogServerTests(SynchronousTestCase):
+    """Clients are told that we take what they log, unless the site says something else."""
+
+    def told(self, world: World, log_server: bool = True) -> bytes | None:
+        networks = world.boot.networks
+        world.server = AddressServer(world.boot, networks, 80, log_server=log_server)
+        options = {O.PARAMETER_REQUEST_LIST: bytes([O.LOG_SERVERS])}
+        return world.answered(Dhcp4Type.DISCOVER, options=options).reply.options.get(O.LOG_SERVERS)
+
+    def test_ours(self) -> None:
+        self.assertEqual(self.told(World(self)), SERVER.packed)
+        self.assertIsNone(self.told(World(self), log_server=False))
+
+    def test_the_site_names_another(self) -> None:
+        for said, expected in ((RESERVED.packed, RESERVED.packed), (b"", None)):
+            network = attrs.evolve(NETWORK, options={O.LOG_SERVERS: said})
+            self.assertEqual(self.told(World(self, networks=[network])), expected)
+
+    def test_inform(self) -> None:
+        world = World(self)
+        self.told(world)
+        options = {O.PARAMETER_REQUEST_LIST: bytes([O.LOG_SERVERS])}
+        reply = world.answered(Dhcp4Type.INFORM, options=options, ciaddr=FIRST).reply
+        self.assertEqual(reply.options[O.LOG_SERVERS], SERVER.packed)
 
 
 class ProxyServerTests(SynchronousTestCase):

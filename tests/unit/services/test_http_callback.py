@@ -68,9 +68,24 @@ class ReportTests(ServiceCase):
     def test_other_paths_and_methods(self) -> None:
         for path in ("/callback", f"/callback/{TOKEN}", f"/callback/{TOKEN}/zonk", "/x"):
             self.assertEqual(self.post(path), 405)
-        for method in ("GET", "HEAD", "PUT"):
+        for method in ("HEAD", "PUT"):
             self.assertEqual(self.status(f"/callback/{TOKEN}/done", method=method), 405)
+        answer = self.get(f"/callback/{TOKEN}/order?text=wipe")
+        self.assertIn(" 405 ", answer)
+        self.assertIn("\r\nAllow: POST\r\n", answer)
         self.assertEqual(self.boot.reports, [])
+
+    def test_by_get(self) -> None:
+        """For iPXE's imgfetch, and wget that cannot post."""
+        for word in ("progress", "done", "failed"):
+            self.assertEqual(self.status(f"/callback/{TOKEN}/{word}?text=half%20way%1b[2J+"), 200)
+            report = self.boot.reports[-1]
+            self.assertEqual((report.word, report.text), (word, "half way\ufffd[2J+"))
+            self.assertEqual(report.identity, MACHINE)
+        self.assertEqual(self.status(f"/callback/{TOKEN}/done"), 200)
+        self.assertEqual(self.boot.reports[-1].text, "")
+        self.assertEqual(self.status("/callback/D/done?text=x"), 404)
+        self.assertEqual(len(self.boot.reports), 4)
 
     def test_what_cannot_be_stored(self) -> None:
         self.boot.answer = StateUnavailable("full")

@@ -1,0 +1,86 @@
+"""Which files of Windows and ESXi are missing: they are their makers', and a site's own copies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pxetwist.config.folders import content_folders, files_in_folders, folders_are_all
+from pxetwist.config.load import Configuration
+from pxetwist.content import bootcfg
+from pxetwist.content.directory import Directory
+from pxetwist.errors import PolicyError
+from pxetwist.model.content import ContentPath
+from pxetwist.model.installers import BCD, SDI, Esxi, Windows
+from pxetwist.model.profile import INSTALLERS, BootProfile
+from pxetwist.wire.iana import Architecture
+
+_WIMBOOT = "it is among the releases of https://github.com/ipxe/wimboot"
+_WINDOWS = "it is on Windows' installation medium, and copype of the Windows ADK makes one"
+_ESXI = "it is on ESXi's installation medium, all of which belongs there"
+#: The architectures that a medium is for, if the profile does not say.
+_USUAL = (Architecture.X86_BIOS, Architecture.X64_UEFI)
+_OTHERS = (Architecture.X86_UEFI, Architecture.ARM64_UEFI)
+
+
+def installers_incomplete(configuration: Configuration) -> Iterator[str]:
+    """Yield what a machine cannot go on without, where it was looked for, and where it is from."""
+    if not folders_are_all(configuration):
+        return
+    folders = content_folders(configuration)
+    has = files_in_folders(configuration)
+    for profile in configuration.profiles.values():
+        if profile.kind not in INSTALLERS:
+            continue
+        wanted: dict[str, str] = {}
+        for boot in _boots(profile):
+            if isinstance(boot, Windows):
+                wanted |= _wanted_windows(boot)
+                continue
+            lines, files = _wanted_esxi(boot, folders)
+            yield from (f"profile {profile.name!r}: {line}" for line in lines)
+            wanted |= dict.fromkeys(files, _ESXI)
+        for file, origin in wanted.items():
+            if not has(file):
+                places = " and no ".join(str(folder.root / file) for folder in folders)
+                yield f"profile {profile.name!r} needs {file}; there is no {places}: {origin}"
+
+
+def _boots(profile: BootProfile) -> Iterator[Windows | Esxi]:
+    """Yield what machines of each architecture boot."""
+    codes = [code for code in (*_USUAL, *_OTHERS) if code.short in profile.media]
+    if "" in profile.media:
+        codes += [code for code in _USUAL if code not in codes]
+    for code in codes:
+        boot = profile.plan(code).boot
+        if isinstance(boot, Windows | Esxi):
+            yield boot
+
+
+def _wanted_windows(boot: Windows) -> dict[str, str]:
+    """Return files, and where they come from. Boot managers and the like wimboot finds in the WIM;
+    without wimboot nobody does.
+    """
+    wanted = {boot.wimboot: _WIMBOOT, boot.wim: _WINDOWS}
+    if boot.program:
+        native = (boot.program, f"{boot.media}/{BCD}", f"{boot.media}/{SDI}")
+        wanted |= dict.fromkeys(native, _WINDOWS)
+    return wanted
+
+
+def _wanted_esxi(boot: Esxi, folders: Sequence[Directory]) -> tuple[list[str], list[str]]:
+    """Return what is wrong with the medium's boot.cfg, and the files that the machine loads."""
+    programs = [boot.mboot, *([boot.program] if boot.program else [])]
+    for name in boot.configurations:
+        file = next(
+            filter(None, (folder.place(ContentPath.parse(name)) for folder in folders)), None
+        )
+        if file is None:
+            continue
+        try:
+            settings = bootcfg.parse(file.read_text("utf-8", "replace"))
+        except OSError as error:
+            return [f"cannot read {file}: {error.strerror}"], programs
+        except PolicyError as error:
+            return [f"{file}: {error}"], programs
+        return [], [*programs, *(f"{boot.media}/{each}" for each in bootcfg.files(settings))]
+    return [], [*programs, boot.configurations[-1]]
