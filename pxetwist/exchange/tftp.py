@@ -154,17 +154,23 @@ class RepeatTimer:
             self._measure(now - self._sent)
         self._clean = True
         self._sent = self.heard = now
-        self.wait = self._usual
-        self.deadline = now + self.wait
+        self.wait = usual = self._usual
+        self.deadline = now + usual
 
     def _measure(self, trip: float) -> None:
-        if self._mean:
-            self._deviation += (abs(trip - self._mean) - self._deviation) / 4
-            self._mean += (trip - self._mean) / 8
+        """Take a round trip into account; called for each packet, so without min() and max()."""
+        mean = self._mean
+        if mean:
+            error = trip - mean
+            spread = error if error > 0 else -error
+            self._deviation = deviation = self._deviation + (spread - self._deviation) / 4
+            self._mean = mean = mean + error / 8
         else:
-            self._mean, self._deviation = max(trip, 1e-9), trip / 2
-        usual = self._mean + 4 * self._deviation
-        self._usual = min(max(usual, _SHORTEST_WAIT), _FIRST_WAIT)
+            self._mean = mean = trip or 1e-9
+            self._deviation = deviation = trip / 2
+        usual = mean + 4 * deviation
+        usual = max(usual, _SHORTEST_WAIT)
+        self._usual = usual if usual < _FIRST_WAIT else _FIRST_WAIT
 
     def repeated(self, now: float) -> None:
         """Take note that something was sent once more."""
@@ -193,6 +199,7 @@ class ReadTransfer:
         self.started = now
         self.repetitions = 0
         self._oack = tftp.encode(OptionAck(self.terms.options)) if self.terms.options else b""
+        self._lockstep = self.terms.window == 1
         self._base = 0 if self._oack else 1  # the first one not acknowledged; 0 is the OACK
         self._end = 0  # the last one sent
         self._went_back = 0  # the base for which a repeated ACK was answered
@@ -232,7 +239,7 @@ class ReadTransfer:
         """Take a packet of the client; what makes no sense is passed over."""
         block = tftp.acknowledged(data)
         if block is not None:
-            return self._acknowledge(block, now)
+            return self.acknowledge(block, now)
         try:
             packet = tftp.decode(data)
         except WireError:
@@ -258,7 +265,23 @@ class ReadTransfer:
         self._went_back = 0
         return self._window() if self._base else SendOack(self._oack)
 
-    def _acknowledge(self, block: int, now: float) -> Action | None:
+    def step(self, block: int, now: float) -> int:
+        """Take an ACK that asks for the next block in lockstep, and return the number of that.
+
+        Most do, and this is quick. 0: it is another, for :meth:`acknowledge` to judge.
+        """
+        base = self._base
+        if block != base & 0xFFFF or not self._lockstep or base != self._end:
+            return 0
+        if base >= self.blocks:
+            return 0
+        self._base = self._end = base + 1
+        self._last_tries = 0
+        self._timer.progress(now)
+        return base + 1
+
+    def acknowledge(self, block: int, now: float) -> Action | None:
+        """Take an ACK; what makes no sense is passed over."""
         distance = (block - self._base) & 0xFFFF
         if distance <= self._end - self._base:
             partial = self._base + distance < self._end

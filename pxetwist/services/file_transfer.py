@@ -22,10 +22,10 @@ from pxetwist.interfaces import IContent
 from pxetwist.model.boot import BootRequest
 from pxetwist.services.blocks import read_exactly
 from pxetwist.services.images import HEADER, FramedImage, FramedImages, Piece, framed
-from pxetwist.services.transfer_sockets import MAX_SEGMENTS, MAX_SEND, ITransferSocket
+from pxetwist.services.transfer_interfaces import MAX_SEGMENTS, MAX_SEND, ITransferSocket
 from pxetwist.wire.tftp import Error, ErrorCode, ReadRequest, encode
 
-_NOTHING = Piece(0, 0, memoryview(b""))
+_NOTHING = Piece(0, 0, memoryview(bytearray()))
 
 
 class ITransferOwner(Protocol):
@@ -103,6 +103,25 @@ class FileTransfer:
         if action is not None:
             self._perform(action)
 
+    def acknowledged(self, block: int, now: float) -> None:
+        """Take an ACK of the client."""
+        machine = self.machine
+        following = machine.step(block, now)
+        if not following:
+            action = machine.acknowledge(block, now)
+            if action is not None:
+                self._perform(action)
+            return
+        piece = self._piece
+        if not piece.first <= following < piece.end:
+            self._perform(SendBlocks(following, 1))
+            return
+        start = (following - piece.first) * self._packet
+        stop = start + self._packet
+        self._socket.send_part(piece, start, stop if stop < piece.size else piece.size)
+        if machine.next_timeout() < self.watched:
+            self._owner.moved(self)
+
     def closed(self) -> None:
         """Know that the client's port is closed."""
         if not self.over:
@@ -142,13 +161,12 @@ class FileTransfer:
         """Send blocks that are in a piece."""
         packet = self._packet
         start = (first - piece.first) * packet
-        end = start + count * packet
+        end = min(start + count * packet, piece.size)
         while start < end and not self.over:
             stop = min(start + self._per_send * packet, end)
-            packets = piece.packets[start:stop]
-            if stop - start == packet:
-                self._socket.send(packets)
-            elif not self._socket.send_segments(packets, packet):
+            if stop - start <= packet:
+                self._socket.send_part(piece, start, stop)
+            elif not self._socket.send_segments(piece.packets[start:stop], packet):
                 self._per_send = 1  # not here: block by block from now on
                 continue
             start = stop

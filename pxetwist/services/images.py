@@ -13,6 +13,7 @@ import attrs
 
 from pxetwist.errors import ContentError
 from pxetwist.interfaces import IContent
+from pxetwist.services.messages import address_of
 from pxetwist.wire.tftp import data_header
 
 HEADER = 4  # bytes of DATA before its block
@@ -28,6 +29,16 @@ class Piece:
     first: int
     end: int
     packets: memoryview
+    size: int = attrs.field(init=False)  # of the packets in bytes
+    address: int = attrs.field(init=False)  # where they lie in memory
+
+    @size.default
+    def _size(self) -> int:
+        return len(self.packets)
+
+    @address.default
+    def _where(self) -> int:
+        return address_of(self.packets)
 
 
 class FramedImages:
@@ -122,7 +133,7 @@ def framed(data: memoryview, first: int, end: int, block_size: int) -> memoryvie
     for number in range(first, end):
         start = (number - first) * block_size
         parts += (data_header(number), data[start : start + block_size])
-    return memoryview(b"".join(parts))
+    return memoryview(bytearray().join(parts))
 
 
 def _version(descriptor: int) -> _Version:

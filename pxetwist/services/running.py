@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
 
-from pxetwist.exchange.tftp import Finished, Limits, Outcome, ReadTransfer
+from pxetwist.exchange.tftp import Finished, Limits, Outcome, ReadTransfer, negotiate
 from pxetwist.interfaces import IContent, Site
 from pxetwist.model.boot import BootRequest
 from pxetwist.model.event import EventKind
@@ -15,13 +15,12 @@ from pxetwist.services.deadlines import Deadlines
 from pxetwist.services.file_transfer import FileTransfer
 from pxetwist.services.images import HEADER, FramedImages
 from pxetwist.services.requests import octets_text, tell, transferred
-from pxetwist.services.transfer_sockets import ITransferSockets
+from pxetwist.services.sockets import IDatagramSocket
+from pxetwist.services.transfer_interfaces import ITransferSockets, Peer
 from pxetwist.wire.tftp import ReadRequest
 
 _LATE = 1.0  # seconds in which an equal request is one that was delayed on its way
 _GRACE = 5.0  # seconds that transfers get when the service stops
-
-Peer = tuple[str, int]
 
 
 class RunningTransfers:
@@ -101,14 +100,18 @@ class RunningTransfers:
         *,
         local: str,
         peer: Peer,
+        over: IDatagramSocket | None = None,
     ) -> None:
         """Begin a transfer from our address `local`, which closes the content at its end.
+
+        It goes over the request socket `over`, if that is given.
 
         :raises OSError: if there is no socket for it; the content is still open.
         """
         clock = self._site.reactor
         transfer = FileTransfer(self, asked, request, content=content, peer=peer, clock=clock)
-        socket = self._sockets.open(local, peer, transfer)
+        lockstep = negotiate(asked.options, None, Limits(window=self._window)).window == 1
+        socket = self._sockets.open(local, peer, transfer, over=over, shared=lockstep)
         machine = ReadTransfer(
             content.info.size,
             asked.options,

@@ -107,6 +107,7 @@ class UdpSocket(SocketReader):
 
     batch = 256
     family = socket.AF_INET
+    nowhere = "0.0.0.0"
 
     def __init__(
         self,
@@ -173,6 +174,11 @@ class UdpSocket(SocketReader):
             self.bind()
         super().start()
 
+    def lend(self) -> socket.socket:
+        """Return the bound socket to somebody who reads it, and has :meth:`deliver` take it."""
+        assert self._socket is not None
+        return self._socket
+
     def getHost(self) -> IPv4Address | IPv6Address:
         """Return what it is bound to; an unbound socket tells what was asked for."""
         if self._socket is None:
@@ -185,11 +191,11 @@ class UdpSocket(SocketReader):
             self.failures["closed"] += 1
             return
         try:
-            self._socket.sendmsg([data], self._origin(source, index), 0, self._target(peer))
+            self._socket.sendmsg([data], self.origin(source, index), 0, self._target(peer))
         except OSError as error:
             self._count(error)
 
-    def _origin(self, source: str, index: int) -> list[tuple[int, int, bytes]]:
+    def origin(self, source: str, index: int = 0) -> list[tuple[int, int, bytes]]:
         """Return the control message that sends from an address, out of an interface."""
         return _origin4(source, index) if source or index else []
 
@@ -210,9 +216,10 @@ class UdpSocket(SocketReader):
         buffer, glance = self._buffer, self._glance
         size, control, _flags, peer = opened.recvmsg_into([buffer], 64)
         if glance is None or glance(buffer, size):
-            self._deliver(bytes(buffer[:size]), peer, control)
+            self.deliver(bytes(buffer[:size]), peer, control)
 
-    def _deliver(self, data: bytes, peer: Any, control: list[tuple[int, int, bytes]]) -> None:
+    def deliver(self, data: bytes, peer: Any, control: list[tuple[int, int, bytes]]) -> None:
+        """Take one datagram with its control messages, as it was read."""
         arrived = self._arrived(peer, control)
         if arrived is None:
             self.failures["no IP_PKTINFO"] += 1

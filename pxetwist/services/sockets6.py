@@ -63,6 +63,7 @@ class Udp6Socket(UdpSocket):
     """One bound UDP socket of IPv6 alone; `groups` are joined on its interface."""
 
     family = socket.AF_INET6
+    nowhere = "::"
 
     def __init__(
         self,
@@ -106,7 +107,8 @@ class Udp6Socket(UdpSocket):
         host, port, _, scope = self._socket.getsockname()
         return addresses.IPv6Address("UDP", f"{host}%{scope}" if scope else host, port)
 
-    def _origin(self, source: str, index: int) -> list[tuple[int, int, bytes]]:
+    def origin(self, source: str, index: int = 0) -> list[tuple[int, int, bytes]]:
+        """Return the control message that sends from an address, out of an interface."""
         if not source and not index:
             return []
         host, _, scope = source.partition("%")

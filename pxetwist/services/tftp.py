@@ -12,18 +12,18 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.task import deferLater
 from zope.interface import implementer
 
-from pxetwist.config import fields
-from pxetwist.config.fields import option
 from pxetwist.errors import ContentError, PolicyError, WireError
 from pxetwist.interfaces import IBootService, IContent, ICounts, Site
 from pxetwist.model.boot import BootRequest, Protocol
 from pxetwist.model.content import ContentPath
 from pxetwist.services import requests
 from pxetwist.services.blocks import NetasciiContent
-from pxetwist.services.listening import OwnAddress, addresses_option, addresses_to_take, udp_socket
-from pxetwist.services.running import Peer, RunningTransfers
+from pxetwist.services.listening import addresses_to_take, udp_socket
+from pxetwist.services.running import RunningTransfers
 from pxetwist.services.sockets import Arrival, DatagramFactory, IDatagramSocket
-from pxetwist.services.transfer_sockets import TransferSockets, TransferSocketsFactory
+from pxetwist.services.tftp_settings import Settings
+from pxetwist.services.transfer_interfaces import Peer, TransferSocketsFactory
+from pxetwist.services.transfer_sockets import TransferSockets
 from pxetwist.wire import tftp
 from pxetwist.wire.tftp import Error, ErrorCode, ReadRequest, WriteRequest
 
@@ -31,49 +31,6 @@ _NOT_FOUND = Error(ErrorCode.NOT_FOUND, "File not found")  # never 2: shim would
 _BAD_MODE = Error(ErrorCode.ILLEGAL_OPERATION, "Only octet and netascii")
 _READ_ONLY = Error(ErrorCode.ILLEGAL_OPERATION, "This server takes no files")
 _BROKEN = Error(ErrorCode.UNDEFINED, "Internal trouble")
-
-
-def _port_range(value: str) -> range:
-    first, _, last = value.partition("-")
-    low, high = fields.port(first.strip()), fields.port((last or first).strip())
-    if not 0 < low <= high:
-        raise ValueError("not in order")
-    return range(low, high + 1)
-
-
-@attrs.frozen
-class Settings:
-    """Options of ``[service:tftp]``."""
-
-    addresses: tuple[OwnAddress, ...] = addresses_option()
-    interfaces: tuple[str, ...] = option(
-        fields.list_of(fields.text), default=(), doc="Interfaces to listen on; none: all."
-    )
-    port: int = option(fields.port, default=69, doc="UDP port for requests.")
-    port_range: range = option(
-        fields.Converter("a range of ports like 20000-20999", _port_range),
-        default=range(0),
-        doc="Local ports of the transfers, for firewalls; default: any.",
-    )
-    max_window: int = option(
-        fields.integer(1, 1024),
-        default=64,
-        doc="Most blocks that a client may have on the way (RFC 7440).",
-    )
-    max_block_size: int = option(
-        fields.integer(0, 65464),
-        default=0,
-        doc="Largest block in bytes; 0: what the MTU of the client's network can carry.",
-    )
-    image_memory: int = option(
-        fields.size, default=256 << 20, doc="Memory for files that are being sent."
-    )
-    max_transfers: int = option(
-        fields.integer(1), default=4096, doc="Transfers at a time; further requests must wait."
-    )
-    max_per_client: int = option(
-        fields.integer(1), default=64, doc="Transfers at a time of one address."
-    )
 
 
 def build(settings: Settings, site: Site) -> TftpService:
@@ -114,11 +71,12 @@ class TftpService(Service):
         self._site = site
         self._datagram = datagram
         self._listeners: list[_Listener] = []
+        self._sockets = transfer_sockets(site.reactor, settings.port_range)
         self._opening: dict[Peer, tuple[ReadRequest, Deferred[None]]] = {}
         self._per_client: Counter[str] = Counter()
         self._running = RunningTransfers(
             site,
-            transfer_sockets(site.reactor, settings.port_range),
+            self._sockets,
             block_size=settings.max_block_size,
             window=settings.max_window,
             image_memory=settings.image_memory,
@@ -161,17 +119,24 @@ class TftpService(Service):
             self.privilegedStartService()
         self._running.start()
         for listener in self._listeners:
-            listener.socket.start()
+            if self.settings.single_port:
+                self._sockets.adopt(listener.socket)
+            else:
+                listener.socket.start()
 
     def stopService(self) -> Deferred[None]:
         """Take no more requests; let running transfers end, for a few seconds."""
         super().stopService()
+        if not self.settings.single_port:
+            self._stop_listening()
+        for _, opening in list(self._opening.values()):
+            opening.cancel()
+        return self._running.stop().addBoth(self._stop_listening)
+
+    def _stop_listening(self, result: object = None) -> None:
         for listener in self._listeners:
             listener.socket.stop()
         self._listeners.clear()
-        for _, opening in list(self._opening.values()):
-            opening.cancel()
-        return self._running.stop()
 
     # Requests
 
@@ -205,7 +170,7 @@ class TftpService(Service):
     def _requested(
         self, listener: _Listener, asked: ReadRequest, peer: Peer, arrival: Arrival
     ) -> None:
-        if self._repeated(asked, peer):
+        if self._repeated(asked, peer) or not self.running:
             return
         if len(self._running) + len(self._opening) >= self.settings.max_transfers:
             self._drop("too many transfers")  # the client asks again, later
@@ -258,7 +223,7 @@ class TftpService(Service):
                 self._refuse(listener, _BROKEN, peer, arrival)
                 requests.tell_failed(self._site, request, error)
                 return
-            await self._begin(asked, request, content, local=arrival.local, peer=peer)
+            await self._begin(listener, asked, request, content, local=arrival.local, peer=peer)
         except CancelledError:
             return
         except Exception:
@@ -281,6 +246,7 @@ class TftpService(Service):
 
     async def _begin(
         self,
+        listener: _Listener,
         asked: ReadRequest,
         request: BootRequest,
         content: IContent,
@@ -292,7 +258,8 @@ class TftpService(Service):
             if asked.mode == "netascii":
                 clock = self._site.reactor
                 content = await NetasciiContent.translate(content, lambda: deferLater(clock, 0))
-            self._running.begin(asked, request, content, local=local, peer=peer)
+            over = listener.socket if self.settings.single_port else None
+            self._running.begin(asked, request, content, local=local, peer=peer, over=over)
         except BaseException:
             content.close()
             raise

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, cast
 
 import attrs
 from twisted.internet.address import IPv4Address as UdpAddress
@@ -15,14 +15,17 @@ from twisted.internet.address import IPv6Address as UdpAddress6
 from twisted.internet.task import Clock
 
 from pxetwist.errors import StartError
+from pxetwist.services.images import Piece
 from pxetwist.services.ports import ALL_IPV4, ALL_IPV6
-from pxetwist.services.sockets import Arrival, IDatagramReceiver
-from pxetwist.services.transfer_sockets import ITransferReceiver, Packets
+from pxetwist.services.sockets import Arrival, IDatagramReceiver, IDatagramSocket
+from pxetwist.services.transfer_interfaces import ITransferReceiver, Packets
+from pxetwist.wire.tftp import Opcode
 
 #: What becomes of a datagram on its way: none, one or several copies arrive.
 Link = Callable[[bytes], Sequence[bytes]]
 
 Peer = tuple[str, int]
+_REQUESTS = tuple(int(code).to_bytes(2, "big") for code in (Opcode.RRQ, Opcode.WRQ))
 
 
 def perfect(data: bytes) -> Sequence[bytes]:
@@ -147,7 +150,7 @@ class MemoryNetwork:
     def _arrive(self, sender: MemoryClient, data: bytes, to: Peer) -> None:
         index, there = self._interfaces[sender.interface]
         connected = self._connected.get((to, sender.address))
-        if connected is not None:
+        if connected is not None and data[:2] not in _REQUESTS:
             connected.receiver.received(data, self.clock.seconds())
             return
         first = next((each for each in there if ":" not in each and ":" not in to[0]), "")
@@ -173,10 +176,13 @@ class MemoryNetwork:
                 client.received.append(datagram)
                 client.on_datagram(datagram)
 
-    def connect(self, local: str, peer: Peer, receiver: ITransferReceiver) -> MemoryTransferSocket:
-        """Make one connected socket."""
+    def connect(
+        self, local: str, peer: Peer, receiver: ITransferReceiver, over: MemorySocket | None
+    ) -> MemoryTransferSocket:
+        """Make one transfer's socket, with a port of its own or that of a request socket."""
         self._next_port += 1
-        made = MemoryTransferSocket(self, (local, self._next_port), peer, receiver)
+        port = over.port if over is not None else self._next_port
+        made = MemoryTransferSocket(self, (local, port), peer, receiver)
         self._connected[(made.local, peer)] = made
         return made
 
@@ -263,9 +269,21 @@ class MemoryTransferSockets:
     def stop(self) -> None:
         """End; nothing to do."""
 
-    def open(self, local: str, peer: Peer, receiver: ITransferReceiver) -> MemoryTransferSocket:
-        """Return a socket from our address `local` to `peer`."""
-        return self.network.connect(local, peer, receiver)
+    def adopt(self, requests: IDatagramSocket) -> None:
+        """Receive for a request socket, too."""
+        requests.start()
+
+    def open(
+        self,
+        local: str,
+        peer: Peer,
+        receiver: ITransferReceiver,
+        *,
+        over: IDatagramSocket | None = None,
+        shared: bool = False,
+    ) -> MemoryTransferSocket:
+        """Return a socket from our address `local` to `peer`; none is shared here, but `over`."""
+        return self.network.connect(local, peer, receiver, cast(MemorySocket | None, over))
 
 
 @attrs.define(eq=False)
@@ -285,6 +303,10 @@ class MemoryTransferSocket:
     def send(self, packet: Packets) -> None:
         """Send one datagram."""
         self.network.from_server(Datagram(bytes(packet), self.local, self.peer))
+
+    def send_part(self, piece: Piece, start: int, stop: int) -> None:
+        """Send bytes of a piece as one datagram."""
+        self.send(piece.packets[start:stop])
 
     def send_segments(self, packets: Packets, segment: int) -> bool:
         """Send datagrams of `segment` bytes."""

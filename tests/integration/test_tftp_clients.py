@@ -78,11 +78,15 @@ def tap(name: str) -> int:
 class BadWire(threading.Thread):
     """Carries frames between two taps, and loses, doubles or holds back some IP frames.
 
-    The faults are probabilities; the same ones come in every run.
+    The faults are probabilities; the same ones come in every run. `only` is the one UDP port
+    that passes, from the second tap or to it, as in a network with a strict firewall.
     """
 
-    def __init__(self, *taps: int, lose: float = 0, double: float = 0, hold: float = 0) -> None:
+    def __init__(
+        self, *taps: int, lose: float = 0, double: float = 0, hold: float = 0, only: int = 0
+    ) -> None:
         super().__init__(daemon=True)
+        self._only = only
         self._lose, self._double, self._hold = lose, double, hold
         self._random = random.Random(1)
         self._taps = taps
@@ -105,6 +109,8 @@ class BadWire(threading.Thread):
     def _carry(self, frame: bytes, to: int) -> None:
         # what makes IPv6 work at all, neighbour discovery, is left alone as ARP is
         six = frame[12:14] == _IPV6 and frame[20] in (_UDP, _FRAGMENT)
+        if self._only and not self._passes(frame, to):
+            return
         lottery = self._random.random() if six or frame[12:14] == _IPV4 else 1.0
         if lottery < self._lose:
             return
@@ -114,6 +120,14 @@ class BadWire(threading.Thread):
         os.write(to, frame)
         if lottery < self._double:
             os.write(to, frame)
+
+    def _passes(self, frame: bytes, to: int) -> bool:
+        kind, at = (20, 54) if frame[12:14] == _IPV6 else (23, 34)
+        if frame[12:14] not in (_IPV4, _IPV6) or frame[kind] != _UDP:
+            return True
+        ports = frame[at : at + 4]
+        port = ports[:2] if to == self._taps[0] else ports[2:]
+        return int.from_bytes(port, "big") == self._only
 
     def close(self) -> None:
         os.close(self._end)
@@ -221,17 +235,23 @@ class ClientTests(TftpCase):
         self.assertEqual(list(self.files.iterdir()), [])
 
 
+class SinglePortTests(ClientTests):
+    """The same with one port for everything."""
+
+    ini = INI + "[service:tftp]\nsingle-port = yes\n"
+
+
 class BadWireTests(TftpCase):
     """The client's wire goes through a program that treats its frames badly."""
 
-    def spoil(self, lose: float = 0, double: float = 0, hold: float = 0) -> None:
+    def spoil(self, lose: float = 0, double: float = 0, hold: float = 0, only: int = 0) -> None:
         self.host = Namespace(f"{self.lan.server.name}-bad")
         self.addCleanup(self.host.close)
         with inside(self.host):
             ours = tap("eth0")
         with inside(self.lan.server):
             theirs = tap("bad")
-        wire = BadWire(ours, theirs, lose=lose, double=double, hold=hold)
+        wire = BadWire(ours, theirs, lose=lose, double=double, hold=hold, only=only)
         self.addCleanup(wire.close)
         self.lan.server.ip(f"link set bad master {Lan.bridge} up")
         self.host.ip("addr add 10.77.0.21/24 dev eth0")
@@ -264,6 +284,15 @@ class BadWireTests(TftpCase):
         expected = self.put("nbp", 400_000).read_bytes()
         self.spoil(hold=0.1)
         self.assertEqual(self.atftp("nbp", "blksize 1432", "windowsize 4"), expected)
+
+
+class SinglePortBadWireTests(BadWireTests):
+    """The same with one port for everything, past a firewall that knows that port only."""
+
+    ini = SinglePortTests.ini
+
+    def spoil(self, lose: float = 0, double: float = 0, hold: float = 0, only: int = 69) -> None:
+        super().spoil(lose, double, hold, only)
 
 
 class Client6Tests(ClientTests):
@@ -304,6 +333,12 @@ class Client6Tests(ClientTests):
 
 
 class BadWire6Tests(BadWireTests):
+    """The same over IPv6."""
+
+    address = Lan.address6
+
+
+class SinglePort6Tests(SinglePortBadWireTests):
     """The same over IPv6."""
 
     address = Lan.address6

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+from typing import Any
 
 import attrs
 from twisted.internet.interfaces import IReadDescriptor
@@ -18,12 +19,13 @@ from zope.interface.verify import verifyObject
 
 from pxetwist.config.server import spelled
 from pxetwist.errors import StartError
-from pxetwist.services.images import framed
+from pxetwist.services.images import Piece, framed
 from pxetwist.services.listening import addresses_to_take, listen_tcp, own_address, udp_socket
 from pxetwist.services.ports import start_error
 from pxetwist.services.sockets import Arrival, UdpSocket
+from pxetwist.services.transfer_interfaces import ITransferSocket
 from pxetwist.services.transfer_sockets import TransferSocket, TransferSockets
-from pxetwist.wire.tftp import data_header
+from pxetwist.wire.tftp import Ack, ReadRequest, data_header, encode
 
 
 class Reactor(Clock):
@@ -63,9 +65,14 @@ class Transfer:
 
     packets: list[bytes] = attrs.field(factory=list)
     was_closed: bool = False
+    then: Callable[[int], object] = lambda block: None
 
     def received(self, data: bytes, now: float) -> None:
         self.packets.append(data)
+
+    def acknowledged(self, block: int, now: float) -> None:
+        self.packets.append(encode(Ack(block)))
+        self.then(block)
 
     def closed(self) -> None:
         self.was_closed = True
@@ -241,6 +248,7 @@ class Udp6SocketTests(SynchronousTestCase):
         self.client.bind(("::1", 0))
         transfer = Transfer()
         opened = sockets.open("::1", ("::1", self.client.getsockname()[1]), transfer)
+        assert isinstance(opened, TransferSocket)
         self.assertEqual(opened.payload, self.mtu() - 48)
         self.assertTrue(opened.send_segments(b"a" * 300 + b"b" * 300, 300))
         for letter in (b"a", b"b"):
@@ -330,7 +338,9 @@ class TransferSocketTests(SocketCase):
         return made
 
     def open(self) -> TransferSocket:
-        return self.sockets.open("127.0.0.5", self.peer, self.transfer)
+        opened = self.sockets.open("127.0.0.5", self.peer, self.transfer)
+        assert isinstance(opened, TransferSocket)
+        return opened
 
     def test_one_descriptor_for_all(self) -> None:
         others = [self.open() for _ in range(3)]
@@ -383,3 +393,128 @@ class TransferSocketTests(SocketCase):
         opened.close()
         opened.close()
         self.assertEqual(self.open().getHost().port, taken)
+
+
+class SharedPortTests(SocketCase):
+    """Many peers of one port; read and sent in batches."""
+
+    family, ours, theirs = socket.AF_INET, "127.0.0.5", "127.0.0.9"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.sockets = TransferSockets(self.reactor)
+        self.sockets.start()
+        self.addCleanup(self.sockets.stop)
+        self.clients = [self.another() for _ in range(3)]
+        self.transfers = [Transfer() for _ in self.clients]
+        self.piece = Piece(1, 4, framed(memoryview(bytes(range(30))), 1, 4, 10))
+
+    def another(self) -> socket.socket:
+        made = socket.socket(self.family, socket.SOCK_DGRAM)
+        self.addCleanup(made.close)
+        made.bind((self.theirs, 0))
+        made.settimeout(5)
+        return made
+
+    def open(self, number: int) -> ITransferSocket:
+        peer = self.clients[number].getsockname()[:2]
+        return self.sockets.open(self.ours, peer, self.transfers[number], shared=True)
+
+    def ports(self) -> list[tuple[Any, ...]]:
+        """Let each client take a datagram; return where they came from."""
+        return [client.recvfrom(2000)[1] for client in self.clients]
+
+    def test_each_hears_its_peer(self) -> None:
+        opened = [self.open(number) for number in range(3)]
+        for number, each in enumerate(opened):
+            each.send_part(self.piece, 14 * number, 14 * number + 14)
+        (port,) = set(self.ports())
+        self.assertEqual(port[0], self.ours)
+        for number, client in enumerate(self.clients):
+            client.sendto(encode(Ack(number)), port)
+            client.sendto(b"\0\3\0\1" + bytes(1000 + number), port)
+        self.another().sendto(encode(Ack(7)), port)  # a stranger
+        self.sockets.doRead()
+        for number, transfer in enumerate(self.transfers):
+            block = b"\0\3\0\1" + bytes(1000 + number)
+            self.assertEqual(transfer.packets, [encode(Ack(number)), block])
+
+    def test_what_is_said_in_a_batch_leaves_after_it(self) -> None:
+        opened = [self.open(number) for number in range(3)]
+        for number, each in enumerate(opened):
+            each.send(b"x")
+
+            def answer(block: int, each: ITransferSocket = each) -> None:
+                each.send_part(self.piece, 14 * block, 14 * block + 14)
+
+            self.transfers[number].then = answer
+        for number, (client, port) in enumerate(zip(self.clients, self.ports(), strict=True)):
+            client.sendto(encode(Ack(number)), port)
+        self.sockets.doRead()
+        for number, client in enumerate(self.clients):
+            packets = bytes(self.piece.packets)
+            self.assertEqual(client.recv(2000), packets[14 * number : 14 * number + 14])
+
+    def test_segments(self) -> None:
+        opened = self.open(0)
+        self.assertTrue(opened.send_segments(self.piece.packets, 14))
+        for number in range(3):
+            block = data_header(number + 1) + bytes(range(10 * number, 10 * number + 10))
+            self.assertEqual(self.clients[0].recv(2000), block)
+        self.assertFalse(opened.send_segments(bytes(200000), 1000))
+
+    def test_a_peer_that_comes_back_gets_another_port(self) -> None:
+        first = self.open(0)
+        first.send(b"x")
+        port = self.clients[0].recvfrom(100)[1]
+        first.close()
+        first.close()
+        self.open(0).send(b"x")
+        self.assertNotEqual(self.clients[0].recvfrom(100)[1], port)
+
+    def test_a_closed_port_is_told(self) -> None:
+        opened = [self.open(number) for number in range(2)]
+        self.clients[0].close()
+        for each in (*opened, *opened):  # also while nothing else is sent
+            each.send_part(self.piece, 0, 14)
+        self.sockets.doRead()
+        self.assertEqual([each.was_closed for each in self.transfers], [True, False, False])
+        self.assertEqual(len(self.clients[1].recv(2000)), 14)
+
+    def test_the_mtu(self) -> None:
+        self.assertGreaterEqual(self.open(0).payload, 1500 - 48)
+
+    def test_over_the_request_port(self) -> None:
+        """From the address that was asked, and requests still go their way."""
+        receiver = Receiver()
+        requests = udp_socket(self.reactor, receiver, address=self.everywhere(), port=0)
+        requests.bind()
+        self.addCleanup(requests.stop)
+        self.sockets.adopt(requests)
+        port = requests.getHost().port
+        client = self.clients[0]
+        client.sendto(encode(ReadRequest(b"nbp")), (self.ours, port))
+        self.sockets.doRead()
+        ((data, peer, arrival),) = receiver.arrived
+        self.assertEqual((data, arrival.destination), (encode(ReadRequest(b"nbp")), self.ours))
+        opened = self.sockets.open(arrival.local, peer, self.transfers[0], over=requests)
+        opened.send_part(self.piece, 0, 14)
+        opened.send(b"x")
+        self.assertTrue(opened.send_segments(self.piece.packets, 14))
+        for length in (14, 1, 14, 14, 14):
+            answer, source = client.recvfrom(2000)
+            self.assertEqual((len(answer), source[:2]), (length, (self.ours, port)))
+        for packet in (encode(Ack(1)), encode(ReadRequest(b"again"))):
+            client.sendto(packet, (self.ours, port))
+        self.sockets.doRead()
+        self.assertEqual(self.transfers[0].packets, [encode(Ack(1))])
+        self.assertEqual(receiver.arrived[1][0], encode(ReadRequest(b"again")))
+
+    def everywhere(self) -> str:
+        return "::" if self.family == socket.AF_INET6 else "0.0.0.0"
+
+
+class SharedPort6Tests(SharedPortTests):
+    """The same over IPv6."""
+
+    family, ours, theirs = socket.AF_INET6, "::1", "::1"

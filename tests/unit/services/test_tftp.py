@@ -20,7 +20,8 @@ from pxetwist.model.boot import BootRequest
 from pxetwist.model.content import ContentPath
 from pxetwist.model.event import EventKind
 from pxetwist.model.identity import ClientIdentity
-from pxetwist.services.tftp import Settings, TftpService
+from pxetwist.services.tftp import TftpService
+from pxetwist.services.tftp_settings import Settings
 from pxetwist.testing import (
     Datagram,
     FakeBoot,
@@ -272,6 +273,56 @@ class TransferTests(ServiceCase):
         self.assertEqual((asked.identity.mac, asked.boot_id), ("52:54:00:00:00:01", "ab12"))
         self.assertEqual(self.boot.events[0].machine, "52:54:00:00:00:01")
         self.assertEqual(self.boot.events[0].boot_id, "ab12")
+
+
+class SinglePortTests(ServiceCase):
+    """All comes from the port that was asked."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.network.add_interface("eth0", "10.0.0.1", "fd77::1")
+        self.restart(Settings(single_port=True))
+        self.files["nbp"] = bytes(range(256)) * 40
+
+    def test_a_file(self) -> None:
+        for window in ("1", "4"):
+            for client, server in ((CLIENT, "10.0.0.1"), ("fd77::50", "fd77::1")):
+                download = Download(self.network.client(client, 2000 + int(window)))
+                download.begin(b"nbp", (("windowsize", window),), to=(server, 69))
+                self.run_for(0)
+                self.assertEqual(download.received, self.files["nbp"])
+                sources = {datagram.source for datagram in download.client.received}
+                self.assertEqual(sources, {(server, 69)})
+
+    def test_no_other_ports(self) -> None:
+        error = self.assertRaises(
+            ValueError, Settings, single_port=True, port_range=range(2000, 3000)
+        )
+        self.assertIn("take port-range out", str(error))
+
+    def test_a_client_that_starts_anew_with_its_port(self) -> None:
+        self.files["other"] = b"y" * 700
+        client = self.network.client(CLIENT, 2000)
+        for packet in (ReadRequest(b"nbp"), Ack(1), ReadRequest(b"other"), Ack(1)):
+            client.send(encode(packet), SERVER)
+            self.run_for(0)
+        last = [decode(datagram.data) for datagram in client.received[-2:]]
+        self.assertEqual(last, [Data(1, b"y" * 512), Data(2, b"y" * 188)])
+        self.assertEqual(self.network.connected, 1)
+
+    def test_stop_lets_transfers_end(self) -> None:
+        client = self.network.client(CLIENT, 2000)
+        client.send(encode(ReadRequest(b"nbp")), SERVER)
+        self.run_for(0)
+        stopped = self.service.stopService()
+        self.assertEqual(self.answers(ReadRequest(b"nbp")), [])
+        download = Download(client)
+        client.on_datagram = download.take
+        download.take(client.received[0])
+        self.run_for(1)
+        self.assertEqual(download.received, self.files["nbp"])
+        self.successResultOf(stopped)
+        self.assertEqual(self.network.sockets, [])
 
 
 class RefusalTests(ServiceCase):

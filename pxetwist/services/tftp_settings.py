@@ -1,0 +1,62 @@
+"""Options of the TFTP service."""
+
+from __future__ import annotations
+
+import attrs
+
+from pxetwist.config import fields
+from pxetwist.config.fields import option
+from pxetwist.services.listening import OwnAddress, addresses_option
+
+
+def _port_range(value: str) -> range:
+    first, _, last = value.partition("-")
+    low, high = fields.port(first.strip()), fields.port((last or first).strip())
+    if not 0 < low <= high:
+        raise ValueError("not in order")
+    return range(low, high + 1)
+
+
+@attrs.frozen
+class Settings:
+    """Options of ``[service:tftp]``."""
+
+    addresses: tuple[OwnAddress, ...] = addresses_option()
+    interfaces: tuple[str, ...] = option(
+        fields.list_of(fields.text), default=(), doc="Interfaces to listen on; none: all."
+    )
+    port: int = option(fields.port, default=69, doc="UDP port for requests.")
+    port_range: range = option(
+        fields.Converter("a range of ports like 20000-20999", _port_range),
+        default=range(0),
+        doc="Local ports of the transfers, for firewalls; default: any.",
+    )
+    single_port: bool = option(
+        fields.boolean,
+        default=False,
+        doc="Answer from the request port alone, for clients behind NAT and in containers.",
+    )
+    max_window: int = option(
+        fields.integer(1, 1024),
+        default=64,
+        doc="Most blocks that a client may have on the way (RFC 7440).",
+    )
+    max_block_size: int = option(
+        fields.integer(0, 65464),
+        default=0,
+        doc="Largest block in bytes; 0: what the MTU of the client's network can carry.",
+    )
+    image_memory: int = option(
+        fields.size, default=256 << 20, doc="Memory for files that are being sent."
+    )
+    max_transfers: int = option(
+        fields.integer(1), default=4096, doc="Transfers at a time; further requests must wait."
+    )
+    max_per_client: int = option(
+        fields.integer(1), default=64, doc="Transfers at a time of one address."
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Check that ports go together."""
+        if self.single_port and self.port_range:
+            raise ValueError("single-port needs no other ports: take port-range out")
