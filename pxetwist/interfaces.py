@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from zope.interface import Attribute, Interface
 
+from pxetwist.model.answer import Answer
 from pxetwist.model.boot import (
     BootFile,
     BootPlan,
@@ -36,6 +37,7 @@ from pxetwist.model.machine import Machine
 from pxetwist.model.network6 import Network6
 from pxetwist.model.order import Order, Taker, Terms
 from pxetwist.model.profile import BootProfile
+from pxetwist.model.redemption import AnswerQuestion, Redemption
 from pxetwist.model.report import MachineReport
 
 
@@ -260,6 +262,22 @@ class IOrderStore(Interface):
         """Return the orders whose time was over, and that nobody else has ended before."""
 
 
+class IRedemptions(Interface):
+    """Keeps which secret answers were given, so that each is given once.
+
+    :raises StateUnavailable: each method, if that cannot be stored.
+    """
+
+    async def claim(name: str, now: float) -> bool | None:
+        """Note that something is given, durably, and return whether it is for a second time: it
+        did not arrive, and that is not long ago. `None`: it must not be given. While somebody
+        is being given the same, this waits for the end of that.
+        """
+
+    async def settle(name: str, *, whole: bool) -> None:
+        """Note how it ended, and let those go on who wait: `whole`, if all of it has arrived."""
+
+
 class IContent(Interface):
     """An open content."""
 
@@ -381,6 +399,21 @@ class IBoot(Interface):
         """Return the URL at which this machine, in this boot, may report on a topic; empty for a
         machine without a MAC.
         """
+
+    async def answer_folder(request: BootRequest, answer: Answer, now: float) -> str:
+        """Return the URL below which this machine, in this boot and at its present address, finds
+        the files of an answer; empty for a machine without a MAC.
+        """
+
+    async def redeem_answer(question: AnswerQuestion, now: float) -> Redemption:
+        """Judge who asks for a file of an answer; observers are told.
+
+        :raises AnswerRefused: if it is not to be given.
+        :raises StateUnavailable: if it is given once, and that cannot be stored.
+        """
+
+    async def settle_answer(redemption: Redemption, *, whole: bool) -> None:
+        """Note how the answer to a redemption ended; must be called after each."""
 
     async def hear(report: MachineReport) -> str | None:
         """Pass a report to the policies; return the answer to the machine, `None`: not wanted.

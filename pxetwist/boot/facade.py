@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from pxetwist.boot.answers import Answers
 from pxetwist.boot.https import Https
 from pxetwist.boot.loaders import Loader, Loaders
 from pxetwist.boot.neighbours import neighbour_mac, peer_address, peer_link
@@ -35,6 +36,7 @@ from pxetwist.interfaces import (
     IReservations,
     ISteady,
 )
+from pxetwist.model.answer import Answer
 from pxetwist.model.boot import (
     BootFile,
     BootPlan,
@@ -57,6 +59,7 @@ from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.installers import Windows
 from pxetwist.model.lease import Network
 from pxetwist.model.machine import Machine
+from pxetwist.model.redemption import AnswerQuestion, Redemption
 from pxetwist.model.report import MachineReport
 
 #: The name under which a loader finds its script; iPXE itself asks for autoexec.ipxe.
@@ -124,8 +127,11 @@ class BootFacade:
         content: Sequence[tuple[str, IContentStore]],
         observers: Sequence[tuple[str, IBootObserver]],
         leases: Any,
+        redemptions: Any = None,
     ) -> None:
-        """Give it the plugins, in the order of the INI."""
+        """Give it the plugins, in the order of the INI; without `redemptions` nothing can be
+        given but once.
+        """
         self.resolver = BootResolver(self._reactor, hosts, policies, self._identification)
         self.leases: Any = leases  # ILeaseStore; `None` only before the plugins are there
         self._reservations = [each for _, each in hosts if IReservations.providedBy(each)]
@@ -137,6 +143,7 @@ class BootFacade:
         self.policies = Policies(self.resolver, self.sightings, policies)
         self._content = content
         self._observers = observers
+        self.redemptions = redemptions
 
     def reload(self) -> None:
         """Decide every machine anew: directories were read again."""
@@ -311,6 +318,30 @@ class BootFacade:
         # Loaders report what they discover; what calls back may be any system.
         base = request.endpoints.web if topic == "discover" else request.endpoints.http
         return f"{base}/{topic}/{token}"
+
+    @property
+    def _answers(self) -> Answers:
+        return Answers(
+            self.tokens,
+            self.sightings,
+            self.https,
+            self.resolve,
+            self.tell,
+            leases=self.leases,
+            store=self.redemptions,
+        )
+
+    async def answer_folder(self, request: BootRequest, answer: Answer, now: float) -> str:
+        """Return where this machine finds an answer."""
+        return await self._answers.folder(request, answer, now)
+
+    async def redeem_answer(self, question: AnswerQuestion, now: float) -> Redemption:
+        """Judge who asks for an answer."""
+        return await self._answers.redeem(question, now)
+
+    async def settle_answer(self, redemption: Redemption, *, whole: bool) -> None:
+        """Note how it ended."""
+        await self._answers.settle(redemption, whole=whole)
 
     async def hear(self, report: MachineReport) -> str | None:
         """Pass a report to the policies."""

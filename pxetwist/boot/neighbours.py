@@ -46,8 +46,14 @@ def neighbour_mac(address: IPv4Address | IPv6Address, table: Path = _TABLE, link
     The machine has just sent us a packet, so the kernel knows it if it is on our link. This
     names a client whose address a foreign DHCP server gave, or that it gave itself.
     """
+    found = neighbour_seen(address, link, table)
+    return found or (address_mac(address) if isinstance(address, IPv6Address) else "")
+
+
+def neighbour_seen(address: IPv4Address | IPv6Address, link: int = 0, table: Path = _TABLE) -> str:
+    """Return the same, but nothing that an address alone tells of its MAC."""
     if isinstance(address, IPv6Address):
-        return _neighbour6(address, link) or address_mac(address)
+        return _neighbour6(address, link)
     wanted = str(address)
     try:
         lines = table.read_text().splitlines()[1:]

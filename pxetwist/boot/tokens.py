@@ -41,7 +41,7 @@ class Tokens:
         body = _BODY.pack(
             bytes.fromhex(identity.mac.replace(":", "")), arch, int(boot_id or "0", 16), ends
         )
-        return base64.urlsafe_b64encode(body + self._sign(body, purpose)).decode().rstrip("=")
+        return self.seal(body, purpose)
 
     def redeem(
         self, token: str, now: float, purpose: str = ""
@@ -49,14 +49,8 @@ class Tokens:
         """Return identity and boot id (empty if there was none) of a token; `None` if it is not
         ours or its time is over.
         """
-        try:
-            raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        except ValueError:
-            return None
-        body, signature = raw[: _BODY.size], raw[_BODY.size :]
-        if len(body) != _BODY.size or not hmac.compare_digest(
-            signature, self._sign(body, purpose)
-        ):
+        body = self.unseal(token, _BODY.size, purpose)
+        if body is None:
             return None
         mac, arch, boot, ends = _BODY.unpack(body)
         if int.from_bytes(ends, "big") < now:
@@ -67,6 +61,20 @@ class Tokens:
             firmware=Firmware.IPXE,
         )
         return identity, f"{boot:04x}" if boot else ""
+
+    def seal(self, body: bytes, purpose: str) -> str:
+        """Return a token of any facts, for a purpose."""
+        return base64.urlsafe_b64encode(body + self._sign(body, purpose)).decode().rstrip("=")
+
+    def unseal(self, token: str, size: int, purpose: str) -> bytes | None:
+        """Return the facts, of so many bytes, that a token was made of; `None`: it is not ours."""
+        try:
+            raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        except ValueError:
+            return None
+        body, signature = raw[:size], raw[size:]
+        sealed = hmac.compare_digest(signature, self._sign(body, purpose))
+        return body if len(body) == size and sealed else None
 
     def _sign(self, body: bytes, purpose: str) -> bytes:
         if not self.key:

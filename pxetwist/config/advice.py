@@ -123,6 +123,17 @@ def scripts_missing(configuration: Configuration) -> Iterator[str]:
         yield f"content names no rendered: no loader gets the script of {', '.join(names)}"
 
 
+def secrets_in_the_clear(configuration: Configuration) -> Iterator[str]:
+    """The INI says that it shall be so."""
+    for name, profile in configuration.profiles.items():
+        answer = profile.answer
+        if answer is not None and answer.secret and answer.plain:
+            yield (
+                f"secret answers of the profile {name!r} cross the network in the clear"
+                f" (secret-plain, {answer.location})"
+            )
+
+
 def grub_with_proxydhcp(configuration: Configuration) -> Iterator[str]:
     """GRUB takes the server from the ACK of the plain DHCP server and asks that one by TFTP."""
     services = {each.factory.name for each in configuration.of_kind("service")}
@@ -206,6 +217,7 @@ ADVICE = (
     subnet_missing,
     families_unheard,
     scripts_missing,
+    secrets_in_the_clear,
     grub_with_proxydhcp,
     loaders_missing,
     content_missing,

@@ -15,13 +15,15 @@ from zope.interface.verify import verifyObject
 from pxetwist import interfaces
 from pxetwist.boot.facade import BootFacade
 from pxetwist.boot.resolver import Identification
+from pxetwist.config.answers import answers_in_the_clear
 from pxetwist.config.load import Configuration, Instance
 from pxetwist.config.server import Server
 from pxetwist.config.web import http_port, https_ports, takes_logs
-from pxetwist.errors import ConfigError, ConfigErrors
+from pxetwist.errors import ConfigError, ConfigErrors, Location
 from pxetwist.interfaces import IReloads, Site
 from pxetwist.plugins import KINDS
 from pxetwist.services.guarded_leases import GuardedLeases
+from pxetwist.state.redemptions import Redemptions
 
 
 @attrs.frozen
@@ -54,7 +56,8 @@ def assemble(configuration: Configuration, reactor: Any) -> Assembly:
             configuration.settings.merge_hosts, configuration.settings.shared_macs
         ),
     )
-    errors: list[ConfigError] = []
+    profiles = configuration.profiles.values()
+    errors: list[ConfigError] = list(answers_in_the_clear(profiles, boot.https))
     built: list[tuple[Instance, Any]] = []
     for instance in configuration.instances:
         site = _site(instance, configuration, boot, reactor)
@@ -120,12 +123,15 @@ def _titled(error: ConfigError, instance: Instance) -> ConfigError:
 
 def _join(assembly: Assembly, reactor: Any) -> None:
     stores = assembly.of_kind("state")
+    redemptions = Redemptions(assembly.configuration.state_folder, reactor)
+    assembly.root.add(redemptions, "pxe", Location(str(assembly.configuration.file)))
     assembly.boot.attach(
         hosts=assembly.of_kind("hosts"),
         policies=assembly.of_kind("policy"),
         content=assembly.of_kind("content"),
         observers=assembly.of_kind("observer"),
         leases=GuardedLeases(stores[0][1], assembly.boot, reactor),
+        redemptions=redemptions,
     )
     for instance, thing in assembly.built:
         if IService.providedBy(thing):

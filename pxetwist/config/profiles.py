@@ -9,6 +9,7 @@ from pathlib import Path
 
 import attrs
 
+from pxetwist.config.answers import AnswerOptions, read_answer
 from pxetwist.config.bind import bind, did_you_mean
 from pxetwist.config.fields import (
     Converter,
@@ -25,7 +26,14 @@ from pxetwist.config.heritage import Heir, heirs
 from pxetwist.config.ini import Section
 from pxetwist.errors import ConfigError
 from pxetwist.model.boot import Script
-from pxetwist.model.families import FAMILIES, LOADER_FAMILIES, WISHES, checked, unknown_wish
+from pxetwist.model.families import (
+    BY_ANSWER,
+    FAMILIES,
+    LOADER_FAMILIES,
+    WISHES,
+    checked,
+    unknown_wish,
+)
 from pxetwist.model.profile import NEEDED, BootProfile, ProfileKind
 
 
@@ -40,7 +48,7 @@ def _made_file(name: str, value: str) -> tuple[str, Path]:
 
 
 @attrs.frozen
-class ProfileSettings:
+class ProfileSettings(AnswerOptions):
     """``[profile:NAME]``: one thing that a machine may boot."""
 
     kind: str = option(choice(*(kind.value for kind in ProfileKind)), doc="What it does.")
@@ -137,7 +145,12 @@ class ProfileSettings:
     )
 
 
-_LINUX = ("loader", "kernel", "initrds", "arguments", "arguments-add", "family", *WISHES)
+_ANSWER = ("answer", "secret", "secret-plain", "secret-once", "secret-life")
+_LINUX = (
+    *("loader", "kernel", "initrds", "arguments", "arguments-add", "family"),
+    *WISHES,
+    *_ANSWER,
+)
 _INSTALLERS = ("kernel", "arguments", "arguments-add", "nbp", "media", "files")
 #: Which options fit which kind; those named by none fit all.
 _FITTING = {
@@ -203,6 +216,8 @@ def _fits(
         if owners and kind.value not in owners:
             word = "only a profile of kind " + " or ".join(owners) + " has one"
             errors.append(section.error(word, name))
+        elif plain in BY_ANSWER and found.answer:
+            continue
         elif plain in WISHES and plain not in FAMILIES[found.family]:
             errors.append(section.error(unknown_wish(found.family, plain), name))
     given = {name.partition(".")[0] for name in section.options}
@@ -271,6 +286,7 @@ def _profile(heir: Heir, found: ProfileSettings, errors: list[ConfigError]) -> B
         wishes={name: value for name in WISHES if (value := getattr(found, name))},
         origins=heir.origins,
         extends=heir.base,
+        answer=read_answer(found, section, found.family, found.arguments.values(), errors),
     )
 
 

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import attrs
 import jinja2
 from zope.interface import implementer
 
 from pxetwist.config.fields import option, path
-from pxetwist.content import installers
+from pxetwist.content import answers, installers
 from pxetwist.content.installers import InstallerFiles
 from pxetwist.content.logins import Logins
 from pxetwist.errors import ConfigError, ContentError, ContentNotFound, Location, PolicyError
 from pxetwist.interfaces import IBoot, IContent, IContentStore, Site
+from pxetwist.model.answer import Answer
 from pxetwist.model.boot import (
     Boot,
     BootPlan,
@@ -36,7 +38,7 @@ from pxetwist.model.content import ContentInfo, ContentPath
 from pxetwist.model.identity import parse_mac
 from pxetwist.model.installers import Esxi, Windows
 
-TEMPLATES = (
+_LOADERS = (
     "boot.ipxe.j2",
     "stopped.ipxe.j2",
     "discover.ipxe.j2",
@@ -44,6 +46,7 @@ TEMPLATES = (
     "pxelinux.cfg.j2",
     *installers.TEMPLATES,
 )
+TEMPLATES = (*_LOADERS, *answers.TEMPLATES)
 _KINDS: dict[type, str] = {
     Files: "files",
     Windows: "windows",
@@ -101,12 +104,17 @@ class RenderedStore:
         self._environment = environment
         self._logins = Logins(site)
         self._installers = InstallerFiles(site, environment, self._facts)
+        self._answers = answers.AnswerTexts(site, environment)
 
     async def open(self, path: ContentPath, request: BootRequest) -> IContent:
         """Render for the machine that asks; anything else is not found here."""
+        now = self._site.reactor.seconds()
+        if request.granted:
+            facts = self._facts(request)
+            return TextContent(self._answers.render(path.name, request, facts), now)
         text = await self._installers.text(path, request)
         if text is not None:
-            return TextContent(text, self._site.reactor.seconds())
+            return TextContent(text, now)
         flavour = flavour_of(path)
         if not flavour:
             raise ContentNotFound(str(path))
@@ -119,8 +127,15 @@ class RenderedStore:
         assert request.plan is not None
         plan = await startable(request.plan, flavour, request, self._site.boot)
         request = attrs.evolve(request, plan=plan)
+        folders = {each.profile: await self._folder(each, request) for each in plan.answers}
+        return TextContent(self.render(flavour, request, now, folders), now)
+
+    async def _folder(self, answer: Answer, request: BootRequest) -> str:
         now = self._site.reactor.seconds()
-        return TextContent(self.render(flavour, request, now), now)
+        folder: str = await self._site.boot.answer_folder(request, answer, now)
+        if not folder:
+            raise PolicyError(f"answers of profile {answer.profile} need a machine with a MAC")
+        return folder
 
     async def _unlocked(self, path: ContentPath, request: BootRequest) -> BootRequest:
         """Return the request with the plan of one entry of its menu, if the login opens it.
@@ -157,8 +172,15 @@ class RenderedStore:
         resolved: BootRequest = resolution.request
         return resolved
 
-    def render(self, flavour: str, request: BootRequest, now: float) -> str:
-        """Return the text for a loader (`ipxe`, `grub`, `pxelinux`) of a resolved request.
+    def render(
+        self,
+        flavour: str,
+        request: BootRequest,
+        now: float,
+        folders: Mapping[str, str] = MappingProxyType({}),
+    ) -> str:
+        """Return the text for a loader (`ipxe`, `grub`, `pxelinux`) of a resolved request; the
+        answers of each profile are below the URL that `folders` has for it.
 
         :raises ContentNotFound: if the plan has nothing for that loader.
         :raises PolicyError: if a template of the site is wrong.
@@ -171,7 +193,7 @@ class RenderedStore:
         if flavour == "ipxe" and self._site.boot.looping(request.identity, now):
             name = "stopped.ipxe.j2"
         try:
-            text = self._environment.get_template(name).render(self._variables(request))
+            text = self._environment.get_template(name).render(self._variables(request, folders))
         except jinja2.TemplateError as error:
             raise PolicyError(f"template {name}: {error}") from error
         return _tidy(text)
@@ -188,18 +210,20 @@ class RenderedStore:
             "report_url": partial(self._report_url, request),
         }
 
-    def _variables(self, request: BootRequest) -> dict[str, object]:
+    def _variables(self, request: BootRequest, folders: Mapping[str, str]) -> dict[str, object]:
         facts = self._facts(request)
 
-        def fill(text: str) -> str:
-            return self._environment.from_string(text).render(facts)
+        def fill(text: str, **more: str) -> str:
+            return self._environment.from_string(text).render(**facts, **more)
 
         def script(text: str, flavour: str) -> str:
             body = fill(text)
             return body.removeprefix("#!ipxe").lstrip() if flavour == "ipxe" else body
 
         def arguments(boot: Files | Windows) -> str:
-            return " ".join(fill(boot.arguments).split())
+            answer = boot.answer if isinstance(boot, Files) else None
+            more = _where(answer, folders) if answer else {}
+            return " ".join(fill(boot.arguments, **more).split())
 
         ends = request.endpoints
         by_web = request.identity.speaks_http or ends.secure is not None
@@ -318,6 +342,11 @@ def flavour_of(path: ContentPath) -> str:
     return ""
 
 
+def _where(answer: Answer, folders: Mapping[str, str]) -> dict[str, str]:
+    folder = folders[answer.profile]
+    return {"answer": f"{folder}/{answer.template}", "answer_folder": folder}
+
+
 def _kind(boot: Boot) -> str:
     return _KINDS[type(boot)]
 
@@ -376,10 +405,12 @@ def build(settings: Settings, site: Site) -> RenderedStore:
     environment.filters["grub_quote"] = _grub_quote
     environment.filters["grub_words"] = _grub_words
     environment.filters["batch_words"] = installers.batch_words
+    environment.filters.update(answers.filters())
     for name in TEMPLATES:
         try:
             environment.get_template(name)
         except jinja2.TemplateSyntaxError as error:
             place = Location(str(error.filename or name), error.lineno)
             raise ConfigError(place, f"template {name}: {error.message}") from error
+    answers.AnswerTexts(site, environment).check(site.profiles.values())
     return RenderedStore(site, environment)

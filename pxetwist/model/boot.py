@@ -6,6 +6,7 @@ import enum
 
 import attrs
 
+from pxetwist.model.answer import Answer
 from pxetwist.model.content import ContentPath
 from pxetwist.model.families import Setting
 from pxetwist.model.identity import ClientIdentity
@@ -81,11 +82,14 @@ class Endpoints:
 
 @attrs.frozen
 class Files:
-    """A kernel to start: content paths (or URLs) of kernel and initrds, and its arguments."""
+    """A kernel to start: content paths (or URLs) of kernel and initrds, its arguments, and the
+    answers to what its installer would ask.
+    """
 
     kernel: str
     initrds: tuple[str, ...] = ()
     arguments: str = ""
+    answer: Answer | None = None
 
 
 @attrs.frozen
@@ -194,6 +198,13 @@ class BootPlan:
         )
 
     @property
+    def answers(self) -> tuple[Answer, ...]:
+        """The answers of what it starts, or lets a person choose."""
+        boots = [entry.boot for entry in self.boot.entries] if isinstance(self.boot, Menu) else []
+        found = [boot.answer for boot in (self.boot, *boots) if isinstance(boot, Files)]
+        return tuple(filter(None, found))
+
+    @property
     def ignored(self) -> bool:
         """Whether the machine must get no answer at all."""
         return isinstance(self.boot, Ignored)
@@ -206,7 +217,7 @@ class BootRequest:
     `wanted` is the path asked for over TFTP or HTTP. `machine` and `plan` are filled in by the
     resolver on the way. `boot_id` ties the requests of one boot together. `login` came with an
     HTTP request (RFC 7617). `accepts` says that it takes up what was offered a moment ago.
-    `secure` ones came over TLS.
+    `secure` ones came over TLS. `granted` is the profile whose answers it may read.
     """
 
     identity: ClientIdentity
@@ -220,6 +231,7 @@ class BootRequest:
     login: Login | None = None
     accepts: bool = False
     secure: bool = False
+    granted: str = ""
 
     def answered(self, machine: Machine | None, plan: BootPlan | None) -> BootRequest:
         """Return it with machine and plan; every message is, so it must not cost much."""
@@ -235,6 +247,7 @@ class BootRequest:
             login=self.login,
             accepts=self.accepts,
             secure=self.secure,
+            granted=self.granted,
         )
 
 

@@ -21,6 +21,8 @@ class EventKind(enum.Enum):
     CONFLICT = "conflict"  # an address that was to be offered is in use by somebody else
     VARIANT = "variant"  # ProxyDHCP offers it otherwise from now on, or found what it takes
     NEIGHBOUR = "neighbour"  # another DHCP server was found, has changed or has gone
+    REDEEMED = "redeemed"  # an answer file was asked for with its URL, and is given
+    REFUSED = "refused"  # an answer file was asked for, and is not given
     DISCOVERED = "discovered"  # an unknown machine said what it is
 
 

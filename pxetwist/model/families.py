@@ -21,7 +21,7 @@ WISHES: Mapping[str, tuple[str, str]] = {
 
 #: The arguments of each family for each wish; what is missing, it cannot be told.
 #: live-boot(7), live-config(7); the installation guide of Debian, B.2.2 and B.4; dracut.cmdline(7)
-#: for the initramfs and kernel-command-line(7) for the system behind it.
+#: for the initramfs and kernel-command-line(7) for the system behind it. Installers: see ANSWERED.
 FAMILIES: Mapping[str, Mapping[str, str]] = {
     "generic": {"root": "root={}", "console": "console={}"},
     "debian-live": {
@@ -43,7 +43,32 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
         "locale": "rd.locale.LANG={0} locale.LANG={0}",
         "keymap": "rd.vconsole.keymap={0} vconsole.keymap={0}",
     },
+    "anaconda": {
+        "root": "inst.stage2={}",
+        "console": "console={}",
+        "locale": "inst.lang={}",
+        "keymap": "inst.keymap={}",
+    },
+    "subiquity": {"root": "url={}", "console": "console={}"},
+    "autoyast": {
+        "root": "install={}",
+        "console": "console={}",
+        "locale": "lang={}",
+        "keymap": "keytable={}",
+    },
 }
+
+#: How installers are told where the answers to their questions are.
+#: The installation guide of Debian, B.2.2; Anaconda's boot options; autoinstall of Ubuntu Server
+#: with cloud-init's NoCloud; linuxrc and AutoYaST.
+ANSWERED: Mapping[str, str] = {
+    "debian-installer": "auto=true priority=critical interface=auto url={{ answer }}",
+    "anaconda": "inst.ks={{ answer }}",
+    "subiquity": "autoinstall ds=nocloud-net;s={{ answer_folder }}/",
+    "autoyast": "autoyast={{ answer }}",
+}
+#: Wishes that answers tell an installer, if its kernel cannot be told.
+BY_ANSWER = ("locale", "keymap", "timezone")
 
 
 @attrs.frozen

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterable, Mapping
 
 import attrs
 
 from pxetwist.errors import PolicyError
+from pxetwist.model.answer import Answer
 from pxetwist.model.boot import (
     Boot,
     BootPlan,
@@ -20,6 +22,8 @@ from pxetwist.model.boot import (
     Script,
 )
 from pxetwist.model.families import (
+    ANSWERED,
+    BY_ANSWER,
     FAMILIES,
     Setting,
     kernel_arguments,
@@ -65,6 +69,11 @@ def for_architecture(values: PerArchitecture, architecture: Architecture | None)
     """Pick the value of an architecture, else the general one, else an empty text."""
     name = architecture.short if architecture is not None else ""
     return values.get(name, values.get("", ""))
+
+
+def names_answer(arguments: str) -> bool:
+    """Whether arguments say themselves where the answers are."""
+    return re.search(r"\banswer(_folder)?\b", arguments) is not None
 
 
 #: What a kind needs at least one of.
@@ -113,6 +122,7 @@ class BootProfile:
     wishes: Mapping[str, str] = attrs.field(factory=dict)
     origins: Mapping[str, str] = attrs.field(factory=dict, eq=False)
     extends: str = attrs.field(default="", eq=False)
+    answer: Answer | None = None
 
     @property
     def lacks(self) -> str:
@@ -153,6 +163,8 @@ class BootProfile:
         if kind is not ProfileKind.LINUX or name == "loader":
             return f"profile {self.name!r} is of kind {kind.value}, which has no {name}"
         if name in FAMILIES[self.family]:
+            return ""
+        if self.answer is not None and name in BY_ANSWER:
             return ""
         return f"profile {self.name!r}: {unknown_wish(self.family, name)}"
 
@@ -197,6 +209,10 @@ class BootProfile:
                 yield Setting(name, value, self._origin(name, each, architecture))
         for name, value in self.wishes.items():
             yield Setting(name, value, self.origins.get(name, ""))
+        if self.answer is not None:
+            yield Setting("answer", self.answer.template, self.origins.get("answer", ""))
+            for option, said in self.answer.shown():
+                yield Setting(option, said, self.origins.get(option, ""))
         if self.loader:
             yield Setting("loader", self.loader, self.origins.get("loader", ""))
         for entry in self.entries:
@@ -226,11 +242,11 @@ class BootProfile:
             case ProfileKind.MENU:
                 return self._menu(architecture)
             case ProfileKind.LINUX:
-                arguments = for_architecture(self.arguments, architecture)
                 return Files(
                     self._needed(self.kernel, architecture, "kernel"),
                     tuple(for_architecture(self.initrds, architecture).split()),
-                    with_arguments(arguments, kernel_arguments(self.family, self.wishes)),
+                    self._arguments(architecture),
+                    self.answer.beside(self._for_answer()) if self.answer else None,
                 )
             case ProfileKind.WINDOWS:
                 return self._windows(architecture)
@@ -271,6 +287,17 @@ class BootProfile:
 
     def _texts(self, built_in: Iterable[str]) -> Texts:
         return tuple({**dict.fromkeys(built_in, ""), **self.texts}.items())
+
+    def _arguments(self, architecture: Architecture | None) -> str:
+        """Spell everything for the kernel; where the answers are, unless it is told already."""
+        words = for_architecture(self.arguments, architecture)
+        more = kernel_arguments(self.family, self.wishes)
+        if self.answer is not None and not names_answer(words):
+            more = f"{ANSWERED[self.family]} {more}"
+        return with_arguments(words, more)
+
+    def _for_answer(self) -> Mapping[str, str]:
+        return {name: value for name, value in self.wishes.items() if name in BY_ANSWER}
 
     def _menu(self, architecture: Architecture | None) -> Menu:
         entries = []

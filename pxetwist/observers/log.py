@@ -92,10 +92,11 @@ class LogObserver:
         detail = _is_detail(event)
         if detail and not self._debug:
             return
-        if _MAC.fullmatch(event.machine) and not self._affords(event.time):
+        refused = event.kind is EventKind.REFUSED  # to whom, anybody may choose
+        if (refused or _MAC.fullmatch(event.machine)) and not self._affords(event.time):
             return
         more = ""
-        if event.kind is EventKind.SILENT:
+        if refused or event.kind is EventKind.SILENT:
             repeats = self._repeats(event)
             if repeats is None:
                 return

@@ -24,7 +24,7 @@ from pxetwist.services.http_target import Target
 BODY = 4096
 
 _NOT_FOUND = text_answer(404, "Not found")
-_LATER = text_answer(503, "Try again", ("Retry-After", "5"))
+LATER = text_answer(503, "Try again", ("Retry-After", "5"))
 #: The topics: the words that their paths end with, and the methods of each.
 _TOPICS: dict[str, dict[str, tuple[bytes, ...]]] = {
     "callback": {
@@ -77,7 +77,7 @@ async def report_answer(site: Site, target: Target, said: Said) -> Answer | None
         text = await site.boot.hear(report)
     except StateUnavailable as error:
         site.log.error("a report of {who} is not stored: {error}", who=str(identity), error=error)
-        return _LATER
+        return LATER
     return _NOT_FOUND if text is None else text_answer(200, text or "Noted")
 
 

@@ -13,14 +13,19 @@ from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.http_headers import Headers
 
-from pxetwist.errors import ContentError, LoginNeeded, PolicyError
+from pxetwist.errors import ContentError, LoginNeeded, PolicyError, StateUnavailable
 from pxetwist.exchange.http import Answer, Span, answer, basic_login, text_answer
 from pxetwist.interfaces import IContent, Site
 from pxetwist.model.boot import BootRequest, Endpoints, Protocol
+from pxetwist.model.content import ContentPath
 from pxetwist.model.event import EventKind
+from pxetwist.model.identity import ClientIdentity
+from pxetwist.model.redemption import AnswerQuestion, Redemption
 from pxetwist.services import requests
+from pxetwist.services.blocks import read_exactly
+from pxetwist.services.http_answers import asked_for, delivered, judged, whole_answer
 from pxetwist.services.http_body import ContentSender, FileSender, sendfile_source
-from pxetwist.services.http_callback import Beginning, Said, report_answer
+from pxetwist.services.http_callback import LATER, Beginning, Said, report_answer
 from pxetwist.services.http_target import BadTarget, Target, identify
 from pxetwist.services.sockets6 import host_of
 
@@ -70,10 +75,14 @@ class ContentExchange(http.Request):
         if self._disconnected:
             return
         if self.startedWriting:
-            transport: Any = self.channel.transport
-            transport.abortConnection()  # any other end might pass for that of the file
+            self._abort()
         else:
             self._short(_BROKEN)
+
+    def _abort(self) -> None:
+        """Cut the connection: any other end might pass for that of the file."""
+        transport: Any = self.channel.transport
+        transport.abortConnection()
 
     async def _answer(self) -> None:
         try:
@@ -90,6 +99,10 @@ class ContentExchange(http.Request):
             return
         if self.method not in (b"GET", b"HEAD"):
             self._short(_NOT_ALLOWED)
+            return
+        question = self._question(target)
+        if question is not None:
+            await self._answer_file(question)
             return
         request = await self._resolve(target)
         if request is None:
@@ -112,6 +125,62 @@ class ContentExchange(http.Request):
             await self._send(content, request)
         finally:
             content.close()
+
+    def _question(self, target: Target) -> AnswerQuestion | None:
+        local, peer = host_of(self.channel.getHost()), host_of(self.channel.getPeer())
+        nobody = ClientIdentity()
+        request = requests.content_request(
+            self._site, Protocol.HTTP, target.path, identity=nobody, boot_id="", local=local
+        )
+        channel: Any = self.channel
+        return asked_for(target, peer, attrs.evolve(request, secure=channel.secure))
+
+    async def _answer_file(self, question: AnswerQuestion) -> None:
+        """Give an answer file to who may have it."""
+        if self.method == b"HEAD":  # to look is not to redeem
+            self._short(_NOT_FOUND)
+            return
+        try:
+            redemption = await judged(self._site, question, self._counters)
+        except StateUnavailable as error:
+            self._site.log.error("no answer is given: {error}", error=error)
+            self._short(LATER)
+            return
+        if redemption is None:
+            self._short(_NOT_FOUND)
+            return
+        whole = False
+        try:
+            whole = await self._give(redemption)
+        finally:
+            settled = self._site.boot.settle_answer(redemption, whole=whole)
+            Deferred.fromCoroutine(settled).addErrback(self._failed)
+
+    async def _give(self, redemption: Redemption) -> bool:
+        """Send a file, and return whether all of it has arrived."""
+        request, reactor = redemption.request, self._site.reactor
+        started = reactor.seconds()
+        try:
+            content = await self._site.boot.open(ContentPath.parse(redemption.file), request)
+        except (ContentError, PolicyError) as error:
+            self._short(_BROKEN)
+            requests.tell_failed(self._site, request, error)
+            return False
+        size, whole = content.info.size, False
+        try:
+            result = whole_answer(await read_exactly(content, 0, size))
+            self._head(result)
+            self.write(b"".join(piece for piece in result.body if isinstance(piece, bytes)))
+            self.octets = size
+            whole = await delivered(self.channel.transport, reactor)
+        finally:
+            content.close()
+            self._tell(request, size, reactor.seconds() - started, whole=whole)
+        if whole:
+            self.finish()
+        else:
+            self._abort()
+        return whole
 
     def _said(self) -> Said:
         local = host_of(self.channel.getHost()).partition("%")[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from pxetwist.errors import PolicyError
+from pxetwist.errors import PxeError
 from pxetwist.interfaces import Site
 from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol
 from pxetwist.model.content import ContentPath
@@ -82,7 +82,7 @@ def tell_missing(site: Site, request: BootRequest) -> None:
     tell(site, request, EventKind.FAILED, f"no such file: {path}", {"debug": debug})
 
 
-def tell_failed(site: Site, request: BootRequest, error: PolicyError) -> None:
+def tell_failed(site: Site, request: BootRequest, error: PxeError) -> None:
     """Say what is wrong with a plan or its template: the mend is a person's."""
     tell(site, request, EventKind.FAILED, f"{request.wanted}: {error}", {})
 

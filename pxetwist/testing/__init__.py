@@ -26,6 +26,7 @@ from pxetwist.interfaces import (
     IHostDirectory,
     Site,
 )
+from pxetwist.model.answer import Answer
 from pxetwist.model.boot import (
     BootFile,
     BootPlan,
@@ -42,6 +43,7 @@ from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Network
 from pxetwist.model.machine import Machine
 from pxetwist.model.profile import BootProfile
+from pxetwist.model.redemption import AnswerQuestion, AnswerRefused, Redemption, Refusal
 from pxetwist.model.report import MachineReport
 from pxetwist.testing.network import (
     Datagram,
@@ -177,7 +179,9 @@ class FakeBoot:
 
     `stores` are asked in order. `identities` are by peer address, `tokens` by token, each with a
     boot id. `events` and `reports` collect what was told; machines are given `answer`, which
-    may be an exception to raise. `loops` says that its iPXE loads itself.
+    may be an exception to raise. `redemption` is what questions for answer files get, or an
+    exception to raise; `settled` collects how each of these ended. `loops` says that its
+    iPXE loads itself.
     """
 
     stores: Sequence[IContentStore] = ()
@@ -186,6 +190,8 @@ class FakeBoot:
     file: BootFile | None = None
     identities: dict[str, tuple[ClientIdentity, str]] = attrs.field(factory=dict)
     tokens: dict[str, tuple[ClientIdentity, str]] = attrs.field(factory=dict)
+    redemption: Redemption | Exception | None = None
+    settled: list[bool] = attrs.field(factory=list)
     persons: dict[tuple[str, str], Collection[str]] = attrs.field(factory=dict)
     reserved: Collection[IPv4Address] = ()
     leases: Any = None
@@ -274,6 +280,22 @@ class FakeBoot:
     def report_url(self, request: BootRequest, topic: str, now: float) -> str:
         """Return a URL with a token that is none."""
         return f"{request.endpoints.http}/{topic}/TOKEN"
+
+    async def answer_folder(self, request: BootRequest, answer: Answer, now: float) -> str:
+        """Return a URL with a token that is none."""
+        return f"{request.endpoints.http}/answer/TOKEN" if request.identity.mac else ""
+
+    async def redeem_answer(self, question: AnswerQuestion, now: float) -> Redemption:
+        """Return what was given."""
+        if isinstance(self.redemption, Exception):
+            raise self.redemption
+        if self.redemption is None:
+            raise AnswerRefused(Refusal.FORGED)
+        return self.redemption
+
+    async def settle_answer(self, redemption: Redemption, *, whole: bool) -> None:
+        """Keep it."""
+        self.settled.append(whole)
 
     async def hear(self, report: MachineReport) -> str | None:
         """Keep the report."""

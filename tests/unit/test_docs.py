@@ -95,7 +95,7 @@ class IniTests(SynchronousTestCase):
         certificates.write_authority(self.folder / "pki" / "ca.pem")
         (self.folder / "old").mkdir()
         (self.folder / "wipe.ipxe").write_text("#!ipxe\n")
-        for name in ("bind-password", "database-password", "netbox-token"):
+        for name in ("bind-password", "database-password", "netbox-token", "root-password.hash"):
             secret = self.folder / name
             secret.touch(mode=0o600)
             secret.write_text("secret\n")

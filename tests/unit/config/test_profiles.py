@@ -197,7 +197,7 @@ class Profiles(IniCase):
                 " 'ttyS0;'",
                 "pxe.ini:9: [profile:y] locale: kernels of the family generic cannot be told"
                 " their locale: give the profile the right family (debian-live, debian-installer,"
-                " dracut), or write arguments",
+                " dracut, anaconda, autoyast), or write arguments",
                 "pxe.ini:12: [profile:z] console: only a profile of kind linux has one",
             ],
         )

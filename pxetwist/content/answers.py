@@ -1,0 +1,195 @@
+"""The texts that answer installers: a template, filled with the values of a profile."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shlex
+from collections.abc import Callable, Collection, Mapping
+from difflib import get_close_matches
+from ipaddress import IPv4Address, IPv4Network, ip_address
+from urllib.parse import urlsplit
+
+import attrs
+import jinja2
+import jinja2.meta
+
+from pxetwist.errors import ConfigError, ContentNotFound, PolicyError
+from pxetwist.interfaces import Site
+from pxetwist.model.answer import Answer
+from pxetwist.model.boot import BootRequest
+from pxetwist.model.lease import Network
+from pxetwist.model.profile import BootProfile
+
+#: The built-in templates.
+TEMPLATES = (
+    "preseed.cfg.j2",
+    "kickstart.cfg.j2",
+    "user-data.j2",
+    "meta-data.j2",
+    "vendor-data.j2",
+    "autoyast.xml.j2",
+)
+#: Variables of every template, and what they stand for if a profile does not say.
+DEFAULTS = {
+    "hostname": "{{ machine.name if machine else 'host-' ~ identity.mac | replace(':', '') }}",
+    "domain": "",
+    "network": "dhcp",
+    "address": "",
+    "netmask": "",
+    "gateway": "",
+    "nameservers": "",
+    "disk": "",
+    "mirror": "",
+    "proxy": "",
+    "locale": "en_US.UTF-8",
+    "keymap": "us",
+    "timezone": "UTC",
+    "root_password": "",
+    "user": "",
+    "user_password": "",
+    "ssh_keys": "",
+    "packages": "",
+    "early": "",
+    "post": "",
+}
+#: Those that are lists, and what separates their items; all others are of one line.
+_LISTS = {
+    "nameservers": r"[,\s]+",
+    "packages": r"[,\s]+",
+    "ssh_keys": r"\n",
+    "early": r"\n",
+    "post": r"\n",
+}
+#: What templates may look at besides; see the page on templates.
+FACTS = ("machine", "identity", "endpoints", "plan", "who", "callback", "report_url", "prefix")
+
+Facts = Mapping[str, object]
+
+
+def filters() -> dict[str, Callable[[str], str]]:
+    """Return what templates need to put values into files of others."""
+    return {
+        "b64": lambda text: base64.b64encode(text.encode()).decode(),
+        "shell": shlex.quote,
+        "url_host": lambda url: urlsplit(url).netloc,
+        "url_path": lambda url: urlsplit(url).path or "/",
+        "url_scheme": lambda url: urlsplit(url).scheme,
+    }
+
+
+@attrs.frozen
+class AnswerTexts:
+    """Fills templates for machines."""
+
+    site: Site
+    environment: jinja2.Environment
+
+    def check(self, profiles: Collection[BootProfile]) -> None:
+        """Look at what profiles say before any machine asks.
+
+        :raises ConfigError: for a template that is not there or is wrong, and for values that
+            none of the profile's templates looks at.
+        """
+        for profile in profiles:
+            if profile.answer is not None:
+                self._check(profile.answer)
+
+    def _check(self, answer: Answer) -> None:
+        used: set[str] = set()
+        for file in answer.files:
+            try:
+                used |= self._variables_of(f"{file}.j2")
+            except jinja2.TemplateNotFound as error:
+                message = f"answer: there is no template {error.name}"
+                raise ConfigError(answer.location, message) from error
+            except jinja2.TemplateSyntaxError as error:
+                message = f"template {file}.j2, line {error.lineno}: {error.message}"
+                raise ConfigError(answer.location, message) from error
+        for name in answer.values:
+            if name not in used:
+                close = _close(name, used)
+                hint = f"; did you mean {close!r}?" if close else ""
+                message = f"answer.{name}: {answer.template} does not look at it{hint}"
+                raise ConfigError(answer.location, message)
+
+    def _variables_of(self, name: str) -> set[str]:
+        """Return the variables of a template, and of all that it includes or extends."""
+        assert self.environment.loader is not None
+        source, _, _ = self.environment.loader.get_source(self.environment, name)
+        tree = self.environment.parse(source, name)
+        found = jinja2.meta.find_undeclared_variables(tree)
+        for other in jinja2.meta.find_referenced_templates(tree):
+            if other is not None:
+                found |= self._variables_of(other)
+        return found
+
+    def render(self, file: str, request: BootRequest, facts: Facts) -> str:
+        """Return the text of a file of the answers that a request may read.
+
+        :raises ContentNotFound: if there is no such file among them.
+        :raises PolicyError: if a template or value is wrong; it never repeats a value.
+        """
+        answers = request.plan.answers if request.plan else ()
+        answer = next((each for each in answers if each.profile == request.granted), None)
+        if answer is None or file not in answer.files:
+            raise ContentNotFound(f"no answer {file}")
+        try:
+            values = self._values(answer, request, facts)
+            return self.environment.get_template(f"{file}.j2").render({**values, **facts})
+        except (jinja2.TemplateError, ValueError) as error:
+            raise PolicyError(
+                f"template {file}.j2 of profile {answer.profile}: {error}"
+            ) from error
+
+    def _values(self, answer: Answer, request: BootRequest, facts: Facts) -> dict[str, object]:
+        texts = dict(DEFAULTS)
+        secrets = {name: value.text for name, value in answer.values.items() if value.file}
+        texts |= {name: value.text for name, value in answer.values.items() if not value.file}
+        filled = {
+            name: text if "{" not in text else self.environment.from_string(text).render(facts)
+            for name, text in texts.items()
+            if name not in secrets
+        }
+        filled |= secrets
+        if filled["network"] not in ("dhcp", "static"):
+            raise ValueError("network is neither dhcp nor static")
+        if filled["network"] == "static":
+            filled |= {name: text for name, text in self._static(filled, request).items() if text}
+        prefix = _prefix(filled["netmask"])
+        return {**{name: _shaped(name, text) for name, text in filled.items()}, "prefix": prefix}
+
+    def _static(self, filled: Mapping[str, str], request: BootRequest) -> dict[str, str]:
+        """Complete a fixed address: the machine's reserved one, and what its subnet says."""
+        reserved = request.machine.address if request.machine else None
+        text = filled["address"] or str(reserved or "")
+        if not text:
+            raise ValueError("network is static, and neither value nor machine has an address")
+        address = ip_address(text)
+        subnet = next((n for n in self.site.networks.values() if address in n.network), None)
+        found = {"address": text}
+        if isinstance(address, IPv4Address) and isinstance(subnet, Network):
+            found |= {
+                "netmask": str(subnet.network.netmask),
+                "gateway": str(next(iter(subnet.routers), "")),
+                "nameservers": " ".join(map(str, subnet.name_servers)),
+            }
+        found |= {name: text for name in found if (text := filled[name])}
+        if not found.get("netmask"):
+            raise ValueError(f"no [subnet:NAME] has {text}: answer.netmask is missing")
+        return found
+
+
+def _prefix(netmask: str) -> int:
+    return IPv4Network(f"0.0.0.0/{netmask}").prefixlen if netmask else 0
+
+
+def _shaped(name: str, text: str) -> str | list[str]:
+    """Make a list, or one line: nothing that a directory says begins a line of its own."""
+    if name in _LISTS:
+        return [item.strip() for item in re.split(_LISTS[name], text) if item.strip()]
+    return " ".join(text.split()) if name in DEFAULTS else text
+
+
+def _close(name: str, known: Collection[str]) -> str:
+    return next(iter(get_close_matches(name, sorted(known), 1)), "")
