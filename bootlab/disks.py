@@ -43,14 +43,18 @@ def bios_disk(path: Path) -> Disk:
     return Disk(f"format=raw,file={path}")
 
 
-def uefi_disk(folder: Path) -> Disk:
+#: GRUB's configuration of an installed system.
+_INSTALLED = (
+    f"serial --unit=0 --speed=115200\nterminal_output serial\necho {MARKER}\nsleep 60\nhalt\n"
+)
+
+
+def uefi_disk(folder: Path, config: str = _INSTALLED) -> Disk:
     """Fill a folder that QEMU shows as a FAT disk: shim and GRUB as Debian installs them."""
     boot, debian = folder / "EFI" / "BOOT", folder / "EFI" / "debian"
     for place, name in ((boot, "BOOTX64.EFI"), (debian, "shimx64.efi")):
         place.mkdir(parents=True)
         shutil.copyfile(_SHIM, place / name)
         shutil.copyfile(_GRUB, place / "grubx64.efi")
-    (debian / "grub.cfg").write_text(
-        f"serial --unit=0 --speed=115200\nterminal_output serial\necho {MARKER}\nsleep 60\nhalt\n"
-    )
+    (debian / "grub.cfg").write_text(config)
     return Disk(f"format=raw,file=fat:rw:{folder}")

@@ -1,14 +1,20 @@
-"""Images as large as those of Windows, that take up hardly any room: most of them is a hole."""
+"""Images of CDs: one that boots, and those as large as Windows's, most of which is a hole."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from io import RawIOBase
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pycdlib import PyCdlib
+
+from bootlab.disks import uefi_disk
+from bootlab.linux import Linux
+from bootlab.processes import run
 
 
 def mark(place: int) -> bytes:
@@ -76,3 +82,55 @@ class _Sparse(RawIOBase):
             self._file.truncate(self._end)
             self._file.close()
         super().close()
+
+
+def bootable_iso(path: Path, system: Linux) -> None:
+    """Write an image as distributions make them: ISOLINUX for BIOS and GRUB for UEFI start the
+    system in it, whose name is ``from-image``. It takes the place of a file.
+    """
+    with TemporaryDirectory(dir=path.parent) as name:
+        tree = Path(name, "tree")
+        live, isolinux = tree / "live", tree / "isolinux"
+        live.mkdir(parents=True)
+        isolinux.mkdir()
+        os.link(system.kernel, live / "vmlinuz")
+        os.link(system.initrd, live / "initrd.gz")
+        for file in _ISOLINUX:
+            shutil.copy(file, isolinux)
+        (isolinux / "isolinux.cfg").write_text(_ISOLINUX_CFG)
+        efi = Path(name, "efi")
+        uefi_disk(efi, _GRUB_CFG)
+        shutil.copytree(efi, tree, dirs_exist_ok=True)
+        fat = tree / "efi.img"
+        run("mformat", "-C", "-i", str(fat), "-T", "32768", "::")
+        run("mcopy", "-s", "-i", str(fat), str(efi / "EFI"), "::")
+        made = Path(name, "made.iso")
+        run("xorriso", "-as", "mkisofs", "-quiet", "-R", "-V", "LAB", "-o", str(made),
+            "-b", "isolinux/isolinux.bin", "-c", "isolinux/boot.cat", "-no-emul-boot",
+            "-boot-load-size", "4", "-boot-info-table", "-eltorito-alt-boot", "-e", "efi.img",
+            "-no-emul-boot", str(tree))  # fmt: skip
+        made.replace(path)
+
+
+_ISOLINUX = (
+    Path("/usr/lib/ISOLINUX/isolinux.bin"),
+    Path("/usr/lib/syslinux/modules/bios/ldlinux.c32"),
+)
+_ARGUMENTS = "console=ttyS0 lab.host=from-image"
+_ISOLINUX_CFG = f"""\
+SERIAL 0 115200
+DEFAULT lab
+PROMPT 0
+LABEL lab
+  LINUX /live/vmlinuz
+  INITRD /live/initrd.gz
+  APPEND {_ARGUMENTS}
+"""
+_GRUB_CFG = f"""\
+serial --unit=0 --speed=115200
+terminal_output serial
+search --no-floppy --set=root --file /live/vmlinuz
+linux /live/vmlinuz {_ARGUMENTS}
+initrd /live/initrd.gz
+boot
+"""

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -16,7 +17,7 @@ from pxetwist.cli.plugins import default_of
 from pxetwist.config.bind import options_of
 from pxetwist.config.fields import Keyed, expects
 from pxetwist.config.profiles import ProfileSettings
-from pxetwist.config.sections import LoaderSettings, PxeSettings
+from pxetwist.config.sections import LoaderSettings, PxeSettings, plugin_options
 from pxetwist.config.subnets import ClassSettings, SharedNetworkSettings, SubnetSettings
 from pxetwist.config.subnets6 import Subnet6Settings
 from pxetwist.errors import ConfigError, ConfigErrors
@@ -90,7 +91,7 @@ def write(folder: Path) -> None:
     for page in folder.glob("*.rst"):
         page.unlink()
     for name, title, settings, summary in SECTIONS:
-        _save(folder, name, _page(title, summary, settings, [title]))
+        _save(folder, name, _page(title, summary, options_of(settings), [title]))
     _save(folder, "dhcp-options", _option_codes())
     for plugin in ours:
         _save(folder, f"{plugin.kind}-{plugin.name}", _plugin_page(plugin))
@@ -123,11 +124,13 @@ def _plugin_page(plugin: Provided) -> Iterator[str]:
     name = f"{plugin.kind}:{plugin.name}"
     summary = f"{factory.summary} Named by ``{LISTED_IN[plugin.kind]}`` of ``[pxe]``."
     example = [f"[{plugin.kind}:NAME]", f"plugin = {plugin.name}"]
-    yield from _page(name, summary, factory.settings(), example)
+    options = plugin_options(plugin.kind, factory.settings())
+    yield from _page(name, summary, options, example)
 
 
-def _page(title: str, summary: str, settings: type, example: list[str]) -> Iterator[str]:
-    options = options_of(settings)
+def _page(
+    title: str, summary: str, options: Mapping[str, attrs.Attribute[Any]], example: list[str]
+) -> Iterator[str]:
     needed = [name for name, field in options.items() if field.default is attrs.NOTHING]
     yield from _heading(title)
     yield from [summary, "", ".. code-block:: ini", ""]

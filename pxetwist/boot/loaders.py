@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from pxetwist.model.boot import BootFile, BootPlan, Nbp, Script, native_program
+from pxetwist.model.boot import BootFile, BootPlan, Image, Nbp, Script, native_program
 from pxetwist.model.families import LOADER_FAMILIES
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.installers import Windows
@@ -105,7 +105,11 @@ def _architecture(identity: ClientIdentity) -> str:
 
 
 def _family(plan: BootPlan) -> str:
-    """Return the family that a plan asks for, or that its only script is written for."""
+    """Return the family that a plan asks for, that its only script is written for, or that alone
+    can do it.
+    """
+    if isinstance(plan.boot, Image):
+        return "ipxe"
     if plan.loader or not isinstance(plan.boot, Script):
         return plan.loader
     texts = {"ipxe": plan.boot.ipxe, "grub": plan.boot.grub, "pxelinux": plan.boot.pxelinux}

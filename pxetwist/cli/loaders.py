@@ -138,20 +138,23 @@ def _go_through(sources: Iterable[Source], root: Path, options: Options) -> list
 def _named_files(configuration: Configuration) -> Iterator[str]:
     """Yield the files that profiles name."""
     for profile in configuration.profiles.values():
-        for values in (profile.kernel, profile.initrds, profile.nbp):
+        for values in (profile.kernel, profile.initrds, profile.nbp, profile.image):
             for files in values.values():
                 yield from (file.lstrip("/") for file in files.split())
 
 
 def content_root(configuration: Configuration) -> Path:
-    """Return the folder that loaders belong in: that of the first directory store.
+    """Return the folder that loaders belong in: that of the first directory store
+    without a prefix.
 
     :raises StartError: if there is none.
     """
     for instance in configuration.of_kind("content"):
-        if instance.factory.name == "directory":
+        if instance.factory.name == "directory" and instance.prefix is None:
             return Path(instance.settings.root)
-    raise StartError(f"{configuration.file}: content names no store of plugin 'directory'")
+    raise StartError(
+        f"{configuration.file}: content names no store of plugin 'directory' without a prefix"
+    )
 
 
 def _state(found: Path | None, target: Path) -> str:

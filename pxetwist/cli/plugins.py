@@ -9,9 +9,10 @@ from pathlib import Path
 import attrs
 from twisted.python import usage
 
-from pxetwist.config.bind import did_you_mean, options_of
+from pxetwist.config.bind import did_you_mean
 from pxetwist.config.fields import expects
 from pxetwist.config.load import unusable
+from pxetwist.config.sections import plugin_options
 from pxetwist.errors import ConfigError, ConfigErrors, PxeError
 from pxetwist.plugins import Provided, discover
 
@@ -63,7 +64,7 @@ def _described(provided: Provided) -> Iterator[str]:
     except Exception as error:
         raise PxeError(unusable(provided, error)) from error
     yield f"[{provided.kind}:{provided.name}]  {_summary(provided)}  (from {provided.source})"
-    for name, field in options_of(settings).items():
+    for name, field in plugin_options(provided.kind, settings).items():
         yield f"  {name} = {expects(field.metadata['convert'])} ({default_of(field)})"
         yield from textwrap.wrap(
             field.metadata["doc"], 80, initial_indent=6 * " ", subsequent_indent=6 * " "

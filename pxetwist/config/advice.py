@@ -24,6 +24,7 @@ from pxetwist.model.machine import Machine
 from pxetwist.model.profile import ARGUMENTED, INSTALLERS, BootProfile, ProfileKind
 from pxetwist.wire.iana import ARCHITECTURE_NAMES
 
+_NEED_LOADER = (*ARGUMENTED, ProfileKind.IMAGE, ProfileKind.MENU, ProfileKind.LOCAL)
 _FILE_SERVICES = ("tftp", "http", "https")
 
 
@@ -117,7 +118,7 @@ def families_unheard(configuration: Configuration) -> Iterator[str]:
 def scripts_missing(configuration: Configuration) -> Iterator[str]:
     """Loaders need the text that tells them what to load."""
     stores = {each.factory.name for each in configuration.of_kind("content")}
-    scripted = (*ARGUMENTED, ProfileKind.SCRIPT, ProfileKind.MENU)
+    scripted = (*ARGUMENTED, ProfileKind.IMAGE, ProfileKind.SCRIPT, ProfileKind.MENU)
     names = [name for name, p in configuration.profiles.items() if p.kind in scripted]
     if names and "rendered" not in stores:
         yield f"content names no rendered: no loader gets the script of {', '.join(names)}"
@@ -183,7 +184,7 @@ def loaders_missing(configuration: Configuration) -> Iterator[str]:
     families = {
         profile.loader or FAMILIES[0]
         for profile in configuration.profiles.values()
-        if profile.kind in (*ARGUMENTED, ProfileKind.MENU, ProfileKind.LOCAL)
+        if profile.kind in _NEED_LOADER
     }
     table = (*configuration.loaders, *BUILT_IN)
     for family in sorted(families):
@@ -205,7 +206,7 @@ def _files_by_architecture(profile: BootProfile) -> Iterator[list[str]]:
     """Yield the files that each architecture needs which the profile is for."""
     if profile.kind in INSTALLERS:
         return  # see installers_incomplete
-    for main in (profile.kernel, profile.nbp):
+    for main in (profile.kernel, profile.nbp, profile.image):
         for architecture, file in main.items():
             initrds = profile.initrds.get(architecture, profile.initrds.get("", ""))
             yield [file, *initrds.split()]

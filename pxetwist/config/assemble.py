@@ -14,6 +14,7 @@ from zope.interface.verify import verifyObject
 
 from pxetwist import interfaces
 from pxetwist.boot.facade import BootFacade
+from pxetwist.boot.mounts import Mounted
 from pxetwist.boot.resolver import Identification
 from pxetwist.config.answers import answers_in_the_clear
 from pxetwist.config.load import Configuration, Instance
@@ -128,7 +129,11 @@ def _join(assembly: Assembly, reactor: Any) -> None:
     assembly.boot.attach(
         hosts=assembly.of_kind("hosts"),
         policies=assembly.of_kind("policy"),
-        content=assembly.of_kind("content"),
+        content=[
+            (each.name, Mounted(store, each.prefix) if each.prefix else store)
+            for each, store in assembly.built
+            if each.kind == "content"
+        ],
         observers=assembly.of_kind("observer"),
         leases=GuardedLeases(stores[0][1], assembly.boot, reactor),
         redemptions=redemptions,

@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+
+import attrs
 
 from pxetwist.config.load import Configuration
 from pxetwist.content.directory import Directory
 from pxetwist.model.content import ContentPath
 
 
-def content_folders(configuration: Configuration) -> list[Directory]:
+@attrs.frozen
+class ContentFolder:
+    """The folder of a store, whose paths begin below a prefix, if it has one."""
+
+    directory: Directory
+    prefix: ContentPath | None = None
+
+    def place(self, path: ContentPath) -> Path | None:
+        """Return where the file of that name is, if there is one."""
+        below = path.below(self.prefix) if self.prefix else path
+        return self.directory.place(below) if below else None
+
+    def wanted(self, path: ContentPath) -> Path | None:
+        """Return where a file of that name would be; `None`: it is not below the prefix."""
+        below = path.below(self.prefix) if self.prefix else path
+        return Path(self.directory.root, *below.parts) if below else None
+
+
+def content_folders(configuration: Configuration) -> list[ContentFolder]:
     """Return the folders of all content stores that have one."""
-    stores = configuration.of_kind("content")
-    settings = [each.settings for each in stores if each.factory.name == "directory"]
-    return [Directory(each.root, each.ignore_case) for each in settings]
+    return [
+        ContentFolder(Directory(store.settings.root, store.settings.ignore_case), store.prefix)
+        for store in configuration.of_kind("content")
+        if store.factory.name == "directory"
+    ]
 
 
 def folders_are_all(configuration: Configuration) -> bool:

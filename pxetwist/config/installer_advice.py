@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pxetwist.config.folders import content_folders, files_in_folders, folders_are_all
+from pxetwist.config.folders import (
+    ContentFolder,
+    content_folders,
+    files_in_folders,
+    folders_are_all,
+)
 from pxetwist.config.load import Configuration
 from pxetwist.content import bootcfg
-from pxetwist.content.directory import Directory
 from pxetwist.errors import PolicyError
 from pxetwist.model.content import ContentPath
 from pxetwist.model.installers import BCD, SDI, Esxi, Windows
@@ -41,7 +45,9 @@ def installers_incomplete(configuration: Configuration) -> Iterator[str]:
             wanted |= dict.fromkeys(files, _ESXI)
         for file, origin in wanted.items():
             if not has(file):
-                places = " and no ".join(str(folder.root / file) for folder in folders)
+                path = ContentPath.parse(file)
+                wanted_at = filter(None, (folder.wanted(path) for folder in folders))
+                places = " and no ".join(map(str, wanted_at)) or f"folder for {path}"
                 yield f"profile {profile.name!r} needs {file}; there is no {places}: {origin}"
 
 
@@ -67,7 +73,7 @@ def _wanted_windows(boot: Windows) -> dict[str, str]:
     return wanted
 
 
-def _wanted_esxi(boot: Esxi, folders: Sequence[Directory]) -> tuple[list[str], list[str]]:
+def _wanted_esxi(boot: Esxi, folders: Sequence[ContentFolder]) -> tuple[list[str], list[str]]:
     """Return what is wrong with the medium's boot.cfg, and the files that the machine loads."""
     programs = [boot.mboot, *([boot.program] if boot.program else [])]
     for name in boot.configurations:

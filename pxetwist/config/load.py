@@ -10,15 +10,16 @@ from typing import Any
 import attrs
 
 from pxetwist.boot.loaders import Loader
-from pxetwist.config.bind import bind, did_you_mean
+from pxetwist.config.bind import bind, did_you_mean, options_of
 from pxetwist.config.ini import Ini, Section
 from pxetwist.config.networks import read_networks
 from pxetwist.config.profiles import read_profiles
-from pxetwist.config.sections import PxeSettings, read_loader
+from pxetwist.config.sections import MountSettings, PxeSettings, read_loader
 from pxetwist.config.subnets6 import read_network6
 from pxetwist.errors import ConfigError, ConfigErrors, Location
 from pxetwist.interfaces import IPluginFactory
 from pxetwist.model.client_class import ClientClass
+from pxetwist.model.content import ContentPath
 from pxetwist.model.lease import Network
 from pxetwist.model.network6 import Network6
 from pxetwist.model.profile import BootProfile
@@ -46,6 +47,7 @@ class Instance:
     factory: IPluginFactory
     settings: Any
     location: Location
+    prefix: ContentPath | None = None  # of a content
 
     @property
     def title(self) -> str:
@@ -217,10 +219,13 @@ class _Instances:
         except Exception as error:
             self._errors.append(section.error(unusable(provided, error)))
             return None
-        settings = bind(settings_class, section, self._errors, besides=("plugin",))
-        if settings is None:
+        shared = set(options_of(MountSettings)) if provided.kind == "content" else set()
+        settings = bind(settings_class, section, self._errors, besides={"plugin", *shared})
+        mount = bind(MountSettings, section, self._errors, besides=set(section.options) - shared)
+        if settings is None or mount is None:
             return None
-        return Instance(provided.kind, section.name, factory, settings, section.location)
+        name, place = section.name, section.location
+        return Instance(provided.kind, name, factory, settings, place, mount.prefix)
 
 
 def unusable(provided: Provided, error: Exception) -> str:

@@ -125,6 +125,11 @@ class ProfileSettings(AnswerOptions):
         doc="Of windows and esxi: templates of what is made for each machine, such as"
         " files.unattend.xml or files.ks.cfg, in the place of the built-in ones.",
     )
+    image: dict[str, str] = option(
+        per_architecture(text),
+        default=attrs.Factory(dict),
+        doc="Of image: content path or URL (HTTP) of an image of a disk or CD.",
+    )
     ipxe: Path | None = option(
         path, default=None, doc="Of script: the file of your own iPXE script."
     )
@@ -160,6 +165,7 @@ _FITTING = {
     ProfileKind.LOCAL: (),
     ProfileKind.SCRIPT: ("loader", "ipxe", "grub", "pxelinux"),
     ProfileKind.NBP: ("nbp",),
+    ProfileKind.IMAGE: ("image",),
     ProfileKind.MENU: ("loader", "entries", "default", "timeout"),
     ProfileKind.SILENCE: (),
 }
@@ -271,6 +277,7 @@ def _profile(heir: Heir, found: ProfileSettings, errors: list[ConfigError]) -> B
         initrds={name: _one_line(value) for name, value in found.initrds.items()},
         arguments={name: _one_line(value) for name, value in found.arguments.items()},
         nbp=found.nbp,
+        image=found.image,
         script=Script(
             ipxe=content(found.ipxe, "ipxe"),
             grub=content(found.grub, "grub"),

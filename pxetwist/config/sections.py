@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import attrs
 
 from pxetwist.boot.loaders import FAMILIES, Loader
-from pxetwist.config.bind import bind
+from pxetwist.config.bind import bind, options_of
 from pxetwist.config.fields import (
     Converter,
     boolean,
@@ -21,9 +22,27 @@ from pxetwist.config.fields import (
 )
 from pxetwist.config.ini import Section
 from pxetwist.errors import ConfigError
+from pxetwist.model.content import ContentPath
 from pxetwist.wire.iana import ARCHITECTURE_NAMES
 
 _macs = Converter(expects(list_of(mac)), lambda value: frozenset(list_of(mac)(value)))
+
+
+@attrs.frozen
+class MountSettings:
+    """Of every ``[content:NAME]``, whatever its plugin."""
+
+    prefix: ContentPath | None = option(
+        Converter("a path like debian12", ContentPath.parse),
+        default=None,
+        doc="Its paths begin below this folder, which need not exist anywhere.",
+    )
+
+
+def plugin_options(kind: str, settings: type) -> dict[str, attrs.Attribute[Any]]:
+    """Return what stands in the section of a plugin: its own options, and those of its kind."""
+    shared = options_of(MountSettings) if kind == "content" else {}
+    return {**options_of(settings), **shared}
 
 
 @attrs.frozen

@@ -29,6 +29,7 @@ from pxetwist.model.boot import (
     BootPlan,
     BootRequest,
     Files,
+    Image,
     LocalDisk,
     Menu,
     Nbp,
@@ -52,6 +53,7 @@ _KINDS: dict[type, str] = {
     Windows: "windows",
     Esxi: "esxi",
     Nbp: "nbp",
+    Image: "image",
     LocalDisk: "local",
     Script: "script",
     Menu: "menu",
@@ -298,7 +300,7 @@ def _files_of(boot: Boot) -> tuple[str, ...]:
             return (boot.mboot,)
         case Files():
             return (boot.kernel, *boot.initrds)
-        case Nbp():
+        case Nbp() | Image():
             return (boot.path,)
     return ()
 
@@ -309,7 +311,7 @@ def _asks_passwords(menu: Menu, flavour: str, request: BootRequest) -> bool:
 
 
 def _lacks_text(boot: Boot, flavour: str) -> bool:
-    if isinstance(boot, Windows | Esxi):
+    if isinstance(boot, Windows | Esxi | Image):
         return flavour != "ipxe"
     return isinstance(boot, Script) and not getattr(boot, flavour)
 

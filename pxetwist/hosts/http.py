@@ -9,12 +9,11 @@ from typing import Any
 import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.internet.ssl import Certificate, trustRootFromCertificates
-from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool
+from twisted.internet.ssl import Certificate
 from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
-from pxetwist.config.fields import Keyed, OptionText, choice, option, path, secret_file, size
+from pxetwist.config.fields import Keyed, choice, option, secret_file, size
 from pxetwist.errors import DirectoryUnavailable
 from pxetwist.hosts import pixiecore
 from pxetwist.hosts.cache import CacheSettings, cached
@@ -26,8 +25,8 @@ from pxetwist.hosts.url_template import UrlTemplate, url_template, url_templates
 from pxetwist.interfaces import IHostDirectory, Site
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine
+from pxetwist.webclient import authorities, make_agent
 
-_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _HEADER = re.compile(r"[A-Za-z0-9-]+")
 #: What the server has against one question, not against all: a strange name, a long one.
 _OF_THIS_QUESTION = (400, 406, 409, 410, 414, 422, 431)
@@ -40,21 +39,6 @@ class Secret:
     """A text that is not shown."""
 
     text: str = attrs.field(repr=False)
-
-
-def authorities(value: str) -> tuple[Certificate, ...]:
-    """Expect the path of a file with certificates of authorities (PEM)."""
-    file = path(OptionText.of(value))
-    try:
-        found = _CERTIFICATE.findall(file.read_text("ascii", "replace"))
-        loaded = tuple(Certificate.loadPEM(each) for each in found)
-    except OSError as error:
-        raise ValueError(f"cannot read {file}: {error.strerror}") from error
-    except Exception as error:  # OpenSSL's, of many kinds
-        raise ValueError(f"{file} has a malformed certificate") from error
-    if not loaded:
-        raise ValueError(f"{file} has no certificate (PEM)")
-    return loaded
 
 
 def _header(name: str, value: str) -> tuple[str, str]:
@@ -220,14 +204,8 @@ class HttpDirectory(Service):
 
 def build(settings: Settings, site: Site) -> IHostDirectory:
     """Make the directory; nobody is asked before a machine wants to know."""
-    pool: Any = HTTPConnectionPool(site.reactor)
-    pool.maxPersistentPerHost = settings.pool
-    trusted = trustRootFromCertificates(settings.ca) if settings.ca else None
-    agent = Agent(
-        site.reactor,
-        BrowserLikePolicyForHTTPS(trusted),
-        connectTimeout=settings.deadline,
-        pool=pool,
+    agent, pool = make_agent(
+        site.reactor, settings.ca, patience=settings.deadline, connections=settings.pool
     )
     directory = HttpDirectory(agent, pool.closeCachedConnections, settings, site)
     return cached(directory, settings, site)

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import attrs
-from OpenSSL.SSL import Error as TlsError
-from service_identity import VerificationError
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web.client import ResponseDone, ResponseFailed
+from twisted.web.client import ResponseDone
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IResponse
 
 from pxetwist.errors import DirectoryUnavailable
+from pxetwist.webclient import REDIRECTING, told
 
 _REDIRECTS = 3
-_REDIRECTING = (301, 302, 303, 307, 308)
 
 
 @attrs.frozen
@@ -84,14 +82,14 @@ class JsonClient:
         except DirectoryUnavailable as error:
             raise DirectoryUnavailable(f"{_origin(url)}: {error}") from error
         except Exception as error:  # whatever goes wrong on the wire, there is no answer
-            raise DirectoryUnavailable(f"{_origin(url)}: {_told(error)}") from error
+            raise DirectoryUnavailable(f"{_origin(url)}: {told(error)}") from error
 
     async def _get(self, url: str) -> Answer:
         for _ in range(_REDIRECTS + 1):
             response = await self._request(url)
             location = response.headers.getRawHeaders(b"location")
             body = await self._body(response)
-            if response.code not in _REDIRECTING or not location:
+            if response.code not in REDIRECTING or not location:
                 phrase = response.phrase.decode("latin-1")
                 return Answer(response.code, phrase, _json(body, response.code))
             target = urljoin(url, location[0].decode("latin-1"))
@@ -131,23 +129,3 @@ def _json(body: bytes, status: int) -> Any:
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def _told(error: BaseException) -> str:
-    """Say what went wrong, without Twisted's wrappings."""
-    match error:
-        case ResponseFailed():
-            reasons = [_told(reason.value) for reason in error.reasons]
-            return "; ".join(dict.fromkeys(reasons)) or "no answer"
-        case CancelledError():
-            return "given up"
-        case VerificationError():
-            return "its certificate is not for this name"
-        case TlsError():
-            return "TLS: " + ", ".join(_tls_reasons(error))
-    return str(error) or type(error).__name__
-
-
-def _tls_reasons(error: TlsError) -> Iterator[str]:
-    for reason in error.args[0] if error.args else ():
-        yield str(reason[-1] if isinstance(reason, tuple) else reason)

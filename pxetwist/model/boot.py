@@ -100,6 +100,15 @@ class Nbp:
 
 
 @attrs.frozen
+class Image:
+    """An image of a disk or CD that the machine starts from as if it had that: its content path
+    or URL. Only iPXE can do it.
+    """
+
+    path: str
+
+
+@attrs.frozen
 class Script:
     """The site's own loader texts; an empty one means that this loader has none."""
 
@@ -119,7 +128,7 @@ class MenuEntry:
 
     name: str
     title: str
-    boot: Files | Windows | Esxi | Nbp | Script | LocalDisk
+    boot: Files | Windows | Esxi | Nbp | Image | Script | LocalDisk
     locked: bool = False
 
 
@@ -154,7 +163,7 @@ class Ignored:
     """Stay silent."""
 
 
-Boot = Files | Windows | Esxi | Nbp | Script | LocalDisk | Menu | Ignored
+Boot = Files | Windows | Esxi | Nbp | Image | Script | LocalDisk | Menu | Ignored
 
 
 def native_program(boot: Boot) -> str:

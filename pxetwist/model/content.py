@@ -44,6 +44,14 @@ class ContentPath:
         """All but the last part, joined by ``/``; empty at the root."""
         return "/".join(self.parts[:-1])
 
+    def below(self, folder: ContentPath) -> ContentPath | None:
+        """Return the rest of a path that is below a folder, whatever the case; else `None`."""
+        count = len(folder.parts)
+        head = [part.lower() for part in self.parts[:count]]
+        if head != [part.lower() for part in folder.parts] or len(self.parts) == count:
+            return None
+        return ContentPath(self.parts[count:])
+
     def __str__(self) -> str:
         return "/".join(self.parts)
 

@@ -15,6 +15,7 @@ from pxetwist.model.boot import (
     BootPlan,
     Files,
     Ignored,
+    Image,
     LocalDisk,
     Menu,
     MenuEntry,
@@ -57,6 +58,7 @@ class ProfileKind(enum.Enum):
     LOCAL = "local"
     SCRIPT = "script"
     NBP = "nbp"
+    IMAGE = "image"
     MENU = "menu"
     SILENCE = "silence"
 
@@ -83,6 +85,7 @@ NEEDED = {
     ProfileKind.ESXI: ("media",),
     ProfileKind.SCRIPT: ("ipxe", "grub", "pxelinux"),
     ProfileKind.NBP: ("nbp",),
+    ProfileKind.IMAGE: ("image",),
     ProfileKind.MENU: ("entries",),
 }
 #: The kinds that have arguments.
@@ -110,6 +113,7 @@ class BootProfile:
     initrds: PerArchitecture = attrs.field(factory=dict)
     arguments: PerArchitecture = attrs.field(factory=dict)
     nbp: PerArchitecture = attrs.field(factory=dict)
+    image: PerArchitecture = attrs.field(factory=dict)
     media: PerArchitecture = attrs.field(factory=dict)
     wim: PerArchitecture = attrs.field(factory=dict)
     share: str = ""
@@ -202,7 +206,8 @@ class BootProfile:
     def _settings(self, architecture: Architecture | None) -> Iterable[Setting]:
         """Yield what a plan for this architecture is made of."""
         values = {"kernel": self.kernel, "initrds": self.initrds, "nbp": self.nbp}
-        values |= {"arguments": self.arguments, "media": self.media, "wim": self.wim}
+        values |= {"image": self.image, "arguments": self.arguments}
+        values |= {"media": self.media, "wim": self.wim}
         for name, each in values.items():
             value = for_architecture(each, architecture)
             if value:
@@ -239,6 +244,8 @@ class BootProfile:
                 return self.script
             case ProfileKind.NBP:
                 return Nbp(self._needed(self.nbp, architecture, "nbp"))
+            case ProfileKind.IMAGE:
+                return Image(self._needed(self.image, architecture, "image"))
             case ProfileKind.MENU:
                 return self._menu(architecture)
             case ProfileKind.LINUX:

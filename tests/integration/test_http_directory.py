@@ -32,6 +32,7 @@ from pxetwist.model.health import HealthState
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine
 from pxetwist.testing import make_site
+from pxetwist.webclient import authorities
 
 reactor: Any = real
 
@@ -275,7 +276,7 @@ class TlsTests(HttpCase):
             FIELDS,
             machine=json_path("results"),
             header_file={"Authorization": http.Secret(TOKEN)},
-            ca=http.authorities(str(ca)) if ca else (),
+            ca=authorities(str(ca)) if ca else (),
         )
         return await self.find(directory)
 

@@ -89,6 +89,9 @@ class IniTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.folder = Path(self.mktemp())
         (self.folder / "tftpboot").mkdir(parents=True)
+        (self.folder / "own" / "debian12").mkdir(parents=True)
+        (self.folder / "images").mkdir()
+        (self.folder / "images" / "debian-12.iso").write_bytes(b"")
         (self.folder / "pki").mkdir()
         for name in ("boot", "install"):
             certificates.write_server(self.folder / "pki", "10.0.0.1", name=name)

@@ -14,7 +14,7 @@ import pxetwist
 ROOT = Path(pxetwist.__file__).parent
 
 #: What a plugin sees of pxetwist, besides its own package.
-_FOR_PLUGINS = ("model", "interfaces", "errors", "config.fields", "wire.iana")
+_FOR_PLUGINS = ("model", "interfaces", "errors", "config.fields", "wire.iana", "webclient")
 #: What a feature stores: used by its policy, its directory and its commands.
 _STORES = ("state.orders", "state.discovered", "state.database", "state.pooled", "state.postgres")
 
@@ -26,6 +26,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "exchange": ("wire", "model", "errors"),
     "interfaces": ("model", "errors"),
     "config.fields": ("model", "errors", "wire.iana"),
+    "webclient": ("config.fields",),
     "hosts": (*_FOR_PLUGINS, *_STORES),
     "policies": (*_FOR_PLUGINS, *_STORES),
     "state": _FOR_PLUGINS,

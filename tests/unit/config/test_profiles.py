@@ -47,6 +47,9 @@ class Profiles(IniCase):
             [profile:wim]
             kind = nbp
             nbp.x64 = bootmgfw.efi
+            [profile:rescue]
+            kind = image
+            image = images/rescue.iso
             [profile:none]
             kind = silence
             """
@@ -66,6 +69,7 @@ class Profiles(IniCase):
             disk,
             BootProfile("own", ProfileKind.SCRIPT, script=Script(ipxe="#!ipxe\n")),
             BootProfile("wim", ProfileKind.NBP, nbp={"x64": "bootmgfw.efi"}),
+            BootProfile("rescue", ProfileKind.IMAGE, image={"": "images/rescue.iso"}),
             BootProfile("none", ProfileKind.SILENCE),
             BootProfile(
                 "menu",

@@ -19,6 +19,7 @@ from pxetwist.model.boot import (
     BootStage,
     Endpoints,
     Files,
+    Image,
     LocalDisk,
     Menu,
     MenuEntry,
@@ -122,6 +123,24 @@ class IpxeTests(Case):
     def test_nbp(self) -> None:
         text = self.text("ipxe", Nbp("a/b.efi"))
         self.assert_lines(text, "chain --autofree tftp://10.0.0.1/a/b.efi || goto failed")
+
+    def test_image(self) -> None:
+        text = self.text("ipxe", Image("images/rescue.iso"))
+        url = "http://10.0.0.1:8080/images/rescue.iso"
+        self.assert_lines(text, f"sanboot --no-describe {url} || goto failed")
+        for loader in ("grub", "pxelinux"):
+            with self.assertRaises(ContentNotFound):
+                self.text(loader, Image("images/rescue.iso"))
+
+    def test_image_in_a_menu(self) -> None:
+        """It is offered if it is there, by iPXE."""
+        self.files = MemoryStore({**FILES, "there.iso": b"i"})
+        entries = [("there", "there.iso"), ("none", "none.iso"), ("far", "http://h/f.iso")]
+        images = [MenuEntry(name, name, Image(path)) for name, path in entries]
+        menu = Menu("Choose", (entry("disk", LocalDisk()), *images), "disk")
+        items = [line for line in self.text("ipxe", menu).splitlines() if line.startswith("item")]
+        self.assertEqual(items[1:3], ["item there there", "item far far"])
+        self.assertNotIn("there", self.text("grub", menu))
 
     def test_local(self) -> None:
         text = self.text("ipxe", LocalDisk())

@@ -32,6 +32,7 @@ from pxetwist.model.identity import ClientIdentity, Relay, swapped
 from pxetwist.model.machine import Machine
 from pxetwist.testing import make_site, result_of
 from pxetwist.testing.contracts import HostDirectoryContract
+from pxetwist.webclient import authorities
 
 MAC = "52:54:00:00:00:12"
 CMDB = "https://cmdb.example/machines"
@@ -387,13 +388,13 @@ class OptionTests(SynchronousTestCase):
     def test_authorities(self) -> None:
         file = Path("ca.pem")
         with self.assertRaisesRegex(ValueError, "cannot read"):
-            http.authorities("ca.pem")
+            authorities("ca.pem")
         file.write_text("nothing")
         with self.assertRaisesRegex(ValueError, "no certificate"):
-            http.authorities("ca.pem")
+            authorities("ca.pem")
         file.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
         with self.assertRaisesRegex(ValueError, "malformed"):
-            http.authorities("ca.pem")
+            authorities("ca.pem")
 
 
 class PixiecoreTests(SynchronousTestCase):
