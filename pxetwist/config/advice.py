@@ -14,7 +14,7 @@ from pxetwist.config.certificates import (
 )
 from pxetwist.config.dhcp_advice import dhcp_advice, proxy_advice
 from pxetwist.config.folders import content_folders, files_in_folders
-from pxetwist.config.installer_advice import installers_incomplete
+from pxetwist.config.installer_advice import configurations_hidden, installers_incomplete
 from pxetwist.config.load import Configuration, Instance
 from pxetwist.errors import ConfigErrors
 from pxetwist.hosts.hostfile import read
@@ -223,6 +223,7 @@ ADVICE = (
     loaders_missing,
     content_missing,
     installers_incomplete,
+    configurations_hidden,
     menus_shortened,
     hosts_left_out,
     certificates_unfit,

@@ -15,7 +15,7 @@ from pxetwist.content import bootcfg
 from pxetwist.errors import PolicyError
 from pxetwist.model.content import ContentPath
 from pxetwist.model.installers import BCD, SDI, Esxi, Windows
-from pxetwist.model.profile import INSTALLERS, BootProfile
+from pxetwist.model.profile import INSTALLERS, BootProfile, ProfileKind
 from pxetwist.wire.iana import Architecture
 
 _WIMBOOT = "it is among the releases of https://github.com/ipxe/wimboot"
@@ -49,6 +49,21 @@ def installers_incomplete(configuration: Configuration) -> Iterator[str]:
                 wanted_at = filter(None, (folder.wanted(path) for folder in folders))
                 places = " and no ".join(map(str, wanted_at)) or f"folder for {path}"
                 yield f"profile {profile.name!r} needs {file}; there is no {places}: {origin}"
+
+
+def configurations_hidden(configuration: Configuration) -> Iterator[str]:
+    """mboot that firmware starts asks for the boot.cfg of its medium: the made one must be found
+    before that one.
+    """
+    stores = [store.factory.name for store in configuration.of_kind("content")]
+    if "rendered" not in stores or stores[0] == "rendered":
+        return
+    for name, profile in configuration.profiles.items():
+        if profile.kind is ProfileKind.ESXI and profile.nbp:
+            yield (
+                f"profile {name!r}: firmware gets the boot.cfg of the medium, for content names"
+                " other stores before rendered"
+            )
 
 
 def _boots(profile: BootProfile) -> Iterator[Windows | Esxi]:

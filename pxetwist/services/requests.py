@@ -13,11 +13,11 @@ from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.identity import ClientIdentity
 
 #: What loaders look for and may well not find; their absence is no news (shim, GRUB, PXELINUX,
-#: iPXE and Raspberry Pi probe 10-20 names per boot). By PXE over IPv6 shim forgets a slash:
+#: iPXE, Raspberry Pi, Windows probe 10-20 names per boot). By PXE over IPv6 shim forgets a slash:
 #: ``loadersrevocations_sku.efi``.
 _PROBE = re.compile(
     r"(.*/)?(autoexec\.ipxe|grub\.cfg-[^/]*|pxelinux\.cfg/(?!default$).*|[^/]*revocations[^/]*"
-    r"|[^/]*shim_certificate[^/]*|bootcfg\.txt|recovery\.elf|unicode\.pf2|[^/]*\.(lst|mod|mo))"
+    r"|(?i:[^/]*\.ttf|BCD\.[^/]*)|[^/]*shim_certificate[^/]*|bootcfg\.txt|recovery\.elf|unicode\.pf2|[^/]*\.(lst|mod|mo))"
 )
 
 

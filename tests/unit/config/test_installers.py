@@ -180,3 +180,16 @@ class InstallerProfiles(IniCase):
             self.advice(profile),
             [f"profile 'x' needs esxi8/jumpstrt.gz; there is no content/esxi8/jumpstrt.gz: {end}"],
         )
+
+    def test_hidden_configuration(self) -> None:
+        """Only mboot that firmware starts asks by a name that the medium has as well."""
+        head = HEAD.replace("content = scripts, files", "content = files, scripts")
+        profile = "kind = esxi\nmedia = http://10.0.0.9/esxi8\n"
+        said = "firmware gets the boot.cfg of the medium"
+        for text, expected in (
+            (head + profile + "nbp = mboot.efi\n", 1),
+            (head + profile, 0),
+            (HEAD + profile + "nbp = mboot.efi\n", 0),
+        ):
+            lines = [line for line in advice(self.load(text)) if said in line]
+            self.assertEqual(len(lines), expected, text)

@@ -521,7 +521,10 @@ class EventTests(ServiceCase):
 
     def test_missing_files(self) -> None:
         news = ("kernel", "pxelinux.cfg/default", "grub/grub.cfg", "kernel.model/x")
-        probes = ("pxelinux.cfg/01-52-54-00-00-00-01", "grub/grub.cfg-C0A8", "x/autoexec.ipxe")
+        probes = (
+            *("pxelinux.cfg/01-52-54-00-00-00-01", "grub/grub.cfg-C0A8", "x/autoexec.ipxe"),
+            *("\\Boot\\Fonts\\SEGMONO_boot.TTF", "\\Boot\\BCD.{0c1e}"),
+        )
         for name in news + probes:
             self.answers(ReadRequest(name.encode()))
         self.assertEqual(self.boot.events[0].summary, "no such file: kernel")
