@@ -39,8 +39,8 @@ class AnswerOptions:
         Keyed("the name of a template; answer.NAME is text, or file:PATH", _entry),
         default=attrs.Factory(dict),
         doc="Of linux: the template of the answers to its installer, which is told where they"
-        " are. `answer.NAME` is the value of a variable of the template; `file:PATH` is a secret"
-        " that stands in a file.",
+        " are. `answer.NAME` is the value of a variable of the template; of windows and esxi: of"
+        " the files that are made. `file:PATH` is a secret that stands in a file.",
     )
     secret: bool | None = option(
         boolean,
@@ -72,11 +72,6 @@ def read_answer(
         for name in options:
             errors.append(section.error("there is no answer = TEMPLATE", name))
         return None
-    values = {name.replace("-", "_"): each for name, each in found.answer.items() if name}
-    files = [name for name, value in found.answer.items() if value.file]
-    if files and found.secret is False:
-        word = f"answer.{files[0]} is a secret; leave this out, or give it as text"
-        errors.append(section.error(word, "secret"))
     if family not in ANSWERED and not any(map(names_answer, arguments)):
         word = (
             f"kernels of the family {family} cannot be told where answers are: give the profile"
@@ -84,15 +79,40 @@ def read_answer(
         )
         errors.append(section.error(word, "answer"))
         return None
+    return _answer(found, section, "answer", errors)
+
+
+def read_values(
+    found: AnswerOptions, section: Section, errors: list[ConfigError]
+) -> Answer | None:
+    """Make the values for what machines that install Windows or ESXi are given; `None`: there are
+    none, or there is a mistake.
+    """
+    if "" in found.answer:
+        word = "what machines are given is files.NAME here, and answer.NAME a value for it"
+        errors.append(section.error(word, "answer"))
+        return None
+    said = [name for name in section.options if name.startswith(("answer.", "secret"))]
+    return _answer(found, section, said[0], errors) if said else None
+
+
+def _answer(
+    found: AnswerOptions, section: Section, option: str, errors: list[ConfigError]
+) -> Answer:
+    files = [name for name, value in found.answer.items() if value.file]
+    if files and found.secret is False:
+        word = f"answer.{files[0]} is a secret; leave this out, or give it as text"
+        errors.append(section.error(word, "secret"))
+    template = found.answer.get("")
     return Answer(
         profile=section.name,
-        template=template.text,
-        values=values,
+        template=template.text if template else "",
+        values={name.replace("-", "_"): each for name, each in found.answer.items() if name},
         secret=bool(files) or bool(found.secret),
         plain=found.secret_plain,
         once=found.secret_once,
         life=found.secret_life,
-        location=section.options["answer"].location,
+        location=section.options[option].location,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from pxetwist.config.answers import AnswerOptions, read_answer
+from pxetwist.config.answers import AnswerOptions, read_answer, read_values
 from pxetwist.config.bind import bind, did_you_mean
 from pxetwist.config.fields import (
     Converter,
@@ -34,7 +34,7 @@ from pxetwist.model.families import (
     checked,
     unknown_wish,
 )
-from pxetwist.model.profile import NEEDED, BootProfile, ProfileKind
+from pxetwist.model.profile import INSTALLERS, NEEDED, BootProfile, ProfileKind
 
 
 def _wish(name: str) -> Converter[str]:
@@ -151,12 +151,12 @@ class ProfileSettings(AnswerOptions):
 
 
 _ANSWER = ("answer", "secret", "secret-plain", "secret-once", "secret-life")
+_INSTALLERS = ("kernel", "arguments", "arguments-add", "nbp", "media", "files", *_ANSWER)
 _LINUX = (
     *("loader", "kernel", "initrds", "arguments", "arguments-add", "family"),
     *WISHES,
     *_ANSWER,
 )
-_INSTALLERS = ("kernel", "arguments", "arguments-add", "nbp", "media", "files")
 #: Which options fit which kind; those named by none fit all.
 _FITTING = {
     ProfileKind.LINUX: _LINUX,
@@ -268,9 +268,10 @@ def _profile(heir: Heir, found: ProfileSettings, errors: list[ConfigError]) -> B
             errors.append(section.error(f"cannot read {file}: {reason}", option))
             return ""
 
+    kind = ProfileKind(found.kind)
     return BootProfile(
         name=section.name,
-        kind=ProfileKind(found.kind),
+        kind=kind,
         title=found.title,
         loader=found.loader,
         kernel=found.kernel,
@@ -293,7 +294,9 @@ def _profile(heir: Heir, found: ProfileSettings, errors: list[ConfigError]) -> B
         wishes={name: value for name in WISHES if (value := getattr(found, name))},
         origins=heir.origins,
         extends=heir.base,
-        answer=read_answer(found, section, found.family, found.arguments.values(), errors),
+        answer=read_values(found, section, errors)
+        if kind in INSTALLERS
+        else read_answer(found, section, found.family, found.arguments.values(), errors),
     )
 
 

@@ -14,12 +14,12 @@ import attrs
 import jinja2
 import jinja2.meta
 
-from pxetwist.errors import ConfigError, ContentNotFound, PolicyError
+from pxetwist.errors import ConfigError, ContentNotFound, Location, PolicyError
 from pxetwist.interfaces import Site
 from pxetwist.model.answer import Answer
 from pxetwist.model.boot import BootRequest
 from pxetwist.model.lease import Network
-from pxetwist.model.profile import BootProfile
+from pxetwist.model.profile import INSTALLERS, BootProfile
 
 #: The built-in templates.
 TEMPLATES = (
@@ -92,8 +92,21 @@ class AnswerTexts:
             none of the profile's templates looks at.
         """
         for profile in profiles:
-            if profile.answer is not None:
+            if profile.kind in INSTALLERS:
+                self._check_made(profile)
+            elif profile.answer is not None:
                 self._check(profile.answer)
+
+    def _check_made(self, profile: BootProfile) -> None:
+        used: set[str] = set()
+        for file, own in profile.made_files:
+            try:
+                used |= self._variables(own) if own else self._variables_of(f"{file}.j2")
+            except jinja2.TemplateSyntaxError as error:
+                message = f"files.{file}, line {error.lineno}: {error.message}"
+                raise ConfigError(Location(f"profile {profile.name}"), message) from error
+        if profile.answer is not None:
+            _check_used(profile.answer, used, "no file that is made")
 
     def _check(self, answer: Answer) -> None:
         used: set[str] = set()
@@ -106,17 +119,15 @@ class AnswerTexts:
             except jinja2.TemplateSyntaxError as error:
                 message = f"template {file}.j2, line {error.lineno}: {error.message}"
                 raise ConfigError(answer.location, message) from error
-        for name in answer.values:
-            if name not in used:
-                close = _close(name, used)
-                hint = f"; did you mean {close!r}?" if close else ""
-                message = f"answer.{name}: {answer.template} does not look at it{hint}"
-                raise ConfigError(answer.location, message)
+        _check_used(answer, used, answer.template)
 
     def _variables_of(self, name: str) -> set[str]:
         """Return the variables of a template, and of all that it includes or extends."""
         assert self.environment.loader is not None
         source, _, _ = self.environment.loader.get_source(self.environment, name)
+        return self._variables(source, name)
+
+    def _variables(self, source: str, name: str | None = None) -> set[str]:
         tree = self.environment.parse(source, name)
         found = jinja2.meta.find_undeclared_variables(tree)
         for other in jinja2.meta.find_referenced_templates(tree):
@@ -135,14 +146,29 @@ class AnswerTexts:
         if answer is None or file not in answer.files:
             raise ContentNotFound(f"no answer {file}")
         try:
-            values = self._values(answer, request, facts)
+            values = self.values(answer, request, facts)
             return self.environment.get_template(f"{file}.j2").render({**values, **facts})
         except (jinja2.TemplateError, ValueError) as error:
             raise PolicyError(
                 f"template {file}.j2 of profile {answer.profile}: {error}"
             ) from error
 
-    def _values(self, answer: Answer, request: BootRequest, facts: Facts) -> dict[str, object]:
+    async def folder(self, answer: Answer, request: BootRequest) -> str:
+        """Return the URL below which a machine finds its answers.
+
+        :raises PolicyError: if it has no MAC to be known by.
+        """
+        now = self.site.reactor.seconds()
+        found: str = await self.site.boot.answer_folder(request, answer, now)
+        if not found:
+            raise PolicyError(f"answers of profile {answer.profile} need a machine with a MAC")
+        return found
+
+    def values(self, answer: Answer, request: BootRequest, facts: Facts) -> dict[str, object]:
+        """Return the variables of its template.
+
+        :raises ValueError: if values do not fit.
+        """
         texts = dict(DEFAULTS)
         secrets = {name: value.text for name, value in answer.values.items() if value.file}
         texts |= {name: value.text for name, value in answer.values.items() if not value.file}
@@ -178,6 +204,15 @@ class AnswerTexts:
         if not found.get("netmask"):
             raise ValueError(f"no [subnet:NAME] has {text}: answer.netmask is missing")
         return found
+
+
+def _check_used(answer: Answer, used: Collection[str], what: str) -> None:
+    for name in answer.values:
+        if name not in used:
+            close = _close(name, used)
+            hint = f"; did you mean {close!r}?" if close else ""
+            word = "looks" if what.startswith("no ") else "does not look"
+            raise ConfigError(answer.location, f"answer.{name}: {what} {word} at it{hint}")
 
 
 def _prefix(netmask: str) -> int:

@@ -15,9 +15,11 @@ import attrs
 import jinja2
 
 from pxetwist.content import bootcfg
+from pxetwist.content.answers import AnswerTexts
 from pxetwist.errors import ContentNotFound, PolicyError
 from pxetwist.interfaces import Site
-from pxetwist.model.boot import BootPlan, BootRequest, Menu, Protocol, Verdict
+from pxetwist.model.answer import Answer
+from pxetwist.model.boot import Boot, BootPlan, BootRequest, Menu, Protocol, Verdict
 from pxetwist.model.content import ContentPath
 from pxetwist.model.installers import ESXI_TEXTS, WINDOWS_TEXTS, Esxi, Windows
 
@@ -36,18 +38,28 @@ Facts = Callable[[BootRequest], Mapping[str, object]]
 class InstallerFiles:
     """Makes the files, from built-in templates, those of the site, or those of the profile."""
 
-    def __init__(self, site: Site, environment: jinja2.Environment, facts: Facts) -> None:
+    def __init__(self, site: Site, answers: AnswerTexts, facts: Facts) -> None:
         self._site = site
-        self._plain = environment
-        self._xml = environment.overlay(autoescape=True)
+        self._answers = answers
+        self._plain = answers.environment
+        self._xml = self._plain.overlay(autoescape=True)
         self._facts = facts
 
-    def url(self, request: BootRequest, boot: Windows | Esxi, profile: str, file: str) -> str:
-        """Return where a machine finds a file; its loader reads those of Windows, which may know
-        no HTTP, or HTTPS as well.
+    def url(
+        self,
+        request: BootRequest,
+        folders: Mapping[str, str],
+        boot: Windows | Esxi,
+        profile: str,
+        file: str,
+    ) -> str:
+        """Return where a machine finds a file: secret ones in the folder of the profile's answers.
+        Its loader reads those of Windows, which may know no HTTP, or HTTPS as well.
 
         :raises PolicyError: if the machine has no MAC to be known by.
         """
+        if _is_secret(boot, file):
+            return f"{folders[profile]}/{file}"
         token = self._site.boot.token(request, _purpose(profile), self._site.reactor.seconds())
         if not token:
             raise PolicyError(f"{request.identity} has no MAC: no {file} is made for it")
@@ -66,6 +78,8 @@ class InstallerFiles:
         place = _PLACE.fullmatch(str(path))
         if place is not None:
             request = await self._entitled(place[1], place[2], request)
+            if request.plan is None or _is_secret(request.plan.boot, place[3]):
+                raise ContentNotFound(f"{place[3]} of {place[1]} is secret")
             return await self._made(place[3], request)
         plan = request.plan
         if path.name != _CONFIGURATION or plan is None or not isinstance(plan.boot, Esxi):
@@ -76,6 +90,15 @@ class InstallerFiles:
             raise ContentNotFound(f"{path} is for another machine")
         return await self._made(path.name, request)
 
+    def granted(self, file: str, request: BootRequest) -> str | None:
+        """Return the text of a secret file, for a request that may read it; `None`: it is not of
+        Windows or ESXi.
+        """
+        plan = self._plan(request.granted, request)
+        if not isinstance(plan.boot, Windows | Esxi):
+            return None
+        return self._text(file, attrs.evolve(request, plan=plan))
+
     async def _entitled(self, profile: str, token: str, request: BootRequest) -> BootRequest:
         """Return the request of the machine that a token was made for, with what it is to boot."""
         now = self._site.reactor.seconds()
@@ -83,6 +106,7 @@ class InstallerFiles:
         if known is None:
             raise ContentNotFound(f"no such token for {profile}")
         identity, boot_id = known
+        identity = attrs.evolve(identity, address=request.identity.address)
         asked = attrs.evolve(request, identity=identity, boot_id=boot_id, machine=None, plan=None)
         resolution = await self._site.boot.resolve(asked)
         if resolution.verdict is Verdict.BROKEN:
@@ -111,17 +135,24 @@ class InstallerFiles:
         boot = request.plan.boot
         if isinstance(boot, Esxi) and file == _CONFIGURATION:
             return await self._boot_cfg(request, boot)
-        texts = dict(boot.texts) if isinstance(boot, Windows | Esxi) else {}
-        if file not in texts:
-            raise ContentNotFound(f"profile {request.plan.profile} has no {file}")
+        return self._text(file, request)
+
+    def _text(self, file: str, request: BootRequest) -> str:
+        plan = request.plan
+        assert plan is not None
+        boot = plan.boot
+        if not isinstance(boot, Windows | Esxi) or file not in dict(boot.texts):
+            raise ContentNotFound(f"profile {plan.profile} has no {file}")
+        facts, answer = self._facts(request), boot.answer or Answer(plan.profile, "")
         environment = self._xml if file.lower().endswith(".xml") else self._plain
         try:
-            own = texts[file]
+            own = dict(boot.texts)[file]
             template = (
                 environment.from_string(own) if own else environment.get_template(f"{file}.j2")
             )
-            text = template.render({**self._facts(request), "boot": boot})
-        except jinja2.TemplateError as error:
+            values = self._answers.values(answer, request, facts)
+            text = template.render({**values, **facts, "boot": boot})
+        except (jinja2.TemplateError, ValueError) as error:
             raise PolicyError(f"template {file}: {error}") from error
         return text.replace("\n", "\r\n") if file.lower().endswith(_CRLF) else text
 
@@ -134,11 +165,13 @@ class InstallerFiles:
             arguments = self._plain.from_string(boot.arguments).render(facts)
         except jinja2.TemplateError as error:
             raise PolicyError(f"profile {plan.profile}, arguments: {error}") from error
+        secret = boot.answer if _is_secret(boot, "ks.cfg") else None
+        folders = {plan.profile: await self._answers.folder(secret, request)} if secret else {}
         by_url = request.protocol is Protocol.HTTP
         return bootcfg.made(
             settings,
             prefix=f"{request.endpoints.http}/{quote(boot.media)}" if by_url else boot.media,
-            kickstart=self.url(request, boot, plan.profile, "ks.cfg"),
+            kickstart=self.url(request, folders, boot, plan.profile, "ks.cfg"),
             arguments=arguments,
             who=str(facts["who"]),
         )
@@ -157,6 +190,12 @@ class InstallerFiles:
                 content.close()
             return bytes(data).decode("utf-8", "replace")
         raise PolicyError(f"no content store has {' or '.join(names)}, the boot.cfg of the medium")
+
+
+def _is_secret(boot: Boot, file: str) -> bool:
+    """Whether only the machine itself may have a file, as any secret answer."""
+    answer = boot.answer if isinstance(boot, Windows | Esxi) else None
+    return answer is not None and answer.secret and file in answer.names
 
 
 def _purpose(profile: str) -> str:

@@ -105,15 +105,17 @@ class RenderedStore:
         self._site = site
         self._environment = environment
         self._logins = Logins(site)
-        self._installers = InstallerFiles(site, environment, self._facts)
         self._answers = answers.AnswerTexts(site, environment)
+        self._installers = InstallerFiles(site, self._answers, self._facts)
 
     async def open(self, path: ContentPath, request: BootRequest) -> IContent:
         """Render for the machine that asks; anything else is not found here."""
         now = self._site.reactor.seconds()
         if request.granted:
-            facts = self._facts(request)
-            return TextContent(self._answers.render(path.name, request, facts), now)
+            text = self._installers.granted(path.name, request)
+            if text is None:
+                text = self._answers.render(path.name, request, self._facts(request))
+            return TextContent(text, now)
         text = await self._installers.text(path, request)
         if text is not None:
             return TextContent(text, now)
@@ -129,15 +131,10 @@ class RenderedStore:
         assert request.plan is not None
         plan = await startable(request.plan, flavour, request, self._site.boot)
         request = attrs.evolve(request, plan=plan)
-        folders = {each.profile: await self._folder(each, request) for each in plan.answers}
+        folders = {
+            each.profile: await self._answers.folder(each, request) for each in plan.answers
+        }
         return TextContent(self.render(flavour, request, now, folders), now)
-
-    async def _folder(self, answer: Answer, request: BootRequest) -> str:
-        now = self._site.reactor.seconds()
-        folder: str = await self._site.boot.answer_folder(request, answer, now)
-        if not folder:
-            raise PolicyError(f"answers of profile {answer.profile} need a machine with a MAC")
-        return folder
 
     async def _unlocked(self, path: ContentPath, request: BootRequest) -> BootRequest:
         """Return the request with the plan of one entry of its menu, if the login opens it.
@@ -238,7 +235,7 @@ class RenderedStore:
             "arguments": arguments,
             "script": script,
             "url": _url(base),
-            "file_url": partial(self._installers.url, request),
+            "file_url": partial(self._installers.url, request, folders),
             "locked_url": lambda name: self._locked_url(request, name),
             "tftp_url": _url(request.endpoints.tftp),
             "grub_path": _grub_path(request.endpoints.address),

@@ -29,7 +29,8 @@ class Answer:
     """The answer file of a profile: the text that a template makes of values.
 
     A `secret` one is for the machine alone that it is made for, by TLS unless `plain`, and but
-    `once` in each boot if so wanted, at most `life` seconds after the machine got its URL.
+    `once` in each boot if so wanted, at most `life` seconds after the machine got its URL. Those
+    of Windows and ESXi have no `template` but several `names`.
     """
 
     profile: str
@@ -40,11 +41,12 @@ class Answer:
     once: bool = False
     life: float = LIFE
     location: Location = attrs.field(default=Location(""), eq=False)
+    names: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[str, ...]:
         """The names in its folder."""
-        return _TOGETHER.get(self.template, (self.template,))
+        return self.names or _TOGETHER.get(self.template, (self.template,))
 
     @property
     def mark(self) -> bytes:

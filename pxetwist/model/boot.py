@@ -208,10 +208,18 @@ class BootPlan:
 
     @property
     def answers(self) -> tuple[Answer, ...]:
-        """The answers of what it starts, or lets a person choose."""
+        """The answers of what it starts, or lets a person choose; those of Windows and ESXi only
+        if they are secret.
+        """
         boots = [entry.boot for entry in self.boot.entries] if isinstance(self.boot, Menu) else []
-        found = [boot.answer for boot in (self.boot, *boots) if isinstance(boot, Files)]
-        return tuple(filter(None, found))
+        found = [
+            boot.answer
+            for boot in (self.boot, *boots)
+            if isinstance(boot, Files | Windows | Esxi)
+            and boot.answer
+            and (boot.answer.secret or isinstance(boot, Files))
+        ]
+        return tuple(found)
 
     @property
     def ignored(self) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import attrs
 
+from pxetwist.model.answer import Answer
+
 #: The boot manager of a medium by architecture: the name that wimboot knows it by, and where
 #: media have it. With another architecture wimboot takes one out of the WIM.
 BOOT_MANAGERS = {
@@ -33,9 +35,9 @@ class Windows:
     """Windows PE: iPXE starts `wimboot`, or firmware the native boot `program`.
 
     `media` is the content folder with the medium; `files` are the names that wimboot knows and
-    their content paths; `texts` are made for the machine, under names that are unknown to wimboot
-    and end in ``Windows\\System32``. `share` is where Setup finds the medium, in Windows' own
-    spelling.
+    their content paths; `texts` are made for the machine with the values of `answer`, under names
+    that are unknown to wimboot and end in ``Windows\\System32``. `share` is where Setup finds the
+    medium, in Windows' own spelling.
     """
 
     media: str
@@ -45,6 +47,7 @@ class Windows:
     texts: Texts = ()
     share: str = ""
     program: str = ""
+    answer: Answer | None = None
 
     @property
     def wim(self) -> str:
@@ -56,7 +59,8 @@ class Windows:
 class Esxi:
     """The installer of ESXi: `mboot` is started by iPXE, the `program` (one like it) by firmware.
 
-    `media` is the content folder with the medium, `arguments` are added to its kernel's.
+    `media` is the content folder with the medium, `arguments` are added to its kernel's. `texts`
+    are made for the machine, with the values of `answer`.
     """
 
     media: str
@@ -65,6 +69,7 @@ class Esxi:
     texts: Texts = ()
     program: str = ""
     architecture: str = "bios"
+    answer: Answer | None = None
 
     @property
     def configurations(self) -> tuple[str, ...]:

@@ -215,7 +215,8 @@ class BootProfile:
         for name, value in self.wishes.items():
             yield Setting(name, value, self.origins.get(name, ""))
         if self.answer is not None:
-            yield Setting("answer", self.answer.template, self.origins.get("answer", ""))
+            if self.answer.template:
+                yield Setting("answer", self.answer.template, self.origins.get("answer", ""))
             for option, said in self.answer.shown():
                 yield Setting(option, said, self.origins.get(option, ""))
         if self.loader:
@@ -275,9 +276,10 @@ class BootProfile:
             for_architecture(self.kernel, architecture) or WIMBOOTS.get(short, WIMBOOT),
             tuple(files.items()),
             for_architecture(self.arguments, architecture),
-            self._texts(WINDOWS_TEXTS),
+            self.made_files,
             self.share,
             for_architecture(self.nbp, architecture),
+            self._values(),
         )
 
     def _esxi(self, architecture: Architecture | None) -> Esxi:
@@ -287,13 +289,21 @@ class BootProfile:
             media,
             for_architecture(self.kernel, architecture) or f"{media}/{MBOOTS.get(short, MBOOT)}",
             for_architecture(self.arguments, architecture),
-            self._texts(ESXI_TEXTS),
+            self.made_files,
             for_architecture(self.nbp, architecture),
             short,
+            self._values(),
         )
 
-    def _texts(self, built_in: Iterable[str]) -> Texts:
-        return tuple({**dict.fromkeys(built_in, ""), **self.texts}.items())
+    @property
+    def made_files(self) -> Texts:
+        """What is made for each machine that installs Windows or ESXi."""
+        names = {ProfileKind.WINDOWS: WINDOWS_TEXTS, ProfileKind.ESXI: ESXI_TEXTS}
+        return tuple({**dict.fromkeys(names.get(self.kind, ()), ""), **self.texts}.items())
+
+    def _values(self) -> Answer | None:
+        names = tuple(name for name, _ in self.made_files)
+        return attrs.evolve(self.answer, names=names) if self.answer is not None else None
 
     def _arguments(self, architecture: Architecture | None) -> str:
         """Spell everything for the kernel; where the answers are, unless it is told already."""

@@ -49,6 +49,8 @@ def _for_people(path: ContentPath) -> ContentPath:
     match path.parts:
         case ("install", profile, _, file):
             return ContentPath(("install", profile, file))
+        case ("answer", _, file):
+            return ContentPath(("answer", file))
     return path
 
 

@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from pxetwist.config import fields
 from pxetwist.config.fields import option
-from pxetwist.errors import WireError
+from pxetwist.errors import PxeError, WireError
 from pxetwist.interfaces import IBootService, ICounts, Site
 from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol
 from pxetwist.model.event import BootEvent, EventKind
@@ -32,8 +32,8 @@ from pxetwist.wire.syslog import FACILITIES, SEVERITIES
 _BELIEVED = 30.0
 #: So many senders are told apart, the last ones.
 _SENDERS = 4096
-#: So many may be looked up at a time.
-_ASKING = 64
+#: So many may be looked up at a time, and so many in one second: addresses may be invented.
+_ASKING, _LOOK_UPS = 64, 200
 #: So many lines of all machines together are taken in one second.
 _ALL = 1000
 
@@ -80,6 +80,22 @@ class _Sender:
     waiting: list[bytes] = attrs.field(factory=list)
 
 
+@attrs.define
+class _PerSecond:
+    """So many in each second."""
+
+    most: int
+    _second: int = 0
+    _spent: int = 0
+
+    def spend(self, now: float) -> bool:
+        """Take one, if there is one left."""
+        if int(now) != self._second:
+            self._second, self._spent = int(now), 0
+        self._spent += 1
+        return self._spent <= self.most
+
+
 def build(settings: Settings, site: Site) -> SyslogService:
     """Make the service."""
     return SyslogService(settings, site)
@@ -100,8 +116,8 @@ class SyslogService(Service):
         self._senders: Recent[str, _Sender] = Recent(_SENDERS)
         self._asking: set[Deferred[None]] = set()
         self._least = SEVERITIES.index(settings.severity)
-        self._second = 0
-        self._taken = 0  # in that second
+        self._look_ups = _PerSecond(_LOOK_UPS)
+        self._lines = _PerSecond(_ALL)
 
     def counts(self) -> Mapping[str, int]:
         """Return how many lines were taken, and dropped for which reason."""
@@ -162,14 +178,14 @@ class SyslogService(Service):
             self._take(sender, line, now)
         elif sender.asking:
             sender.waiting.append(line)  # no more than its budget
-        elif len(self._asking) >= _ASKING:
+        elif len(self._asking) >= _ASKING or not self._look_ups.spend(now):
             self.counters["too many senders at once"] += 1
         else:
             sender.waiting.append(line)
             self._ask(sender, peer, arrival)
 
     def _may(self, sender: _Sender, now: float) -> bool:
-        """Spend one line of a sender's budget, and of that of all."""
+        """Spend one line of a sender's budget."""
         rate = float(self.settings.rate)
         sender.left = min(rate * 10, sender.left + max(0.0, now - sender.last) * rate)
         sender.last = now
@@ -177,13 +193,7 @@ class SyslogService(Service):
             sender.lost += 1
             self.counters["too many of one sender"] += 1
             return False
-        if int(now) != self._second:
-            self._second, self._taken = int(now), 0
-        if self._taken >= _ALL:
-            self.counters["too many of all"] += 1
-            return False
         sender.left -= 1
-        self._taken += 1
         return True
 
     def _ask(self, sender: _Sender, peer: Peer, arrival: Arrival) -> None:
@@ -199,6 +209,9 @@ class SyslogService(Service):
         try:
             await self._name(sender, peer[0], arrival)
         except CancelledError:
+            return
+        except PxeError:
+            self.counters["could not be told apart"] += len(sender.waiting)
             return
         except Exception:
             self._site.log.failure("who says something from {peer}?", peer=peer[0])
@@ -238,6 +251,9 @@ class SyslogService(Service):
             return
         if message.severity > self._least:
             self.counters["not grave enough"] += 1
+            return
+        if not self._lines.spend(now):
+            self.counters["too many of all"] += 1
             return
         self.counters["taken"] += 1
         lost = f" ({sender.lost} lines were dropped)" if sender.lost else ""

@@ -44,6 +44,10 @@ share = \\\\10.77.0.1\\win11
 [profile:esxi]
 kind = esxi
 media = esxi8
+[profile:secret]
+extends = win11
+answer.administrator-password = file:password
+secret-plain = yes
 [profile:disk]
 kind = local
 """
@@ -52,6 +56,7 @@ name,mac,profile
 pc1,02:00:00:00:00:01,win10
 pc2,02:00:00:00:00:02,win11
 esx1,02:00:00:00:00:03,esxi
+pc4,02:00:00:00:00:04,secret
 """
 PXETWIST = str(Path(sys.executable).parent / "pxetwist")
 
@@ -68,6 +73,8 @@ class InstallerCase(ServedCase):
         for name in ("win10", "Images/Win11"):
             windows_medium(self.files / name, self.folder / "work" / name)
         esxi_medium(self.files / "esxi8")
+        (self.folder / "password").write_text("a<b&c")
+        (self.folder / "password").chmod(0o600)
         (self.files / "loaders").mkdir()
         (self.files / "loaders" / "wimboot").write_bytes(b"wimboot")
 
@@ -166,6 +173,21 @@ class WindowsTests(InstallerCase):
         commands = got["startnet.cmd"].decode()
         self.assertIn('net use Z: "\\\\10.77.0.1\\win11"', commands)
         self.assertNotIn("Traceback", self.server.text)
+
+    def test_secret(self) -> None:
+        """A password is for the machine that was told where it is; no log has it, nor the URL."""
+        host, other = self.machine(4), self.machine(2)
+        (url,) = [line[3] for line in self.script(host, "x64") if line[2:3] == ["unattend.xml"]]
+        self.assertRaises(LabError, self.curl, other, url)
+        self.server.wait_for("pc4 http: an answer is refused to 10.77.0.32", 10)
+        answers = self.folder / "unattend.xml"
+        answers.write_bytes(self.curl(host, url))
+        value = "string(//*[local-name()='AdministratorPassword']/*[local-name()='Value'])"
+        found = run("xmllint", "--nonet", "--xpath", value, str(answers)).strip()
+        self.assertEqual(found, "a<b&c")
+        self.server.wait_for("unattend.xml of profile secret is given to 10.77.0.34", 10)
+        for hidden in ("a<b", url.split("/")[-2]):
+            self.assertNotIn(hidden, self.server.text)
 
     def test_installs_once(self) -> None:
         """The files of an order that is taken are still there for whom they are made; the next

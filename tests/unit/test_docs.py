@@ -31,6 +31,11 @@ _FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _DIRECTIVE = re.compile(
     r"^\.\. code-block:: (\w+)\n((?:   :[^\n]*\n)*)\n((?:(?:   [^\n]*)?\n)+)", re.MULTILINE
 )
+#: The files with secrets that the INIs name.
+_SECRETS = (
+    *("bind-password", "database-password", "netbox-token", "root-password.hash"),
+    *("share-password", "administrator-password", "esxi-root.hash"),
+)
 _CLASS = re.compile(r":class: (\w+)")
 
 
@@ -98,7 +103,7 @@ class IniTests(SynchronousTestCase):
         certificates.write_authority(self.folder / "pki" / "ca.pem")
         (self.folder / "old").mkdir()
         (self.folder / "wipe.ipxe").write_text("#!ipxe\n")
-        for name in ("bind-password", "database-password", "netbox-token", "root-password.hash"):
+        for name in _SECRETS:
             secret = self.folder / name
             secret.touch(mode=0o600)
             secret.write_text("secret\n")

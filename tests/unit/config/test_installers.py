@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pxetwist.config.advice import advice
+from pxetwist.model.answer import Value
 from pxetwist.model.boot import BootPlan
 from pxetwist.model.families import Setting
 from pxetwist.model.installers import Esxi, Windows
@@ -111,6 +112,24 @@ class InstallerProfiles(IniCase):
                 "pxe.ini:23: [profile:z] media: only a profile of kind windows or esxi has one",
                 "pxe.ini:27: [profile:w] files.unattend.xml: cannot read none.xml: No such file"
                 " or directory",
+            ],
+        )
+
+    def test_values(self) -> None:
+        self.write("pw", "secret").chmod(0o600)
+        profile = "kind = windows\nmedia = m\nanswer.root-password = file:pw\nsecret-life = 5m\n"
+        boot = self.plan(profile, Architecture.X64_UEFI).boot
+        assert isinstance(boot, Windows)
+        assert boot.answer is not None
+        self.assertEqual(boot.answer.names, ("unattend.xml", "winpeshl.ini", "startnet.cmd"))
+        self.assertEqual(boot.answer.values, {"root_password": Value("secret", "pw")})
+        self.assertEqual((boot.answer.secret, boot.answer.life), (True, 300))
+        self.assertNotIn("secret'", repr(boot))
+        self.assertEqual(
+            self.mistakes(HEAD + "kind = esxi\nmedia = m\nanswer = ks.cfg\n"),
+            [
+                "pxe.ini:16: [profile:x] answer: what machines are given is files.NAME here, and"
+                " answer.NAME a value for it"
             ],
         )
 

@@ -9,7 +9,8 @@ import attrs
 from pxetwist.content import bootcfg
 from pxetwist.content.installers import batch_words
 from pxetwist.content.rendered import RenderedStore, Settings, build
-from pxetwist.errors import ContentNotFound, PolicyError
+from pxetwist.errors import ConfigError, ContentNotFound, Location, PolicyError
+from pxetwist.model.answer import Answer, Value
 from pxetwist.model.boot import (
     BootPlan,
     BootRequest,
@@ -39,6 +40,14 @@ kernelopt=runweasel cdromBoot
 modules=/jumpstrt.gz --- /useropts.gz---/s.v00 x=1
 build=8.0.2
 """
+
+
+def values(secret: bool = False, profile: str = "win 11", **texts: str) -> Answer:
+    found = {name: Value(text, "a file" if secret else "") for name, text in texts.items()}
+    return Answer(profile, "", found, secret=secret, location=Location("pxe.ini", 7))
+
+
+FOLDER = "http://10.0.0.1:8080/answer/TOKEN"
 SCHEMA = "{urn:schemas-microsoft-com:unattend}"
 
 
@@ -108,7 +117,7 @@ class WindowsTests(InstallerCase):
 
     def test_unattend(self) -> None:
         """What directories say is data, whatever it looks like."""
-        self.asked(WINDOWS)
+        self.asked(attrs.evolve(WINDOWS, answer=values(locale="{{ machine.labels.locale }}")))
         text = self.made("install/win 11/T/unattend.xml")
         root = ElementTree.fromstring(text.encode())
         self.assertEqual(root.findtext(f".//{SCHEMA}ComputerName"), "ws<1>&")
@@ -177,6 +186,61 @@ class WindowsTests(InstallerCase):
         self.assertEqual(str(error), "no directory")
 
 
+class SecretTests(InstallerCase):
+    """With a secret value, what is made is given as any secret answer is."""
+
+    windows = attrs.evolve(WINDOWS, answer=values(True, administrator_password="p<&%1"))
+
+    def granted(self, profile: BootProfile, file: str) -> str:
+        return self.read(file, attrs.evolve(self.asked(profile), granted=profile.name))
+
+    def test_script(self) -> None:
+        text = self.read("boot.ipxe", self.asked(self.windows))
+        for name in ("unattend.xml", "winpeshl.ini", "startnet.cmd"):
+            self.assertIn(f"initrd --name {name} {FOLDER}/{name} {name} ||", text)
+        self.assertNotIn("/install/", text)
+
+    def test_not_for_the_other_token(self) -> None:
+        self.asked(self.windows)
+        for name in ("unattend.xml", "startnet.cmd"):
+            self.assertRaises(ContentNotFound, self.made, f"install/win 11/T/{name}")
+
+    def test_granted(self) -> None:
+        root = ElementTree.fromstring(self.granted(self.windows, "unattend.xml"))
+        self.assertEqual(root.findtext(f".//{SCHEMA}AdministratorPassword/{SCHEMA}Value"), "p<&%1")
+        share = values(True, share_user=r"lab\\join", share_password="50%&")
+        text = self.granted(attrs.evolve(WINDOWS, share=r"\\s\w", answer=share), "startnet.cmd")
+        self.assertIn('net use Z: "\\\\s\\w" "50%%&" /user:"lab\\\\join" &&', text)
+        self.assertRaises(ContentNotFound, self.granted, self.windows, "zonk")
+
+    def test_kickstart(self) -> None:
+        """boot.cfg is no secret: it says where the secret is."""
+        esxi = attrs.evolve(ESXI, answer=values(True, "esxi", root_password="$6$x"))
+        self.asked(esxi)
+        self.assertIn(f" ks={FOLDER}/ks.cfg ", self.made("install/esxi/T/boot.cfg"))
+        self.assertRaises(ContentNotFound, self.made, "install/esxi/T/ks.cfg")
+        self.assertIn("rootpw --iscrypted $6$x\n", self.granted(esxi, "ks.cfg"))
+
+    def test_mistakes(self) -> None:
+        for profile, expected in (
+            (
+                attrs.evolve(WINDOWS, answer=values(administrator_passwort="x")),
+                "pxe.ini:7: answer.administrator_passwort: no file that is made looks at it; did"
+                " you mean 'administrator_password'?",
+            ),
+            (
+                attrs.evolve(ESXI, texts={"ks.cfg": "a\n{% if %}"}),
+                "profile esxi: files.ks.cfg, line 2: Expected an expression, got 'end of"
+                " statement block'",
+            ),
+        ):
+            site = make_site(self.boot, profiles={profile.name: profile})
+            error = self.assertRaises(ConfigError, build, Settings(), site)
+            self.assertEqual(str(error), expected)
+        own = attrs.evolve(WINDOWS, texts={"a.txt": "{{ zonk }}"}, answer=values(zonk="x"))
+        build(Settings(), make_site(self.boot, profiles={"win 11": own}))
+
+
 class EsxiTests(InstallerCase):
     def test_script(self) -> None:
         base = "http://10.0.0.1:8080"
@@ -224,7 +288,8 @@ class EsxiTests(InstallerCase):
         self.assertIn("\ninstall --firstdisk --preservevmfs\n", text)
         self.assertIn('"http://10.0.0.1:8080/callback/TOKEN/done"', text)
         self.assertNotIn("rootpw", text)
-        self.boot.machine = Machine("esx1", (MAC,), labels={"rootpw": "$6$x"})
+        self.boot.machine = Machine("esx1", (MAC,))
+        self.asked(attrs.evolve(ESXI, answer=values(root_password="$6$x")))
         text = self.made("install/esxi/T/ks.cfg")
         self.assertIn("\nrootpw --iscrypted $6$x\n", text)
         self.assertIn(" --hostname=esx1\n", text)

@@ -358,6 +358,16 @@ class EventTests(ServiceCase):
         self.assertEqual(event.summary, "sent boot/nbp.efi, 10 bytes in 0.00 s")
         self.assertFalse(event.details["debug"])
 
+    def test_no_log_has_tokens(self) -> None:
+        """Whoever reads it could ask for what is a machine's own."""
+        for path, shown in (
+            ("/install/win/TOKEN/unattend.xml", "install/win/unattend.xml"),
+            ("/install/a/b", "install/a/b"),
+        ):
+            self.assertEqual(self.status(path), 404)
+            self.assertEqual(self.boot.events[-1].summary, f"no such file: {shown}")
+            self.assertEqual(self.boot.events[-1].details["path"], shown)
+
     def test_what_is_little_news(self) -> None:
         self.get("/boot/nbp.efi", method="HEAD")
         self.assertEqual(self.boot.events, [])

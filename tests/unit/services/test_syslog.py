@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from pxetwist.config.server import spelled
+from pxetwist.errors import StateUnavailable
 from pxetwist.interfaces import IBootService
 from pxetwist.model.event import EventKind
 from pxetwist.model.identity import ClientIdentity
@@ -115,10 +116,21 @@ class SyslogTests(SynchronousTestCase):
         """However many senders there are, so much is written in a second."""
         self.service.stopService()
         self.service = self.start(strangers=True)
-        for number in range(300):
-            self.say(*[b"<13>x"] * 10, sender=f"10.0.1.{number % 250 + 1}")
+        for number in range(100):
+            self.say(*[b"<13>x"] * 30, sender=f"10.0.1.{number + 1}")
         self.assertEqual(len(self.boot.events), 1000)
         self.assertGreater(self.service.counters["too many of all"], 1000)
+
+    def test_invented_senders(self) -> None:
+        """They take nothing from those who are known; so many are looked up in a second."""
+        self.say(b"<13>before")
+        self.boot.machine = None
+        for number in range(1000):
+            self.say(*[b"<13>x"] * 3, sender=f"10.1.{number // 250}.{number % 250 + 1}")
+        self.say(b"<13>after")
+        self.assertEqual(self.said(), ["ws1: before", "ws1: after"])
+        self.assertEqual(self.service.counters["of strangers"], 3 * 199)
+        self.assertEqual(self.service.counters["too many senders at once"], 3 * 801)
 
     def test_severity(self) -> None:
         self.service.stopService()
@@ -146,6 +158,19 @@ class SyslogTests(SynchronousTestCase):
         self.assertEqual(first, "ws1: 0 (20 lines were dropped)")
         self.assertEqual(others, [f"ws1: {number}" for number in range(1, 10)])
         self.assertEqual(self.service.counters["too many of one sender"], 20)
+
+    def test_the_leases_cannot_be_asked(self) -> None:
+        """Counted, and tried again with the next line."""
+        self.service.stopService()
+        self.boot = SlowBoot(machine=Machine("ws1", (MAC,)))
+        self.boot.found = fail(StateUnavailable("away"))
+        self.know(self.boot)
+        self.service = self.start()
+        self.say(b"<13>x")
+        self.assertEqual(self.service.counts(), {"could not be told apart": 1})
+        self.boot.found = succeed(None)
+        self.say(b"<13>y")
+        self.assertEqual(self.said(), ["ws1: y"])
 
     def test_so_many_are_asked_for_at_once(self) -> None:
         self.service.stopService()
