@@ -12,9 +12,10 @@ from zope.interface import implementer
 
 from pxetwist.config import fields
 from pxetwist.config.fields import option
+from pxetwist.content.listing import Listed, page
 from pxetwist.errors import ContentDenied, ContentNotFound
 from pxetwist.interfaces import IContent, IContentStore, Site
-from pxetwist.model.boot import BootRequest
+from pxetwist.model.boot import BootRequest, Protocol
 from pxetwist.model.content import ContentInfo, ContentPath
 
 #: UEFI HTTP boot knows these three exactly (EDK2 HttpBootDxe); all others are just bytes.
@@ -48,11 +49,17 @@ class Settings:
         default=True,
         doc="Find a file under any case, if there is none of exactly that name (Windows).",
     )
+    listing: bool = option(
+        fields.boolean,
+        default=False,
+        doc="Show by HTTP what is in the folders below it, to everybody.",
+    )
 
 
-def build(settings: Settings, site: Site) -> Directory:
+def build(settings: Settings, site: Site) -> IContentStore:
     """Make the store."""
-    return Directory(settings.root, settings.ignore_case)
+    directory = Directory(settings.root, settings.ignore_case)
+    return ListedDirectory(directory) if settings.listing else directory
 
 
 @implementer(IContentStore)
@@ -94,6 +101,27 @@ class Directory:
         finally:
             os.close(found)
 
+    def listed(self, path: ContentPath) -> list[Listed]:
+        """Return what is in a folder, but for what symbolic links find outside.
+
+        :raises ContentNotFound: if there is no such folder.
+        """
+        root = self._open_root()
+        try:
+            found = self._find(root, tuple(os.fsencode(part) for part in path.parts))
+            inside = _place(root).rstrip(b"/") + b"/"
+        finally:
+            os.close(root)
+        try:
+            if not _place(found).startswith(inside):
+                raise ContentDenied("a symbolic link leads out of the folder")
+            with os.scandir(_place(found)) as entries:
+                return [listed for entry in entries if (listed := _listed(entry, inside))]
+        except OSError as error:
+            raise ContentNotFound(f"{path}: no folder to be shown") from error
+        finally:
+            os.close(found)
+
     def _open_root(self) -> int:
         try:
             return os.open(self.root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -132,6 +160,36 @@ class Directory:
         if other is None or other == parts:
             raise ContentNotFound(os.fsdecode(name))
         return self._find(root, other)
+
+
+@implementer(IContentStore)
+@attrs.frozen
+class ListedDirectory:
+    """A folder of which people may see by HTTP what is in it."""
+
+    directory: Directory
+
+    async def open(self, path: ContentPath, request: BootRequest) -> IContent:
+        """Open a file, or the page of a folder."""
+        try:
+            return await self.directory.open(path, request)
+        except ContentNotFound:
+            if request.protocol is not Protocol.HTTP:
+                raise
+        return page(request.wanted or path, self.directory.listed(path))
+
+
+def _listed(entry: os.DirEntry[bytes], inside: bytes) -> Listed | None:
+    """Return a file or folder; `None` for what is not served."""
+    name = os.fsdecode(entry.name)
+    try:
+        if entry.is_symlink() and not os.path.realpath(entry.path).startswith(inside):
+            return None
+        if entry.is_dir():
+            return Listed(name)
+        return Listed(name, entry.stat().st_size) if entry.is_file() else None
+    except OSError:
+        return None  # it is gone by now, or leads in circles
 
 
 def _any_case(folder: bytes, parts: tuple[bytes, ...]) -> tuple[bytes, ...] | None:

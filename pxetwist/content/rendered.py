@@ -6,7 +6,6 @@ says which machine. A site may replace any template by one of the same name in i
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -21,6 +20,7 @@ from pxetwist.config.fields import option, path
 from pxetwist.content import answers, installers
 from pxetwist.content.installers import InstallerFiles
 from pxetwist.content.logins import Logins
+from pxetwist.content.text import TextContent
 from pxetwist.errors import ConfigError, ContentError, ContentNotFound, Location, PolicyError
 from pxetwist.interfaces import IBoot, IContent, IContentStore, Site
 from pxetwist.model.answer import Answer
@@ -35,7 +35,7 @@ from pxetwist.model.boot import (
     Nbp,
     Script,
 )
-from pxetwist.model.content import ContentInfo, ContentPath
+from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import parse_mac
 from pxetwist.model.installers import Esxi, Windows
 
@@ -74,27 +74,6 @@ class Settings:
         doc="A folder with the site's own templates; those it lacks are the built-in ones."
         " Names: " + ", ".join(TEMPLATES) + ".",
     )
-
-
-@implementer(IContent)
-class TextContent:
-    """A text in memory."""
-
-    def __init__(self, text: str, modified: float) -> None:
-        self._data = text.encode()
-        tag = hashlib.sha256(self._data).hexdigest()[:16]
-        self.info = ContentInfo(len(self._data), modified, tag, "text/plain")
-
-    async def read(self, offset: int, length: int) -> bytes:
-        """Return a part of it."""
-        return self._data[offset : offset + length]
-
-    def fileno(self) -> int | None:
-        """There is no file."""
-        return None
-
-    def close(self) -> None:
-        """Nothing is held."""
 
 
 @implementer(IContentStore)

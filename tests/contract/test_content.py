@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from twisted.internet.defer import succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.content import directory, iso
+from pxetwist.content.cache_folder import CacheFolder
+from pxetwist.content.mirror import Mirror
+from pxetwist.content.upstream_store import Trust, UpstreamStore
 from pxetwist.interfaces import IContentStore
 from pxetwist.testing import MemoryStore, make_site
 from pxetwist.testing.contracts import ContentStoreContract, ThreadClock
-from tests.unit.content import isos
+from tests.unit.content import isos, mirrors
 
 
 class DirectoryTests(ContentStoreContract, SynchronousTestCase):
@@ -47,6 +51,30 @@ class JolietTests(RockRidgeTests):
 
 class UdfTests(RockRidgeTests):
     names = "udf"
+
+
+class UpstreamTests(ContentStoreContract, SynchronousTestCase):
+    """Files of a mirror, and that what arrives is the same as what was kept."""
+
+    def setUp(self) -> None:
+        self.clock = ThreadClock()
+
+    def settle(self, done: Callable[[], bool]) -> None:
+        self.clock.run_until(done)
+
+    def make_content(self, content: Mapping[str, bytes]) -> IContentStore:
+        mirror = mirrors.Mirror()
+        mirror.files.update(content)
+        store = UpstreamStore(
+            Mirror(mirror, self.clock, mirrors.URL),
+            CacheFolder(Path(self.mktemp()).absolute(), 1 << 20),
+            make_site(reactor=self.clock),
+            trust=Trust({}),
+            fresh=60.0,
+            close=lambda: succeed(None),
+        )
+        store.startService()
+        return store
 
 
 class MemoryStoreTests(ContentStoreContract, SynchronousTestCase):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from pathlib import Path
 
 from bootlab.images import mark, sparse_file, sparse_iso
 from bootlab.network import Lan
+from bootlab.processes import LabError
 from tests.integration.case import FilesCase
 from tests.unit.content.isos import iso
 
@@ -28,6 +30,7 @@ root = files
 [content:files]
 plugin = directory
 root = files
+listing = yes
 """
 URL = f"http://{Lan.address}"
 TFTP = f"tftp://{Lan.address}"
@@ -92,6 +95,17 @@ class IsoTests(StoresCase):
         new.write_bytes(iso({"other": b"-" * 5000, "live/initrd": b"another"}))
         new.replace(self.files / "images" / "live.iso")
         self.assertEqual(self.curl(f"{URL}/images/live.iso/live/initrd"), b"another")
+
+
+class ListingTests(StoresCase):
+    def test_links_lead_to_the_files(self) -> None:
+        expected = self.put("a/b c/<i>.txt", 10).read_bytes()
+        page = self.curl(f"{URL}/a/").decode()
+        (folder,) = re.findall('href="([^"]*)"', page)
+        (file,) = re.findall('href="([^"]*)"', self.curl(URL + folder).decode())
+        self.assertEqual(self.curl(URL + file), expected)
+        with self.assertRaises(LabError):
+            self.atftp("a")
 
 
 class LargeFileTests(StoresCase):

@@ -61,6 +61,12 @@ directory = PluginFactory(
 iso = PluginFactory(
     "content", "iso", "pxetwist.content.iso", "Images, and files in them that nobody unpacked."
 )
+upstream = PluginFactory(
+    "content",
+    "upstream",
+    "pxetwist.content.upstream",
+    "Files of a web server, fetched when somebody wants them, and kept.",
+)
 rendered = PluginFactory(
     "content", "rendered", "pxetwist.content.rendered", "Scripts of loaders, made from the plan."
 )

@@ -156,3 +156,66 @@ class DirectoryTests(SynchronousTestCase):
             except ContentError:
                 continue
         self.assertEqual(count(), before)
+
+
+class ListingTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = Path(folder.name) / "root"
+        (self.root / "a" / "sub").mkdir(parents=True)
+        (self.root / "a" / "file <b>&'.txt").write_bytes(b"1234")
+        (self.root / "a" / "link").symlink_to("sub")
+        (self.root / "a" / "out").symlink_to("../../secret")
+        (self.root / "a" / "etc").symlink_to("/etc")
+        (self.root / "a" / "loop").symlink_to("loop")
+        os.mkfifo(self.root / "a" / "pipe")
+        Path(os.fsdecode(bytes(self.root) + b"/a/\xff")).write_bytes(b"")
+        Path(folder.name, "secret").write_bytes(b"secret")
+
+    def open(
+        self, name: str, *, listing: bool = True, protocol: Protocol = Protocol.HTTP
+    ) -> IContent:
+        store = build(Settings(root=self.root, listing=listing), make_site())
+        path = ContentPath.parse(name)
+        asked = BootRequest(ClientIdentity(), BootStage.LOADER, protocol, path)
+        content = result_of(store.open(path, asked))
+        self.addCleanup(content.close)
+        return content
+
+    def test_a_folder(self) -> None:
+        content = self.open("A/")
+        self.assertEqual(content.info.media_type, "text/html")
+        text = result_of(content.read(0, content.info.size)).decode()
+        items = [line for line in text.splitlines() if line.startswith("<li>")]
+        self.assertEqual(
+            items,
+            [
+                '<li><a href="/A/file%20%3Cb%3E%26%27.txt">file &lt;b&gt;&amp;&#x27;.txt</a> 4',
+                '<li><a href="/A/link/">link/</a>',
+                '<li><a href="/A/sub/">sub/</a>',
+                '<li><a href="/A/%FF">\ufffd</a> 0',
+            ],
+        )
+
+    def test_files_are_files(self) -> None:
+        content = self.open("a/file <b>&'.txt")
+        self.assertEqual(result_of(content.read(0, 9)), b"1234")
+
+    def test_only_when_asked_for(self) -> None:
+        with self.assertRaises(ContentNotFound):
+            self.open("a", listing=False)
+        with self.assertRaises(ContentNotFound):
+            self.open("a", protocol=Protocol.TFTP)
+        for name in ("none", "a/pipe"):
+            self.assertRaises(ContentError, self.open, name)
+        self.assertRaises(ContentDenied, self.open, "a/etc")
+
+    def test_no_descriptor_is_left_open(self) -> None:
+        before = len(os.listdir("/proc/self/fd"))
+        for name in ("a", "none", "a/etc", "a/pipe"):
+            try:
+                self.open(name).close()
+            except ContentError:
+                continue
+        self.assertEqual(len(os.listdir("/proc/self/fd")), before)
