@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import attrs
 
-from benchmarks import answers, dhcp, ldap, leases, resolve, servers, tftp
+from benchmarks import answers, dhcp, ldap, leases, resolve, servers, storm, tftp
 from benchmarks.namespaces import Link, linked
 from benchmarks.report import Result, json_line, table
 from benchmarks.servers import Server
@@ -28,6 +28,7 @@ _TFTP_CASES = tuple(
     for clients in (1, 100)
     for block_size, window in ((512, 0), (1468, 0), (1468, 4), (1468, 16), (1468, 64))
 )
+_STORMS = tuple(storm.Case(n, window) for n in (100, 1000, 3000) for window in (0, 16))
 _QUICK_FILES = tftp.Files(small=1_000_000, large=2_000_000)
 _QUICK_TFTP = tuple(tftp.Case(*words) for words in ((1, 1468, 0), (100, 1468, 0), (100, 1468, 16)))
 
@@ -58,6 +59,21 @@ def _tftp(
     repeats = options.repeats or (1 if options.quick else 3)
     files = _QUICK_FILES if options.quick else tftp.Files()
     return tftp.measure(link, chosen, cases, folder, repeats=repeats, files=files)
+
+
+def _storm(
+    link: Link, chosen: Sequence[Server], options: argparse.Namespace, folder: Path
+) -> list[Result]:
+    cases = _cases(options.cases, storm.Case.parse, _STORMS[:1] if options.quick else _STORMS)
+    return storm.measure(
+        link,
+        chosen,
+        cases,
+        folder,
+        repeats=options.repeats or (1 if options.quick else 3),
+        files=storm.Files(initrd=1_000_000) if options.quick else storm.Files(),
+        picture=options.plot,
+    )
 
 
 def _ldap(
@@ -124,6 +140,11 @@ BENCHMARKS = {
         "decisions per second; a case is static, cached, slow or storm",
         resolve.SERVERS,
         _resolve,
+    ),
+    "storm": Benchmark(
+        "machines that are switched on at once; a case is MACHINES:WINDOW, window 0 for lockstep",
+        servers.STORM,
+        _storm,
     ),
     "tftp": Benchmark(
         "megabytes per second; a case is CLIENTS:BLOCKSIZE:WINDOW, window 0 for lockstep",
@@ -211,5 +232,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--repeats", type=int, default=0, metavar="N", help="runs of each case; default: 3")
     add("--quick", action="store_true", help="fewer and shorter runs: less than two minutes")
     add("--json", type=Path, metavar="FILE", help="add the results to a file, as JSON lines")
+    add("--plot", type=Path, metavar="FILE", help="draw storms: machines up over time, as SVG")
     add("--list", action="store_true", help="list benchmarks and servers, and leave")
     return parser

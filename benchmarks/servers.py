@@ -6,6 +6,7 @@ None of them writes a log while it is measured, and none waits for pings before 
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,9 @@ _TWISTD = str(Path(sys.executable).with_name("twistd"))
 MACHINES = 10_000
 #: The pool: as many addresses as the clients of any run can want.
 _FIRST, _LAST = "10.99.16.0", "10.99.250.250"
+#: Of it, where the machines of a storm are: so that they can be behind one neighbour.
+STORM_NETWORK = "10.99.64.0/18"
+_STORM_FIRST, _STORM_LAST = "10.99.64.0", "10.99.127.250"
 
 
 @attrs.frozen
@@ -95,6 +99,30 @@ rules =
 kind = local
 """
 
+_PXETWIST_STORM = """
+[pxe]
+services = dhcp, tftp, http
+policies = fixed
+content = files
+state = leases
+observers =
+[service:dhcp]
+interfaces = {device}
+[subnet:bench]
+network = 10.99.0.0/16
+pool = {first} - {last}
+[state:leases]
+plugin = sqlite
+[content:files]
+plugin = directory
+root = {content}
+[policy:fixed]
+profile = nbp
+[profile:nbp]
+kind = nbp
+nbp.x64 = nbp
+"""
+
 _PXETWIST_TFTP = """
 [pxe]
 services = tftp
@@ -151,6 +179,13 @@ def _pxetwist_postgres(place: Place) -> Sequence[str]:
     return _pxetwist_dhcp(place, "plugin = postgresql", *lines)
 
 
+def _pxetwist_storm(place: Place) -> Sequence[str]:
+    ini = _PXETWIST_STORM.format(
+        device=DEVICE, first=_STORM_FIRST, last=_STORM_LAST, content=place.content
+    )
+    return _pxetwist(place, ini)
+
+
 def _pxetwist_tftp(place: Place) -> Sequence[str]:
     return _pxetwist(place, _PXETWIST_TFTP.format(address=place.address, content=place.content))
 
@@ -181,6 +216,55 @@ def _dnsmasq_tftp(place: Place) -> Sequence[str]:
         f"--listen-address={place.address}",
         "--bind-interfaces",
     )
+
+
+_NGINX = """
+daemon off;
+user root;
+worker_processes 2;
+worker_rlimit_nofile 65536;
+pid {folder}/nginx.pid;
+error_log /dev/null;
+events {{ worker_connections 16384; }}
+http {{
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    keepalive_requests 1000000;
+    client_body_temp_path {folder};
+    proxy_temp_path {folder};
+    fastcgi_temp_path {folder};
+    uwsgi_temp_path {folder};
+    scgi_temp_path {folder};
+    server {{ listen {address}:80 backlog=4096 reuseport; root {content}; }}
+}}
+"""
+
+
+def _dnsmasq_and_nginx(place: Place) -> Sequence[str]:
+    """Return one program that runs both, and ends both."""
+    file = place.folder / "nginx.conf"
+    file.write_text(
+        _NGINX.format(folder=place.folder, address=place.address, content=place.content)
+    )
+    dnsmasq = (
+        *_DNSMASQ,
+        f"--dhcp-range={_STORM_FIRST},{_STORM_LAST},255.255.0.0,1h",
+        "--dhcp-lease-max=60000",
+        f"--dhcp-leasefile={place.folder}/leases",
+        "--dhcp-authoritative",
+        "--no-ping",
+        "--dhcp-boot=nbp",
+        "--enable-tftp",
+        f"--tftp-root={place.content}",
+        "--tftp-max=10000",
+    )
+    nginx = ("nginx", "-c", str(file))
+    script = (
+        f"trap 'kill $one $other; wait; exit 0' TERM; {shlex.join(dnsmasq)} & one=$!;"
+        f" {shlex.join(nginx)} & other=$!; wait"
+    )
+    return "sh", "-c", script
 
 
 def _kea_memfile(place: Place) -> Sequence[str]:
@@ -272,6 +356,10 @@ DHCP = (
         usual=False,
     ),
     Server("kea-postgres", "kea-dhcp4", _kea_postgres, database=_kea_database, usual=False),
+)
+STORM = (
+    Server("pxetwist", _TWISTD, _pxetwist_storm),
+    Server("dnsmasq+nginx", "nginx", _dnsmasq_and_nginx),
 )
 TFTP = (
     Server("pxetwist", _TWISTD, _pxetwist_tftp),

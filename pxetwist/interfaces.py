@@ -367,6 +367,9 @@ class IBoot(Interface):
     def locate(address: IPv4Address | IPv6Address, identity: ClientIdentity, now: float) -> None:
         """Note that this machine speaks from this address."""
 
+    def seen_at(address: str, now: float) -> bool:
+        """Return whether a machine was seen at this address lately, without asking anybody."""
+
     def boot_file(request: BootRequest, now: float) -> BootFile | None:
         """Choose the first file for a resolved request of firmware or loader.
 

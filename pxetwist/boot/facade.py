@@ -191,6 +191,11 @@ class BootFacade:
                 return ClientIdentity(mac=mac, address=peer), ""
         return attrs.evolve(sighting.identity, address=peer), sighting.boot_id
 
+    def seen_at(self, address: str, now: float) -> bool:
+        """Whether a machine was seen at this address lately, without asking anybody."""
+        peer = peer_address(address)
+        return peer is not None and self.sightings.at(peer, now) is not None
+
     async def _mac_at(self, peer: IPv4Address | IPv6Address, link: int, now: float) -> str:
         lease = await self.leases.holder(peer, now) if self.leases else None
         if lease is not None and lease.key.count(":") == 5:

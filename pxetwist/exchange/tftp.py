@@ -8,31 +8,34 @@ window of one block a repeated ACK is never answered (RFC 1123 §4.2.3.1).
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import attrs
 
 from pxetwist.errors import WireError
+from pxetwist.exchange.repeat_timer import RepeatTimer
 from pxetwist.wire import tftp
 from pxetwist.wire.tftp import Error, ErrorCode, OptionAck, Options
 
-_FIRST_WAIT = 1.0  # seconds until the first repetition, and at most while the client answers
-_SHORTEST_WAIT = 0.025
-_LONGEST_WAIT = 8.0
-_PATIENCE = 30.0  # seconds without a sign of life
+_FIRST_TRIES = 3  # repetitions for a client that has never answered: it may not have asked
+_FIRST_ANSWERS = 10  # and so many answers to its repeated requests, no sooner than each:
+_FIRST_GAP = 0.05  # seconds
 _LAST_TRIES = 4  # EDK2 and many ROMs leave without acknowledging the last block,
 _LAST_PATIENCE = 20.0  # but one that lost it may come back for it after seconds
 
 
 class Outcome(enum.Enum):
-    """How a transfer ended; the first three are no failures."""
+    """How a transfer ended; the first four are no failures."""
 
     SENT = "sent"  # the last block was acknowledged
+    RECEIVED = "received"  # all of the client's file has come
     PRESUMED = "presumed"  # all was sent, but the client left without a word
     PROBED = "probed"  # the client wanted to know the size (EDK2, PXELINUX)
     ABORTED = "aborted"  # the client said ERROR, or closed its port
     LOST = "lost"  # the client fell silent
+    UNANSWERED = "never answered"  # the client, who may never have asked
 
 
 @attrs.frozen
@@ -131,58 +134,6 @@ _OPTIONS: dict[str, Callable[[int, int | None, Limits], int | None]] = {
 }
 
 
-class RepeatTimer:
-    """When to repeat: after a few round trips as they are measured (RFC 6298 §2), then after
-    doubling waits. A `timeout` that was agreed on holds as it is (RFC 2349).
-    """
-
-    def __init__(self, timeout: float, now: float) -> None:
-        self._agreed = timeout
-        self._longest = max(_LONGEST_WAIT, timeout)
-        self._patience = max(_PATIENCE, 2 * timeout)
-        self._usual = timeout or _FIRST_WAIT
-        self._mean = self._deviation = 0.0
-        self._clean = True  # what was sent last was not repeated: the answer measures (Karn)
-        self._sent = now
-        self.wait = self._usual
-        self.heard = now
-        self.deadline = now + self.wait
-
-    def progress(self, now: float) -> None:
-        """Take note of an acknowledgement, after which the next packets leave."""
-        if self._clean and not self._agreed:
-            self._measure(now - self._sent)
-        self._clean = True
-        self._sent = self.heard = now
-        self.wait = usual = self._usual
-        self.deadline = now + usual
-
-    def _measure(self, trip: float) -> None:
-        """Take a round trip into account; called for each packet, so without min() and max()."""
-        mean = self._mean
-        if mean:
-            error = trip - mean
-            spread = error if error > 0 else -error
-            self._deviation = deviation = self._deviation + (spread - self._deviation) / 4
-            self._mean = mean = mean + error / 8
-        else:
-            self._mean = mean = trip or 1e-9
-            self._deviation = deviation = trip / 2
-        usual = mean + 4 * deviation
-        usual = max(usual, _SHORTEST_WAIT)
-        self._usual = usual if usual < _FIRST_WAIT else _FIRST_WAIT
-
-    def repeated(self, now: float) -> None:
-        """Take note that something was sent once more."""
-        self._clean = False
-        self.wait = min(self.wait * 2, self._longest)
-        self.deadline = now + self.wait
-
-    def exhausted(self, now: float) -> bool:
-        """Whether the client has been silent for too long."""
-        return now - self.heard >= self._patience
-
-
 class ReadTransfer:
     """One file on its way to one client; every method returns what to do next, if anything.
 
@@ -197,12 +148,14 @@ class ReadTransfer:
         self.size = size
         self.blocks = size // self.terms.block_size + 1  # the last one is short, maybe empty
         self.started = now
+        self._repeated = -math.inf
         self.repetitions = 0
         self._oack = tftp.encode(OptionAck(self.terms.options)) if self.terms.options else b""
         self._lockstep = self.terms.window == 1
         self._base = 0 if self._oack else 1  # the first one not acknowledged; 0 is the OACK
         self._end = 0  # the last one sent
         self._went_back = 0  # the base for which a repeated ACK was answered
+        self._first_tries = self._first_answers = 0
         self._last_tries = 0
         self._timer = RepeatTimer(self.terms.timeout, now)
 
@@ -229,8 +182,14 @@ class ReadTransfer:
         """Begin: with the OACK, or with block 1."""
         return SendOack(self._oack) if self._oack else self._window()
 
-    def repeat_first(self, now: float) -> Action:
-        """Answer a repeated request while :attr:`waits_for_first`."""
+    def repeat_first(self, now: float) -> Action | None:
+        """Answer a repeated request while :attr:`waits_for_first`; a bounded number of them, for
+        who asks in the name of others must not flood them.
+        """
+        if self._first_answers >= _FIRST_ANSWERS or now - self._repeated < _FIRST_GAP:
+            return None
+        self._first_answers += 1
+        self._repeated = now
         self.repetitions += 1
         self._timer.deadline = now + self._timer.wait
         return self.start()
@@ -255,6 +214,10 @@ class ReadTransfer:
     def handle_timeout(self, now: float) -> Action:
         """Send all that is not acknowledged once more, or give up."""
         all_sent = self._end >= self.blocks
+        if self.waits_for_first and not all_sent:
+            self._first_tries += 1
+            if self._first_tries > _FIRST_TRIES:
+                return Finished(Outcome.UNANSWERED)
         if all_sent:
             self._last_tries += 1
         left = self._last_tries > _LAST_TRIES and now - self.heard >= _LAST_PATIENCE

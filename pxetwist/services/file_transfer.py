@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
-import attrs
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.logger import Logger
 
-from pxetwist.errors import PxeError
 from pxetwist.exchange.tftp import (
     Action,
     Finished,
@@ -22,30 +19,16 @@ from pxetwist.interfaces import IContent
 from pxetwist.model.boot import BootRequest
 from pxetwist.services.blocks import read_exactly
 from pxetwist.services.images import HEADER, FramedImage, FramedImages, Piece, framed
-from pxetwist.services.transfer_interfaces import MAX_SEGMENTS, MAX_SEND, ITransferSocket
-from pxetwist.wire.tftp import Error, ErrorCode, ReadRequest, encode
+from pxetwist.services.requests import octets_text, transferred
+from pxetwist.services.running_transfer import ITransferOwner, RunningTransfer, reason
+from pxetwist.services.transfer_interfaces import MAX_SEGMENTS, MAX_SEND, ITransferSocket, Peer
+from pxetwist.wire.tftp import ReadRequest
 
 _NOTHING = Piece(0, 0, memoryview(bytearray()))
 
 
-class ITransferOwner(Protocol):
-    """Who keeps the running transfers."""
-
-    def moved(self, transfer: FileTransfer) -> None:
-        """Know that something happened: the transfer's deadline may have changed."""
-
-    def ended(self, transfer: FileTransfer, finished: Finished) -> None:
-        """Know that a transfer is over; its socket and content are closed."""
-
-
-class FileTransfer:
-    """A content on its way to one client; the transfer's socket delivers to it.
-
-    `asked` is the packet that began it, `request` the resolved request, `peer` the client's
-    address and port.
-    """
-
-    _log = Logger()
+class FileTransfer(RunningTransfer[ReadTransfer]):
+    """A content on its way to one client."""
 
     def __init__(
         self,
@@ -54,19 +37,11 @@ class FileTransfer:
         request: BootRequest,
         *,
         content: IContent,
-        peer: tuple[str, int],
+        peer: Peer,
         clock: Any,
     ) -> None:
-        self.asked = asked
-        self.request = request
-        self.peer = peer
-        self.over = False
-        self.watched = math.inf
-        self.machine: ReadTransfer
-        self._owner = owner
+        super().__init__(owner, asked, request, peer=peer, clock=clock)
         self._content = content
-        self._clock = clock
-        self._socket: ITransferSocket
         self._image: FramedImage | None = None
         self._piece = _NOTHING
         self._wanted: SendBlocks | None = None
@@ -83,38 +58,18 @@ class FileTransfer:
         self._packet = packet = machine.terms.block_size + HEADER
         fits = packet <= socket.payload
         self._per_send = min(MAX_SEGMENTS, MAX_SEND // packet) if fits else 1
-        self._perform(machine.start())
-
-    def repeat_first(self) -> None:
-        """Answer a request that came once more."""
-        self._perform(self.machine.repeat_first(self._clock.seconds()))
-
-    def next_timeout(self) -> float:
-        """Return when it wants to be told of the time; infinite when it is over."""
-        return math.inf if self.over else self.machine.next_timeout()
-
-    def timed_out(self, now: float) -> None:
-        """Repeat, or give up."""
-        self._perform(self.machine.handle_timeout(now))
-
-    def received(self, data: bytes, now: float) -> None:
-        """Take a packet of the client."""
-        action = self.machine.receive(data, now)
-        if action is not None:
-            self._perform(action)
+        self._act(machine.start())
 
     def acknowledged(self, block: int, now: float) -> None:
         """Take an ACK of the client."""
         machine = self.machine
         following = machine.step(block, now)
         if not following:
-            action = machine.acknowledge(block, now)
-            if action is not None:
-                self._perform(action)
+            self._act(machine.acknowledge(block, now))
             return
         piece = self._piece
         if not piece.first <= following < piece.end:
-            self._perform(SendBlocks(following, 1))
+            self._act(SendBlocks(following, 1))
             return
         start = (following - piece.first) * self._packet
         stop = start + self._packet
@@ -122,30 +77,33 @@ class FileTransfer:
         if machine.next_timeout() < self.watched:
             self._owner.moved(self)
 
-    def closed(self) -> None:
-        """Know that the client's port is closed."""
-        if not self.over:
-            self._finish(self.machine.closed())
-
-    def abandon(self, reason: str) -> None:
-        """End it without a word to the client, who may have had what it wanted."""
-        self._finish(attrs.evolve(self.machine.closed(), error=Error(ErrorCode.UNDEFINED, reason)))
+    def report(self, finished: Finished) -> tuple[bool, str, Mapping[str, object]]:
+        """Return whether it ended well, one line for people, and the same for programs."""
+        machine, path = self.machine, self.request.wanted
+        whole = finished.outcome in (Outcome.SENT, Outcome.PRESUMED)
+        octets = machine.size if whole else machine.acknowledged
+        if whole:
+            sent = transferred(path, octets, self._seconds())
+            summary = f"sent {sent}, window {machine.terms.window}"
+            if finished.outcome is Outcome.PRESUMED:
+                summary += ", its end not acknowledged"
+        else:
+            summary = (
+                f"stopped sending {path} after {octets_text(octets)} of "
+                f"{octets_text(machine.size)}: {reason(finished)}"
+            )
+        return whole, summary, self._details(finished, octets, machine.size)
 
     def _perform(self, action: Action) -> None:
-        try:
-            if isinstance(action, SendBlocks):
-                if self._image is not None:
-                    self._send_from(self._image, *action)
-                else:
-                    self._fetch(action)
-            elif isinstance(action, SendOack):
-                self._socket.send(action.packet)
+        if isinstance(action, SendBlocks):
+            if self._image is not None:
+                self._send_from(self._image, *action)
             else:
-                self._finish(action)
-        except Exception as error:
-            self._broken(error)
-        if not self.over and self.machine.next_timeout() < self.watched:
-            self._owner.moved(self)
+                self._fetch(action)
+        elif isinstance(action, SendOack):
+            self._socket.send(action.packet)
+        else:
+            self._finish(action)
 
     def _send_from(self, image: FramedImage, first: int, count: int) -> None:
         end = first + count
@@ -196,26 +154,8 @@ class FileTransfer:
         except Exception as error:
             self._broken(error)
 
-    def _broken(self, error: Exception) -> None:
-        """End it for a fault of ours, and say so to the client; called where it was caught."""
-        if self.over:
-            return
-        path = str(self.request.wanted)
-        if isinstance(error, PxeError | OSError):
-            self._log.warn("Sending {path} failed: {error}", path=path, error=error)
-        else:
-            self._log.failure("Sending {path} failed", path=path)
-        told = Error(ErrorCode.UNDEFINED, "The server cannot read the file")
-        self._socket.send(encode(told))
-        self._finish(Finished(Outcome.LOST, told))
-
-    def _finish(self, finished: Finished) -> None:
-        if self.over:
-            return
-        self.over = True
+    def _release(self) -> None:
         if self._fetching is not None:
             self._fetching.cancel()
         self._image, self._piece = None, _NOTHING
-        self._socket.close()
         self._content.close()
-        self._owner.ended(self, finished)

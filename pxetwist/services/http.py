@@ -20,6 +20,7 @@ from zope.interface import implementer
 from pxetwist.config import fields
 from pxetwist.config.fields import option
 from pxetwist.interfaces import IBootService, ICounts, Site
+from pxetwist.services.http_admission import AT_ONCE, HttpAdmission
 from pxetwist.services.http_exchange import ContentExchange
 from pxetwist.services.listening import OwnAddress, addresses_option, addresses_to_take, listen_tcp
 
@@ -35,6 +36,11 @@ class Settings:
     port: int = option(fields.port, default=80, doc="TCP port.")
     idle_timeout: float = option(
         fields.seconds, default=60.0, doc="Close a connection after this long without a request."
+    )
+    downloads_at_once: int = option(
+        fields.integer(1),
+        default=AT_ONCE,
+        doc="Large files that are sent at a time; iPXE is asked to try again after a second.",
     )
 
 
@@ -72,9 +78,10 @@ class ContentFactory(http.HTTPFactory):
     protocol: Any = ContentChannel  # without the wrapper that would switch to HTTP/2
     noisy = False
 
-    def __init__(self, site: Site, idle_timeout: float) -> None:
+    def __init__(self, site: Site, idle_timeout: float, at_once: int = AT_ONCE) -> None:
         super().__init__(timeout=idle_timeout, reactor=site.reactor)
         self.site = site
+        self.admission = HttpAdmission(at_once)
         self.counters: Counter[str] = Counter()
         self.channels: set[ContentChannel] = set()
         self._empty: Deferred[None] | None = None
@@ -122,7 +129,7 @@ class HttpService(Service):
 
     def __init__(self, settings: Settings, site: Site) -> None:
         self.settings = settings
-        self.factory = ContentFactory(site, settings.idle_timeout)
+        self.factory = ContentFactory(site, settings.idle_timeout, settings.downloads_at_once)
         self.accepts: IProtocolFactory = self.factory
         self._site = site
         self._ports: list[IListeningPort] = []

@@ -23,6 +23,7 @@ from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.redemption import AnswerQuestion, Redemption
 from pxetwist.services import requests
 from pxetwist.services.blocks import read_exactly
+from pxetwist.services.http_admission import HttpAdmission
 from pxetwist.services.http_answers import asked_for, delivered, judged, whole_answer
 from pxetwist.services.http_body import ContentSender, FileSender, sendfile_source
 from pxetwist.services.http_callback import LATER, Beginning, Said, report_answer
@@ -122,9 +123,19 @@ class ContentExchange(http.Request):
             requests.tell_failed(self._site, request, error)
             return
         try:
-            await self._send(content, request)
+            await self._send_in_turn(content, request)
         finally:
             content.close()
+
+    async def _send_in_turn(self, content: IContent, request: BootRequest) -> None:
+        size = content.info.size if self.method == b"GET" else 0
+        who, agent = host_of(self.channel.getPeer()), self._header("User-Agent") or ""
+        admission: HttpAdmission = self.channel.factory.admission
+        with admission.turn(who, agent, size, self._site.reactor.seconds()) as wait:
+            if wait:
+                self._short(text_answer(503, "Try again", ("Retry-After", str(wait))))
+            else:
+                await self._send(content, request)
 
     def _question(self, target: Target) -> AnswerQuestion | None:
         local, peer = host_of(self.channel.getHost()), host_of(self.channel.getPeer())

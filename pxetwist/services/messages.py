@@ -224,20 +224,25 @@ class Outbox:
         self._kept.append(owner)
         return len(self._kept)
 
-    def flush(self, descriptor: int) -> int:
-        """Send what waits, at most :data:`BATCH`, and return how many are lost.
-
-        :raises OSError: if none could be sent; they wait on.
-        """
+    def seal(self) -> int:
+        """Make ready what waits, at most :data:`BATCH`, and return how many that is."""
         count = len(self._kept)
         self._pack[count].pack_into(self._envelopes, 0, *self._waiting)
         _PIECES[count].pack_into(self._pieces, 0, *self._places)
-        sent: int = _sendmmsg(descriptor, self._address, count, _MSG_DONTWAIT)
+        return count
+
+    def send(self, descriptor: int, start: int, end: int) -> int:
+        """Send those with the numbers from `start` to before `end`, once they are sealed, and
+        return how many were sent: it ends before the first that cannot be.
+
+        :raises OSError: if that is the first of all.
+        """
+        address = self._address + start * _SIZE
+        sent: int = _sendmmsg(descriptor, address, end - start, _MSG_DONTWAIT)
         if sent < 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
-        self.clear()
-        return count - sent
+        return sent
 
     def clear(self) -> None:
         """Forget what waits."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from pxetwist.errors import PxeError
+from pxetwist.errors import ContentError, PxeError
 from pxetwist.interfaces import Site
 from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol
 from pxetwist.model.content import ContentPath
@@ -87,6 +87,11 @@ def tell_missing(site: Site, request: BootRequest) -> None:
 def tell_failed(site: Site, request: BootRequest, error: PxeError) -> None:
     """Say what is wrong with a plan or its template: the mend is a person's."""
     tell(site, request, EventKind.FAILED, f"{request.wanted}: {error}", {})
+
+
+def tell_refused(site: Site, request: BootRequest, error: ContentError) -> None:
+    """Say why a file was not taken."""
+    tell(site, request, EventKind.FAILED, f"did not take {request.wanted}: {error}", {})
 
 
 def transferred(path: ContentPath | None, octets: int, seconds: float) -> str:

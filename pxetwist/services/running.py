@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from pxetwist.exchange.tftp import Finished, Limits, Outcome, ReadTransfer, negotiate
+from pxetwist.exchange.tftp_write import WriteTransfer
 from pxetwist.interfaces import IContent, Site
 from pxetwist.model.boot import BootRequest
 from pxetwist.model.event import EventKind
 from pxetwist.services.deadlines import Deadlines
+from pxetwist.services.file_reception import FileReception
 from pxetwist.services.file_transfer import FileTransfer
 from pxetwist.services.images import HEADER, FramedImages
-from pxetwist.services.requests import octets_text, tell, transferred
+from pxetwist.services.requests import tell
+from pxetwist.services.running_transfer import RunningTransfer
 from pxetwist.services.sockets import IDatagramSocket
-from pxetwist.services.transfer_interfaces import ITransferSockets, Peer
-from pxetwist.wire.tftp import ReadRequest
+from pxetwist.services.transfer_interfaces import MAX_BLOCK, ITransferSockets, Peer
+from pxetwist.services.unanswered import Unanswered
+from pxetwist.services.uploads import Upload
+from pxetwist.wire.tftp import ReadRequest, WriteRequest
 
 _LATE = 1.0  # seconds in which an equal request is one that was delayed on its way
 _GRACE = 5.0  # seconds that transfers get when the service stops
+
+Transfer = RunningTransfer[Any]
 
 
 class RunningTransfers:
@@ -48,11 +56,17 @@ class RunningTransfers:
         self._images = FramedImages(image_memory)
         self._left = left
         self._deadlines = Deadlines(site.reactor)
-        self._running: dict[Peer, FileTransfer] = {}
+        self._running: dict[Peer, Transfer] = {}
+        self._unanswered = Unanswered(site.reactor)
         self._stopped: Deferred[None] | None = None
 
     def __len__(self) -> int:
         return len(self._running)
+
+    @property
+    def load(self) -> int:
+        """How many are to be fed."""
+        return len(self._running) - self._unanswered.idle
 
     def __contains__(self, peer: object) -> bool:
         return peer in self._running
@@ -66,6 +80,8 @@ class RunningTransfers:
         stopped = self._stopped = Deferred[None]()
         stopped.addTimeout(_GRACE, self._site.reactor)
         stopped.addBoth(self._close)
+        for transfer in [each for each in self._running.values() if each.told]:
+            transfer.closed()  # it only waits for what may come again
         if not self._running:
             stopped.callback(None)
         return stopped
@@ -78,7 +94,7 @@ class RunningTransfers:
         self._deadlines.stop()
         self._images.clear()
 
-    def repeated(self, asked: ReadRequest, peer: Peer) -> bool:
+    def repeated(self, asked: ReadRequest | WriteRequest, peer: Peer) -> bool:
         """Treat a request from a port that has a transfer; `True` if it needs no new one."""
         running = self._running.get(peer)
         if running is None:
@@ -101,10 +117,12 @@ class RunningTransfers:
         local: str,
         peer: Peer,
         over: IDatagramSocket | None = None,
+        known: bool = True,
     ) -> None:
         """Begin a transfer from our address `local`, which closes the content at its end.
 
-        It goes over the request socket `over`, if that is given.
+        It goes over the request socket `over`, if that is given. `known`: the client was seen
+        here lately.
 
         :raises OSError: if there is no socket for it; the content is still open.
         """
@@ -119,54 +137,82 @@ class RunningTransfers:
             clock.seconds(),
             tell_size=asked.mode == "octet",
         )
-        self._running[peer] = transfer
+        self._add(transfer, known)
         transfer.begin(machine, socket, self._images)
+        self._make_room()
 
-    def moved(self, transfer: FileTransfer) -> None:
+    def take(
+        self,
+        asked: WriteRequest,
+        request: BootRequest,
+        upload: Upload,
+        *,
+        local: str,
+        peer: Peer,
+        over: IDatagramSocket | None = None,
+        known: bool = True,
+    ) -> None:
+        """Begin to receive a file; the rest is as in :meth:`begin`.
+
+        :raises OSError: if there is no socket for it; the upload is still open.
+        """
+        clock = self._site.reactor
+        transfer = FileReception(self, asked, request, upload=upload, peer=peer, clock=clock)
+        socket = self._sockets.open(local, peer, transfer, over=over)
+        largest = min(self._block_size or socket.payload - HEADER, MAX_BLOCK)
+        self._add(transfer, known)
+        machine = WriteTransfer(asked.options, Limits(block_size=largest), clock.seconds())
+        transfer.begin(machine, socket)
+        self._make_room()
+
+    def receptions(self, host: str) -> int:
+        """Return how many files a client is sending."""
+        running = (each for each in self._running.values() if not each.told)
+        return sum(isinstance(each, FileReception) and each.peer[0] == host for each in running)
+
+    def _add(self, transfer: Transfer, known: bool) -> None:
+        self._running[transfer.peer] = transfer
+        self._unanswered.add(transfer, known=known)
+
+    def _make_room(self) -> None:
+        self._give_up(self._unanswered.surplus())
+
+    def make_room_for(self, host: str) -> bool:
+        """End the oldest transfer that an address has not answered, and return whether there was
+        one: somebody may ask in its name.
+        """
+        return self._give_up(self._unanswered.oldest_of(host))
+
+    def _give_up(self, oldest: Transfer | None) -> bool:
+        if oldest is None:
+            return False
+        self.counters["given up for newer requests"] += 1
+        oldest.give_up()
+        return True
+
+    def moved(self, transfer: Transfer) -> None:
         """Look at a transfer's deadline."""
         self._deadlines.watch(transfer)
 
-    def ended(self, transfer: FileTransfer, finished: Finished) -> None:
-        """Forget a transfer and tell how it ended; a size probe is no news."""
+    def ended(self, transfer: Transfer, finished: Finished) -> None:
+        """Forget a transfer and tell how it ended; a size probe is no news, and neither is what
+        nobody may have asked for.
+        """
         del self._running[transfer.peer]
+        self.tell(transfer, finished)
+        self._unanswered.discard(transfer)
         self._left(transfer.peer)
-        self.counters[finished.outcome.value] += 1
-        if finished.outcome is not Outcome.PROBED:
-            self._tell(transfer, finished)
         if self._stopped is not None and not self._running:
             self._stopped.callback(None)
 
-    def _tell(self, transfer: FileTransfer, finished: Finished) -> None:
-        machine, path = transfer.machine, transfer.request.wanted
-        seconds = self._site.reactor.seconds() - machine.started
-        whole = finished.outcome in (Outcome.SENT, Outcome.PRESUMED)
-        octets = machine.size if whole else machine.acknowledged
-        if whole:
-            summary = f"sent {transferred(path, octets, seconds)}, window {machine.terms.window}"
-            if finished.outcome is Outcome.PRESUMED:
-                summary += ", its end not acknowledged"
-        else:
-            summary = (
-                f"stopped sending {path} after {octets_text(octets)} of "
-                f"{octets_text(machine.size)}: {_reason(finished)}"
-            )
-        details = {
-            "outcome": finished.outcome.value,
-            "bytes": octets,
-            "size": machine.size,
-            "seconds": seconds,
-            "rate": octets / seconds / 1e6 if seconds else 0.0,  # MB/s
-            "repetitions": machine.repetitions,
-            "block size": machine.terms.block_size,
-            "window": machine.terms.window,
-        }
-        kind = EventKind.ENDED if whole else EventKind.FAILED
-        tell(self._site, transfer.request, kind, summary, details)
-
-
-def _reason(finished: Finished) -> str:
-    if finished.error is not None:
-        return finished.error.text or f"the client said ERROR {int(finished.error.code)}"
-    if finished.outcome is Outcome.LOST:
-        return "the client fell silent"
-    return "the client closed its port"
+    def tell(self, transfer: Transfer, finished: Finished) -> None:
+        """Tell how a transfer ended, once."""
+        if transfer.told:
+            return
+        transfer.told = True
+        self.counters[finished.outcome.value] += 1
+        well, summary, details = transfer.report(finished)
+        kind = EventKind.ENDED if well else EventKind.FAILED
+        forged = self._unanswered.is_stranger(transfer)
+        if finished.outcome is not Outcome.PROBED and not forged:
+            tell(self._site, transfer.request, kind, summary, details)

@@ -144,17 +144,22 @@ class SharedPort:
 
     def flush(self) -> None:
         """Send what waits; what fails is counted, a timeout repeats it."""
-        for _ in range(3):  # an error of another peer may come in between
-            if not len(self.outbox):
-                return
+        outbox, at, failed = self.outbox, 0, -1
+        end = outbox.seal()
+        while at < end:
             try:
-                lost = self.outbox.flush(self._descriptor)
+                at += outbox.send(self._descriptor, at, end)
             except OSError as error:
+                if error.errno == errno.EAGAIN:
+                    self.failures["EAGAIN"] += end - at
+                    break
                 self.count(error)
                 self._closed_ports()
-            else:
-                self.failures["EAGAIN"] += lost
-        self.outbox.clear()
+                if failed == at:
+                    at += 1  # its own error, not word of what was sent before
+                else:
+                    failed = at
+        outbox.clear()
 
     def _closed_ports(self) -> None:
         """Tell transfers whose peers' ports are closed."""
@@ -178,6 +183,8 @@ class SharedTransfer:
 
     `origin` is the control message that names our address, empty if the socket has but one.
     """
+
+    __slots__ = ("_envelope", "_name", "_origin", "_peer", "_port", "_put", "payload", "receiver")
 
     def __init__(
         self,

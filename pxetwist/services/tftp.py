@@ -7,30 +7,22 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
-from twisted.internet.task import deferLater
 from zope.interface import implementer
 
-from pxetwist.errors import ContentError, PolicyError, WireError
-from pxetwist.interfaces import IBootService, IContent, ICounts, Site
-from pxetwist.model.boot import BootRequest, Protocol
-from pxetwist.model.content import ContentPath
-from pxetwist.services import requests
-from pxetwist.services.blocks import NetasciiContent
+from pxetwist.errors import WireError
+from pxetwist.interfaces import IBootService, ICounts, Site
 from pxetwist.services.listening import addresses_to_take, udp_socket
 from pxetwist.services.running import RunningTransfers
 from pxetwist.services.sockets import Arrival, DatagramFactory, IDatagramSocket
+from pxetwist.services.tftp_answers import TftpAnswers
 from pxetwist.services.tftp_settings import Settings
+from pxetwist.services.transfer_admission import Asked, Bounds, TransferAdmission
 from pxetwist.services.transfer_interfaces import Peer, TransferSocketsFactory
 from pxetwist.services.transfer_sockets import TransferSockets
 from pxetwist.wire import tftp
-from pxetwist.wire.tftp import Error, ErrorCode, ReadRequest, WriteRequest
-
-_NOT_FOUND = Error(ErrorCode.NOT_FOUND, "File not found")  # never 2: shim would start MokManager
-_BAD_MODE = Error(ErrorCode.ILLEGAL_OPERATION, "Only octet and netascii")
-_READ_ONLY = Error(ErrorCode.ILLEGAL_OPERATION, "This server takes no files")
-_BROKEN = Error(ErrorCode.UNDEFINED, "Internal trouble")
+from pxetwist.wire.tftp import ReadRequest, WriteRequest
 
 
 def build(settings: Settings, site: Site) -> TftpService:
@@ -54,7 +46,7 @@ class _Listener:
 
 @implementer(IBootService, ICounts)
 class TftpService(Service):
-    """Serves contents over TFTP, read only (RFC 1350, 2347-2349, 7440).
+    """Serves contents over TFTP, and takes files where it may (RFC 1350, 2347-2349, 7440).
 
     `counters` says what was dropped and why. The factories are there for tests.
     """
@@ -72,7 +64,7 @@ class TftpService(Service):
         self._datagram = datagram
         self._listeners: list[_Listener] = []
         self._sockets = transfer_sockets(site.reactor, settings.port_range)
-        self._opening: dict[Peer, tuple[ReadRequest, Deferred[None]]] = {}
+        self._opening: dict[Peer, tuple[Asked, Deferred[None]]] = {}
         self._per_client: Counter[str] = Counter()
         self._running = RunningTransfers(
             site,
@@ -81,6 +73,14 @@ class TftpService(Service):
             window=settings.max_window,
             image_memory=settings.image_memory,
             left=self._left,
+        )
+        self._answers = TftpAnswers(settings, site, self._running, self.counters)
+        self._admission = TransferAdmission(
+            site.reactor,
+            self.counters,
+            Bounds(settings.transfers_at_once, settings.patience),
+            begin=self._open,
+            load=self._load,
         )
 
     def counts(self) -> Mapping[str, int]:
@@ -118,6 +118,7 @@ class TftpService(Service):
         if not self._listeners:
             self.privilegedStartService()
         self._running.start()
+        self._answers.start()
         for listener in self._listeners:
             if self.settings.single_port:
                 self._sockets.adopt(listener.socket)
@@ -129,6 +130,7 @@ class TftpService(Service):
         super().stopService()
         if not self.settings.single_port:
             self._stop_listening()
+        self._admission.stop()
         for _, opening in list(self._opening.values()):
             opening.cancel()
         return self._running.stop().addBoth(self._stop_listening)
@@ -145,53 +147,51 @@ class TftpService(Service):
         try:
             packet = tftp.decode(data)
         except WireError as error:
-            self._drop(error.reason)
+            self.counters[error.reason] += 1
             return
         if arrival.destination != arrival.local:
-            self._drop("sent to a broadcast address")  # RFC 1123 §4.2.3.4
-            return
-        match packet:
-            case ReadRequest(mode="octet" | "netascii"):
-                self._requested(listener, packet, peer, arrival)
-            case ReadRequest():
-                self._refuse(listener, _BAD_MODE, peer, arrival)
-            case WriteRequest():
-                self._refuse(listener, _READ_ONLY, peer, arrival)
-            case _:
-                self._drop("no request")  # never answered: it might be another server's ERROR
+            self.counters["sent to a broadcast address"] += 1  # RFC 1123 §4.2.3.4
+        elif isinstance(packet, ReadRequest | WriteRequest):
+            now = self._site.reactor.seconds()
+            known = self._site.boot.seen_at(peer[0], now)
+            self._requested(Asked(packet, listener.socket, peer, arrival, now, known))
+        else:
+            self.counters["no request"] += 1  # never answered: it might be another's ERROR
 
-    def _drop(self, reason: str) -> None:
-        self.counters[reason] += 1
+    def _requested(self, asked: Asked) -> None:
+        error = self._answers.objection(asked)
+        if error is not None:
+            self._answers.refuse(asked, error)
+        elif self.running and not self._repeated(asked.packet, asked.peer):
+            self._admission.take(asked)
 
-    def _refuse(self, listener: _Listener, error: Error, peer: Peer, arrival: Arrival) -> None:
-        self.counters[f"refused: {error.text}"] += 1
-        listener.socket.send(tftp.encode(error), peer, source=arrival.local, index=arrival.index)
+    def _load(self) -> int:
+        return self._running.load + len(self._opening)
 
-    def _requested(
-        self, listener: _Listener, asked: ReadRequest, peer: Peer, arrival: Arrival
-    ) -> None:
-        if self._repeated(asked, peer) or not self.running:
-            return
+    def _open(self, asked: Asked) -> None:
+        """Begin to answer a request that has its turn."""
+        peer = asked.peer
         if len(self._running) + len(self._opening) >= self.settings.max_transfers:
-            self._drop("too many transfers")  # the client asks again, later
+            self.counters["too many transfers"] += 1  # the client asks again, later
             return
-        if self._per_client[peer[0]] >= self.settings.max_per_client:
-            self._drop("too many transfers of one client")
+        full = self._per_client[peer[0]] >= self.settings.max_per_client
+        if full and not self._running.make_room_for(peer[0]):
+            self.counters["too many transfers of one client"] += 1
             return
         self._per_client[peer[0]] += 1
-        deferred = Deferred.fromCoroutine(self._answer(listener, asked, peer, arrival))
+        deferred = Deferred.fromCoroutine(self._answers.answer(asked))
         if not deferred.called:
             self._opening[peer] = (asked, deferred)
         deferred.addBoth(self._opened, peer)
 
-    def _repeated(self, asked: ReadRequest, peer: Peer) -> bool:
+    def _repeated(self, packet: ReadRequest | WriteRequest, peer: Peer) -> bool:
         """Treat a request from a port that asked before; `True` if it needs no new transfer."""
         if peer in self._opening:
             before, opening = self._opening[peer]
-            if before == asked:
+            if before.packet == packet:
                 return True
             opening.cancel()
-        return self._running.repeated(asked, peer)
+        return self._running.repeated(packet, peer)
 
     def _opened(self, result: object, peer: Peer) -> None:
         self._opening.pop(peer, None)
@@ -202,64 +202,4 @@ class TftpService(Service):
         self._per_client[peer[0]] -= 1
         if not self._per_client[peer[0]]:
             del self._per_client[peer[0]]
-
-    async def _answer(
-        self, listener: _Listener, asked: ReadRequest, peer: Peer, arrival: Arrival
-    ) -> None:
-        try:
-            path = ContentPath.parse(asked.name)
-        except ValueError:
-            self._refuse(listener, _NOT_FOUND, peer, arrival)
-            return
-        try:
-            request = await self._resolve(path, peer, arrival)
-            try:
-                content = await self._site.boot.open(path, request)
-            except ContentError:
-                self._refuse(listener, _NOT_FOUND, peer, arrival)
-                requests.tell_missing(self._site, request)
-                return
-            except PolicyError as error:
-                self._refuse(listener, _BROKEN, peer, arrival)
-                requests.tell_failed(self._site, request, error)
-                return
-            await self._begin(listener, asked, request, content, local=arrival.local, peer=peer)
-        except CancelledError:
-            return
-        except Exception:
-            self._site.log.failure("A request for {path} failed", path=str(path))
-            self._refuse(listener, _BROKEN, peer, arrival)
-
-    async def _resolve(self, path: ContentPath, peer: Peer, arrival: Arrival) -> BootRequest:
-        boot = self._site.boot
-        identity, boot_id = await boot.identify(peer[0], self._site.reactor.seconds())
-        request = requests.content_request(
-            self._site,
-            Protocol.TFTP,
-            path,
-            identity=attrs.evolve(identity, interface=arrival.interface),
-            boot_id=boot_id,
-            local=arrival.local,
-        )
-        resolved: BootRequest = (await boot.resolve(request)).request
-        return resolved
-
-    async def _begin(
-        self,
-        listener: _Listener,
-        asked: ReadRequest,
-        request: BootRequest,
-        content: IContent,
-        *,
-        local: str,
-        peer: Peer,
-    ) -> None:
-        try:
-            if asked.mode == "netascii":
-                clock = self._site.reactor
-                content = await NetasciiContent.translate(content, lambda: deferLater(clock, 0))
-            over = listener.socket if self.settings.single_port else None
-            self._running.begin(asked, request, content, local=local, peer=peer, over=over)
-        except BaseException:
-            content.close()
-            raise
+        self._admission.go_on()

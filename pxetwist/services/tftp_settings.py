@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import attrs
 
 from pxetwist.config import fields
@@ -50,13 +52,37 @@ class Settings:
         fields.size, default=256 << 20, doc="Memory for files that are being sent."
     )
     max_transfers: int = option(
-        fields.integer(1), default=4096, doc="Transfers at a time; further requests must wait."
+        fields.integer(1),
+        default=4096,
+        doc="Transfers at a time at most; further requests are dropped, clients repeat them.",
     )
     max_per_client: int = option(
         fields.integer(1), default=64, doc="Transfers at a time of one address."
     )
+    write_folder: Path | None = option(
+        fields.path, default=None, doc="Where clients may put files; none: they may not."
+    )
+    write_limit: int = option(fields.size, default=64 << 20, doc="Largest file that is taken.")
+    write_over: bool = option(
+        fields.boolean, default=False, doc="Let clients replace files that are there."
+    )
+    writes_per_client: int = option(
+        fields.integer(1), default=4, doc="Files that one address may send at a time."
+    )
+    transfers_at_once: int = option(
+        fields.integer(1),
+        default=200,
+        doc="Transfers at a time while the server is busy; further requests wait in order.",
+    )
+    patience: float = option(
+        fields.seconds,
+        default=10.0,
+        doc="No request waits longer: firmware gives up after some twenty seconds.",
+    )
 
     def __attrs_post_init__(self) -> None:
-        """Check that ports go together."""
+        """Check what goes together, and that there is such a folder."""
+        if self.write_folder is not None and not self.write_folder.is_dir():
+            raise ValueError(f"write-folder: there is no folder {self.write_folder}; make it")
         if self.single_port and self.port_range:
             raise ValueError("single-port needs no other ports: take port-range out")

@@ -15,6 +15,8 @@ from pxetwist.services.sockets import IDatagramSocket
 MAX_SEGMENTS = 64
 MAX_SEND = 65507
 
+#: Bytes of a block that a client sends: what a large frame can carry.
+MAX_BLOCK = 9212
 #: A block above the MTU is cut into fragments, by us or on the way: a value of `mtu_discover`.
 PMTUDISC_DONT = 0
 

@@ -9,21 +9,21 @@ single descriptor and which is drained in a loop.
 from __future__ import annotations
 
 import errno
+import os
 import select
 import socket
 from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any, cast
 
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from pxetwist.services.images import Piece
+from pxetwist.services.connected_sockets import TransferSocket
 from pxetwist.services.messages import Control, name_of, packed
-from pxetwist.services.shared_ports import SharedPort, cannot_segment, segment_control
+from pxetwist.services.shared_ports import SharedPort
 from pxetwist.services.sockets import IDatagramSocket, UdpSocket
 from pxetwist.services.sockets6 import socket_name
 from pxetwist.services.transfer_interfaces import (
@@ -33,17 +33,16 @@ from pxetwist.services.transfer_interfaces import (
     Family,
     ITransferReceiver,
     ITransferSocket,
-    Packets,
     Peer,
 )
 
 _SEND_BUFFER = 1 << 20
 _TURN = 0.004  # seconds of a turn of the reactor
 _EVENTS = 512  # per round
-#: So few clients in lockstep are looked for so often, some 80 µs: to be woken would take as long.
+#: So few clients have sockets of their own in lockstep, too: that is quicker, one by one. They
+#: are looked for so often, some 80 µs: to be woken would take as long.
 _FEW = 3
 _LOOKS = 150
-_LARGEST = 9216  # bytes of a client's packet
 
 
 @implementer(IReadDescriptor)
@@ -112,7 +111,7 @@ class TransferSockets:
         if over is not None:
             origin = cast(UdpSocket, over).origin(local)
             return _joined(self._adopted[over], local, peer, receiver, origin)
-        if shared:
+        if shared and self._count() >= _FEW:
             port = self._shared_port(local, _family(peer))
             if not port.knew(name_of(socket_name(*peer))):
                 return _joined(port, local, peer, receiver, [])
@@ -202,15 +201,18 @@ class TransferSockets:
         if self._epoll is None:
             return ()
         poll = self._epoll.poll
-        for _ in range(_LOOKS if self._few() else 1):
-            events = poll(0, _EVENTS)
-            if events:
-                return events
-        return ()
+        events = poll(0, _EVENTS)
+        if not events and 0 < self._count() <= _FEW:
+            for _ in range(_LOOKS):
+                os.sched_yield()  # the client may be waiting for this very core
+                events = poll(0, _EVENTS)
+                if events:
+                    break
+        return events
 
-    def _few(self) -> bool:
+    def _count(self) -> int:
         shared = (*self._shared.values(), *self._adopted.values())
-        return 0 < len(self._own) + sum(len(port.transfers) for port in shared) <= _FEW
+        return len(self._own) + sum(len(port.transfers) for port in shared)
 
     def _deliver(self, events: Sequence[tuple[int, int]], now: float) -> None:
         for descriptor, _ in events:
@@ -237,81 +239,3 @@ def _joined(
         probe.connect(name)
         payload = probe.getsockopt(family.level, family.mtu) - family.headers
     return port.open(name_of(name), receiver, payload, origin)
-
-
-class TransferSocket:
-    """One connected UDP socket; made by :meth:`TransferSockets.open`."""
-
-    def __init__(
-        self,
-        owner: TransferSockets,
-        made: socket.socket,
-        family: Family,
-        receiver: ITransferReceiver,
-    ) -> None:
-        self._owner = owner
-        self._socket = made
-        self._family = family
-        self._receive, self._send = made.recv, made.send
-        self._deliver, self._receiver = receiver.received, receiver
-
-    @property
-    def payload(self) -> int:
-        """How many bytes fit into a datagram that is not cut into fragments, as far as the
-        kernel knows the path's MTU.
-        """
-        family = self._family
-        return self._socket.getsockopt(family.level, family.mtu) - family.headers
-
-    def getHost(self) -> IPv4Address | IPv6Address:
-        """Return our address and transfer id."""
-        host, port = self._socket.getsockname()[:2]
-        made = IPv6Address if self._family is IPV6 else IPv4Address
-        return made("UDP", host, port)
-
-    def read(self, now: float) -> None:
-        """Read one packet and deliver it."""
-        try:
-            data = self._receive(_LARGEST)
-        except OSError as error:
-            self._failed(error)
-            return
-        self._deliver(data, now)
-
-    def send(self, packet: Packets) -> None:
-        """Send one datagram; what fails is counted, a timeout repeats it."""
-        try:
-            self._send(packet)
-        except OSError as error:
-            self._failed(error)
-
-    def send_part(self, piece: Piece, start: int, stop: int) -> None:
-        """Send bytes of a piece as one datagram."""
-        self.send(piece.packets[start:stop])
-
-    def send_segments(self, packets: Packets, segment: int) -> bool:
-        """Send at most :data:`~pxetwist.services.transfer_interfaces.MAX_SEND` bytes as datagrams
-        of `segment` bytes (the last may be shorter) with one system call.
-
-        Return `False` if the kernel, the device or the path's MTU does not allow it.
-        """
-        try:
-            self._socket.sendmsg([packets], [segment_control(segment)])
-        except OSError as error:
-            if cannot_segment(error):
-                return False
-            self._failed(error)
-        return True
-
-    def close(self) -> None:
-        """Let go of it; closing twice does no harm."""
-        descriptor = self._socket.fileno()
-        if descriptor >= 0:
-            self._owner.forget(descriptor)
-            self._socket.close()
-
-    def _failed(self, error: OSError) -> None:
-        if error.errno == errno.ECONNREFUSED:
-            self._receiver.closed()
-        elif error.errno != errno.EAGAIN:
-            self._owner.failures[errno.errorcode.get(error.errno or 0, str(error))] += 1

@@ -203,6 +203,10 @@ class FakeBoot:
     chosen: list[str] = attrs.field(factory=list)
     seen: list[tuple[ClientIdentity, BootStage]] = attrs.field(factory=list)
 
+    def seen_at(self, address: str, now: float) -> bool:
+        """Whether there is an identity at this address."""
+        return address in self.identities
+
     async def resolve(self, request: BootRequest) -> Resolution:
         """Fill in machine and plan."""
         ignored = self.plan is not None and self.plan.ignored

@@ -6,15 +6,33 @@ for again. So the text is translated in pieces, and an index tells where each pi
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 
 #: How many bytes of the file make one piece of a :class:`NetasciiIndex`.
 PIECE = 1 << 16
 
+_PAIR = re.compile(rb"\r[\n\0]")
+
 
 def encode(text: bytes) -> bytes:
     """Translate bytes of a file; pieces of it translate independently of one another."""
     return text.replace(b"\r", b"\r\0").replace(b"\n", b"\r\n")
+
+
+class NetasciiDecoder:
+    """Translates text as it comes in, block by block; a CR waits for what follows it."""
+
+    def __init__(self) -> None:
+        self._waits = b""
+
+    def decode(self, block: bytes, *, last: bool) -> bytes:
+        """Return bytes of the file; a CR before anything but LF or NUL stays as it is."""
+        text = self._waits + block
+        self._waits = b""
+        if text.endswith(b"\r") and not last:
+            text, self._waits = text[:-1], b"\r"
+        return _PAIR.sub(lambda pair: b"\n" if pair[0] == b"\r\n" else b"\r", text)
 
 
 class NetasciiIndex:

@@ -146,6 +146,14 @@ def acknowledged(data: bytes) -> int | None:
     return data[2] << 8 | data[3]
 
 
+def announced_size(options: Options) -> int | None:
+    """Return how many bytes a file to be written has, by its tsize (RFC 2349); `None`: unsaid."""
+    for name, text in options:
+        if name.lower() == "tsize" and text.isascii() and text.isdigit() and len(text) < 20:
+            return int(text)
+    return None
+
+
 def _request(opcode: Opcode, name: bytes, mode: str, options: Options) -> bytes:
     head = Writer().uint16(opcode).octets(name + b"\0")
     return head.octets(mode.encode("latin-1") + b"\0" + _pairs(options)).getvalue()

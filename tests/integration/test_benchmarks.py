@@ -9,15 +9,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from unittest import TestCase
+from xml.etree import ElementTree
 
 import attrs
 
-from benchmarks import dhcp, leases, resolve, tftp
+from benchmarks import dhcp, leases, resolve, storm, tftp
 from benchmarks.dhcp import Search, highest
 from benchmarks.namespaces import SERVER, linked
 from benchmarks.report import ratios
 from benchmarks.running import running
-from benchmarks.servers import DHCP, TFTP, Place
+from benchmarks.servers import DHCP, STORM, TFTP, Place
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 #: Far more than a quick case takes, in seconds.
@@ -79,6 +80,23 @@ class Benchmarks(TestCase):
         self.assertEqual(
             [each["note"] for each in windows], ["got 1468, window 16", "got 1468, window 1"]
         )
+
+    def test_storm(self) -> None:
+        """Machines go the whole way with both, and a picture shows when."""
+        files = storm.Files(nbp=50_000, kernel=50_000, initrd=100_000, longest=60)
+        picture = self.folder / "storm.svg"
+        with linked() as link:
+            cases = [storm.Case(20, 0), storm.Case(20, 16)]
+            results = storm.measure(
+                link, STORM, cases, self.folder, repeats=1, files=files, picture=picture
+            )
+        self.assertEqual(len(results), 4)
+        for each in results:
+            self.assertGreater(each.value, 0, each.note)
+            self.assertRegex(each.note, r"up: first \d+\.\d+ s, median .* DHCP \d+, TFTP \d+")
+        drawn = ElementTree.parse(picture).getroot()
+        lines = drawn.iter("{http://www.w3.org/2000/svg}polyline")
+        self.assertEqual(len(list(lines)), 4)
 
     def test_resolve(self) -> None:
         size = resolve.Size(machines=100, decisions=200, storm=20, repeats=1)

@@ -241,7 +241,7 @@ class SinglePortTests(ClientTests):
     ini = INI + "[service:tftp]\nsingle-port = yes\n"
 
 
-class BadWireTests(TftpCase):
+class BadWireCase(TftpCase):
     """The client's wire goes through a program that treats its frames badly."""
 
     def spoil(self, lose: float = 0, double: float = 0, hold: float = 0, only: int = 0) -> None:
@@ -258,6 +258,10 @@ class BadWireTests(TftpCase):
         self.host.ip("addr add fd77::21/64 dev eth0 nodad")
         self.host.ip("link set eth0 up")
         wire.start()
+
+
+class BadWireTests(BadWireCase):
+    """Files are read over a bad wire."""
 
     def sent(self) -> int:
         """Return how many UDP datagrams the server's namespace has sent."""
@@ -427,7 +431,9 @@ class RawTests(TftpCase):
     def test_a_client_that_is_gone(self) -> None:
         """Its closed port is noticed at once, without waiting for the timer."""
         self.put("nbp", 5000)
-        self.ask(b"nbp")
+        _, source = self.ask(b"nbp")
+        self.socket.sendto(encode(Ack(1)), source)
+        self.take()
         self.assertEqual(self.open_files(), 1)
         self.socket.close()
         wait_until(lambda: self.open_files() == 0, 10, "the file closed")
@@ -450,7 +456,7 @@ class RawTests(TftpCase):
         while isinstance(packet, Data):  # what is in memory still comes
             self.socket.sendto(encode(Ack(packet.block)), source)
             packet, source = self.take()
-        self.assertEqual(packet, Error(ErrorCode.UNDEFINED, "The server cannot read the file"))
+        self.assertEqual(packet, Error(ErrorCode.UNDEFINED, "The server cannot use the file"))
         self.put("nbp", 700)
         self.assertEqual(len(self.rest(*self.ask(b"nbp"))), 700)
 
@@ -471,3 +477,95 @@ class RawTests(TftpCase):
         self.socket.sendto(encode(ReadRequest(b"nbp")), ("10.77.0.255", 69))
         packet, _ = self.ask(b"none")
         self.assertIsInstance(packet, Error)  # the only answer, to the second request
+
+
+class WriteTests(BadWireCase):
+    """Real clients put files, over a good wire and a bad one."""
+
+    ini = INI + "[service:tftp]\nwrite-folder = dumps\nwrite-limit = 1M\n"
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.dumps = self.folder / "dumps"
+        self.dumps.mkdir()
+
+    def store(self, client: str, name: str, *words: str, mode: str = "binary") -> None:
+        """Put the file `ours` with a client; the name says which."""
+        ours = str(self.folder / "ours")
+        commands = {
+            "hpa": ("tftp", "-m", mode, self.address, "-c", "put", ours, name),
+            "atftp": ("atftp", *words, "--put", "-l", ours, "-r", name, self.address),
+            "busybox": ("busybox", "tftp", "-p", *words, "-l", ours, "-r", name, self.address),
+        }
+        self.host.run(*commands[client])
+
+    def check(self, client: str, name: str, *words: str) -> None:
+        self.store(client, name, *words)
+        expected = (self.folder / "ours").read_bytes()
+        self.assertEqual((self.dumps / name).read_bytes(), expected, (client, len(expected)))
+        (self.dumps / name).unlink()
+
+    def test_sizes(self) -> None:
+        for size in (0, 1, 511, 512, 513, 1468 * 4, 100_000):
+            (self.folder / "ours").write_bytes(os.urandom(size))
+            self.check("hpa", "dump")
+            self.check("atftp", "dump", "--option", "blksize 1468")
+            self.check("busybox", "dump", "-b", "1432")
+        self.server.wait_for(r"received dump, 97\.7 KiB in 0\.\d\d s", 10)
+
+    def test_windows(self) -> None:
+        (self.folder / "ours").write_bytes(os.urandom(300_000))
+        for window in (2, 16, 64):
+            options = ("--option", f"windowsize {window}", "--option", "blksize 1468")
+            self.check("atftp", "dump", *options)
+
+    def test_netascii(self) -> None:
+        (self.folder / "ours").write_bytes(b"one\ntwo\rthree\r\n" * 9000)
+        self.store("hpa", "text", mode="netascii")
+        expected = (self.folder / "ours").read_bytes()
+        self.assertEqual((self.dumps / "text").read_bytes(), expected)
+
+    def test_refusals(self) -> None:
+        ours = self.folder / "ours"
+        ours.write_bytes(b"new")
+        (self.dumps / "taken").write_bytes(b"old")
+        (self.dumps / "up").symlink_to("..")
+        for name in ("taken", "../out", "up/out", ".hidden", "none/x"):
+            for client in ("atftp", "busybox"):
+                self.assertRaises(LabError, self.store, client, name)
+        ours.write_bytes(bytes(1_100_000))
+        for client in ("atftp", "busybox"):
+            self.assertRaises(LabError, self.store, client, "large")
+        wait_until(
+            lambda: sorted(os.listdir(self.dumps)) == ["taken", "up"], 10, "nothing is left over"
+        )
+        self.assertEqual((self.dumps / "taken").read_bytes(), b"old")
+        self.assertFalse((self.folder / "out").exists())
+        self.assertNotIn("Traceback", self.server.text)
+
+    def test_lost_datagrams(self) -> None:
+        (self.folder / "ours").write_bytes(os.urandom(60_000))
+        self.spoil(lose=0.05)
+        self.check("busybox", "dump", "-b", "1432")
+        self.check("atftp", "dump", "--option", "blksize 1432", "--option", "windowsize 8")
+
+    def test_doubled_and_reordered_datagrams(self) -> None:
+        (self.folder / "ours").write_bytes(os.urandom(100_000))
+        self.spoil(double=0.3, hold=0.1)
+        self.check("hpa", "dump")
+        self.check("atftp", "dump", "--option", "windowsize 4")
+
+
+class SinglePortWriteTests(WriteTests):
+    """The same with one port for everything, past a firewall that knows that port only."""
+
+    ini = WriteTests.ini + "single-port = yes\n"
+
+    def spoil(self, lose: float = 0, double: float = 0, hold: float = 0, only: int = 69) -> None:
+        super().spoil(lose, double, hold, only)
+
+
+class Write6Tests(WriteTests):
+    """The same over IPv6."""
+
+    address = Lan.address6

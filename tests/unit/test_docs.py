@@ -98,6 +98,7 @@ class IniTests(SynchronousTestCase):
         (self.folder / "images").mkdir()
         (self.folder / "images" / "debian-12.iso").write_bytes(b"")
         (self.folder / "pki").mkdir()
+        (self.folder / "uploads").mkdir()
         for name in ("boot", "install"):
             certificates.write_server(self.folder / "pki", "10.0.0.1", name=name)
         certificates.write_authority(self.folder / "pki" / "ca.pem")

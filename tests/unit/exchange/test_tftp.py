@@ -174,15 +174,30 @@ class TimeTests(SynchronousTestCase):
         return done
 
     def test_waits_double_and_end(self) -> None:
-        done = self.run_out(started(5000))
-        self.assertEqual([now for now, _ in done], [1, 3, 7, 15, 23, 31])
+        transfer = started(5000)
+        transfer.receive(ack(1), 1.0)
+        done = self.run_out(transfer)
+        self.assertEqual([now for now, _ in done], [2, 4, 8, 16, 24, 32])
         self.assertEqual(done[-1][1], Finished(Outcome.LOST))
+        self.assertEqual({action for _, action in done[:-1]}, {SendBlocks(2, 1)})
+
+    def test_who_never_answered_may_never_have_asked(self) -> None:
+        done = self.run_out(started(5000))
+        self.assertEqual([now for now, _ in done], [1, 3, 7, 15])
+        self.assertEqual(done[-1][1], Finished(Outcome.UNANSWERED))
         self.assertEqual({action for _, action in done[:-1]}, {SendBlocks(1, 1)})
+
+    def test_repeated_requests_are_answered_so_often(self) -> None:
+        transfer = started(5000)
+        answers = [transfer.repeat_first(number / 64) for number in range(1000)]
+        self.assertEqual(len([answer for answer in answers if answer]), 10)
+        gaps = [at for at, answer in enumerate(answers) if answer]
+        self.assertEqual(gaps, list(range(0, 40, 4)))
 
     def test_the_clients_timeout_is_used(self) -> None:
         transfer = ReadTransfer(5000, (("timeout", "3"),), Limits(), 0.0)
         transfer.start()
-        self.assertEqual([now for now, _ in self.run_out(transfer)], [3, 9, 17, 25, 33])
+        self.assertEqual([now for now, _ in self.run_out(transfer)], [3, 9, 17, 25])
 
     def test_a_long_timeout_ends_as_well(self) -> None:
         transfer = ReadTransfer(5000, (("timeout", "255"),), Limits(), 0.0)

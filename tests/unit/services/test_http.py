@@ -168,6 +168,52 @@ class AnswerTests(ServiceCase):
         self.assertEqual(self.body("/boot/nbp.efi"), "0123456789")
 
 
+class AdmissionTests(ServiceCase):
+    """One large file at a time."""
+
+    IPXE = "User-Agent: iPXE/1.21.1"
+
+    def setUp(self) -> None:
+        super().setUp()
+        settings = Settings(downloads_at_once=1)
+        self.service = HttpService(settings, make_site(self.boot, reactor=self.clock))
+        self.files["kernel"] = b"k" * 300_000
+        self.files["small"] = b"s"
+
+    def client(self, address: str) -> Connection:
+        theirs = TcpAddress("TCP", address, 40000)
+        return Connection(self.service.factory, theirs=theirs)
+
+    def asks(self, client: Connection, *headers: str, path: str = "/kernel") -> str:
+        lines = (f"GET {path} HTTP/1.1", "Host: h", *(headers or (self.IPXE,)))
+        return client.ask("\r\n".join(lines) + "\r\n\r\n")
+
+    def test_ipxe_waits_for_its_turn(self) -> None:
+        admission = self.service.factory.admission
+        self.assertEqual(admission.enter("10.0.0.1", 1000.0), 0)
+        second, third = self.client("10.0.0.2"), self.client("10.0.0.3")
+        for client in (second, third):
+            answer = self.asks(client)
+            self.assertIn("503 Service Unavailable", answer)
+            self.assertIn("Retry-After: 1\r\n", answer)
+        self.assertIn(" 200 OK", self.asks(second, "User-Agent: UefiHttpBoot/1.0"))
+        self.assertIn(" 200 OK", self.asks(second, path="/small"))
+        admission.leave()
+        self.assertIn(" 503 ", self.asks(third))  # the second was there before it
+        self.assertIn(" 200 OK", self.asks(second))
+        self.assertIn(" 200 OK", self.asks(third))
+        self.assertEqual(admission.sending, 0)
+        self.assertEqual(self.service.counts()["503"], 3)
+
+    def test_who_does_not_come_again_loses_its_place(self) -> None:
+        admission = self.service.factory.admission
+        admission.enter("10.0.0.1", 1000.0)
+        self.assertEqual(admission.enter("10.0.0.2", 1000.0), 1)
+        admission.leave()
+        self.assertEqual(admission.enter("10.0.0.3", 1001.0), 1)
+        self.assertEqual(admission.enter("10.0.0.3", 1031.0), 0)
+
+
 class TargetTests(ServiceCase):
     def test_spellings(self) -> None:
         for target in (

@@ -19,12 +19,13 @@ from zope.interface.verify import verifyObject
 
 from pxetwist.config.server import spelled
 from pxetwist.errors import StartError
+from pxetwist.services.connected_sockets import TransferSocket
 from pxetwist.services.images import Piece, framed
 from pxetwist.services.listening import addresses_to_take, listen_tcp, own_address, udp_socket
 from pxetwist.services.ports import start_error
 from pxetwist.services.sockets import Arrival, UdpSocket
 from pxetwist.services.transfer_interfaces import ITransferSocket
-from pxetwist.services.transfer_sockets import TransferSocket, TransferSockets
+from pxetwist.services.transfer_sockets import TransferSockets
 from pxetwist.wire.tftp import Ack, ReadRequest, data_header, encode
 
 
@@ -405,6 +406,8 @@ class SharedPortTests(SocketCase):
         self.sockets = TransferSockets(self.reactor)
         self.sockets.start()
         self.addCleanup(self.sockets.stop)
+        for _ in range(3):  # a few have sockets of their own
+            self.sockets.open(self.ours, self.another().getsockname()[:2], Transfer(), shared=True)
         self.clients = [self.another() for _ in range(3)]
         self.transfers = [Transfer() for _ in self.clients]
         self.piece = Piece(1, 4, framed(memoryview(bytes(range(30))), 1, 4, 10))
@@ -462,6 +465,23 @@ class SharedPortTests(SocketCase):
             block = data_header(number + 1) + bytes(range(10 * number, 10 * number + 10))
             self.assertEqual(self.clients[0].recv(2000), block)
         self.assertFalse(opened.send_segments(bytes(200000), 1000))
+
+    def test_what_cannot_be_sent_holds_nothing_up(self) -> None:
+        good = [self.open(number) for number in range(3)]
+        nowhere = self.sockets.open(self.ours, (self.theirs, 0), Transfer(), shared=True)
+        order = [nowhere, good[0], nowhere, nowhere, good[1], good[2]]
+
+        def answer(block: int) -> None:
+            for each in order:
+                each.send_part(self.piece, 0, 14)
+
+        self.transfers[0].then = answer
+        good[0].send(b"x")
+        self.clients[0].sendto(encode(Ack(1)), self.clients[0].recvfrom(10)[1])
+        self.sockets.doRead()
+        for client in self.clients:
+            self.assertEqual(len(client.recv(2000)), 14)
+        self.assertEqual(self.sockets.failures, {"EINVAL": 6})
 
     def test_a_peer_that_comes_back_gets_another_port(self) -> None:
         first = self.open(0)

@@ -22,6 +22,7 @@ from pxetwist.model.event import EventKind
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.services.tftp import TftpService
 from pxetwist.services.tftp_settings import Settings
+from pxetwist.services.unanswered import MOST
 from pxetwist.testing import (
     Datagram,
     FakeBoot,
@@ -133,6 +134,15 @@ class ServiceCase(SynchronousTestCase):
         made.begin(name, options, mode)
         self.run_for(0)
         return made
+
+    def begin(self, address: str, to: tuple[str, int] = SERVER) -> None:
+        """Ask for the NBP from a new port, and take its first block, if it comes."""
+        client = self.network.client(address, 5000 + len(self.network.clients))
+        client.send(encode(ReadRequest(b"nbp")), to)
+        self.run_for(0)
+        if client.received:
+            client.send(encode(Ack(1)), client.received[0].source)
+            self.run_for(0)
 
     def answers(
         self, packet: Packet | bytes, to: tuple[str, int] = SERVER, sender: str = CLIENT
@@ -260,8 +270,7 @@ class TransferTests(ServiceCase):
         self.restart(Settings(max_per_client=1))
         self.files["nbp"] = bytes(5000)
         for client, server in ((CLIENT, "10.0.0.1"), ("fd77::50", "fd77::1")):
-            first = self.answers(ReadRequest(b"nbp"), (server, 69), client)
-            self.assertEqual(first, [Data(1, bytes(512))])
+            self.begin(client, (server, 69))
             self.assertEqual(self.answers(ReadRequest(b"nbp"), (server, 69), client), [])
 
     def test_the_stores_learn_who_asks(self) -> None:
@@ -371,7 +380,7 @@ class RefusalTests(ServiceCase):
         client.send(encode(Ack(1)), client.received[0].source)
         self.run_for(0)
         error = decode(client.received[-1].data)
-        self.assertEqual(error, Error(ErrorCode.UNDEFINED, "The server cannot read the file"))
+        self.assertEqual(error, Error(ErrorCode.UNDEFINED, "The server cannot use the file"))
         self.assertTrue(content.closed)
         self.assertEqual(self.boot.events[-1].kind, EventKind.FAILED)
         self.assertEqual(self.network.connected, 0)
@@ -380,15 +389,46 @@ class RefusalTests(ServiceCase):
         self.restart(Settings(max_transfers=3, max_per_client=2))
         self.files["nbp"] = b"x" * 5000
         for address in (CLIENT, CLIENT, CLIENT, "10.0.0.51", "10.0.0.52"):
-            client = self.network.client(address, 4000 + len(self.network.clients))
-            client.send(encode(ReadRequest(b"nbp")), SERVER)
-            self.run_for(0)
+            self.begin(address)
         self.assertEqual(self.network.connected, 3)
         self.assertEqual(self.service.counters["too many transfers of one client"], 1)
         self.assertEqual(self.service.counters["too many transfers"], 1)
         self.run_for(60)  # they fall silent, and there is room again
         self.assertEqual(self.network.connected, 0)
         self.assertEqual(self.download(b"nbp").received, b"x" * 5000)
+
+    def test_the_oldest_unanswered_stranger_makes_room(self) -> None:
+        self.restart(Settings(max_per_client=2000))
+        self.files["nbp"] = b"x" * 5000
+        download = Download(self.network.client(CLIENT, 2000))
+        self.answers(ReadRequest(b"nbp"))  # never answers
+        download.begin(b"nbp")
+        self.network.clock.advance(0)
+        for number in range(MOST):
+            client = self.network.client(f"10.0.{number >> 8}.{number & 255}", 3000)
+            client.send(encode(ReadRequest(b"nbp")), SERVER)
+        self.run_for(2)
+        self.assertEqual(self.network.connected, MOST)
+        self.assertGreaterEqual(self.service.counts()["given up for newer requests"], 1)
+        self.assertEqual(download.received, b"x" * 5000)
+        self.run_for(30)
+        self.assertEqual((self.network.connected, self.boot.events[1:]), (0, []))
+
+    def test_who_asks_in_the_name_of_a_machine_does_not_lock_it_out(self) -> None:
+        self.restart(Settings(max_per_client=3))
+        self.files["nbp"] = b"x" * 5000
+        self.boot.identities[CLIENT] = (ClientIdentity(mac="52:54:00:00:00:01"), "ab12")
+        for _ in range(10):
+            self.answers(ReadRequest(b"nbp"))
+        self.assertEqual(self.network.connected, 3)
+        self.assertEqual(self.download(b"nbp").received, b"x" * 5000)
+        self.assertEqual(self.service.counts()["given up for newer requests"], 8)
+
+    def test_strangers_that_miss_files_are_told_of_now_and_then(self) -> None:
+        for number in range(200):
+            self.answers(ReadRequest(b"none"), sender=f"10.0.1.{number}")
+        self.assertEqual(len(self.boot.events), 20)
+        self.assertEqual(self.service.counts()["refused: File not found"], 200)
 
 
 class RepetitionTests(ServiceCase):
@@ -510,14 +550,32 @@ class EventTests(ServiceCase):
         self.files["nbp"] = b"x" * 5000
         client = self.network.client(CLIENT, 2000)
         client.send(encode(ReadRequest(b"nbp")), SERVER)
-        self.run_for(40)
+        self.run_for(0)
+        client.send(encode(Ack(1)), client.received[0].source)
+        self.run_for(60)
         (event,) = self.boot.events
         self.assertEqual(event.kind, EventKind.FAILED)
         self.assertEqual(
             event.summary,
-            "stopped sending nbp after 0 bytes of 4.9 KiB: the client fell silent",
+            "stopped sending nbp after 512 bytes of 4.9 KiB: the client fell silent",
         )
-        self.assertEqual(len(client.received), 6)
+
+    def test_a_client_that_never_answers(self) -> None:
+        """Of a stranger it is no news, for anybody may have asked in its name."""
+        self.files["nbp"] = b"x" * 5000
+        known = ClientIdentity(mac="52:54:00:00:00:01", address=IPv4Address("10.0.0.60"))
+        self.boot.identities["10.0.0.60"] = (known, "ab12")
+        for address in (CLIENT, "10.0.0.60"):
+            client = self.network.client(address, 2000)
+            for _ in range(100):
+                client.send(encode(ReadRequest(b"nbp")), SERVER)
+                self.run_for(0.1)
+            self.run_for(20)
+            self.assertLess(len(client.received), 16)
+        (event,) = self.boot.events
+        self.assertEqual(event.machine, "52:54:00:00:00:01")
+        self.assertIn("the client never answered", event.summary)
+        self.assertEqual(self.service.counts()["never answered"], 2)
 
     def test_missing_files(self) -> None:
         news = ("kernel", "pxelinux.cfg/default", "grub/grub.cfg", "kernel.model/x")

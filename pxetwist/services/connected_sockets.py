@@ -1,0 +1,113 @@
+"""The sockets of TFTP transfers that have ports of their own."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections import Counter
+from typing import Protocol
+
+from twisted.internet.address import IPv4Address, IPv6Address
+
+from pxetwist.services.images import Piece
+from pxetwist.services.shared_ports import cannot_segment, segment_control
+from pxetwist.services.transfer_interfaces import (
+    IPV6,
+    MAX_BLOCK,
+    Family,
+    ITransferReceiver,
+    Packets,
+)
+from pxetwist.wire.tftp import acknowledged
+
+
+class ISocketOwner(Protocol):
+    """Who keeps the sockets; `failures` counts by the name of the errno."""
+
+    failures: Counter[str]
+
+    def forget(self, descriptor: int) -> None:
+        """Drop a socket that is about to be closed."""
+
+
+class TransferSocket:
+    """One connected UDP socket; `owner` has made it."""
+
+    def __init__(
+        self,
+        owner: ISocketOwner,
+        made: socket.socket,
+        family: Family,
+        receiver: ITransferReceiver,
+    ) -> None:
+        self._owner = owner
+        self._socket = made
+        self._family = family
+        self._receive, self._send = made.recv, made.send
+        self._deliver, self._acknowledge = receiver.received, receiver.acknowledged
+        self._receiver = receiver
+
+    @property
+    def payload(self) -> int:
+        """How many bytes fit into a datagram that is not cut into fragments, as far as the
+        kernel knows the path's MTU.
+        """
+        family = self._family
+        return self._socket.getsockopt(family.level, family.mtu) - family.headers
+
+    def getHost(self) -> IPv4Address | IPv6Address:
+        """Return our address and transfer id."""
+        host, port = self._socket.getsockname()[:2]
+        made = IPv6Address if self._family is IPV6 else IPv4Address
+        return made("UDP", host, port)
+
+    def read(self, now: float) -> None:
+        """Read one packet and deliver it."""
+        try:
+            data = self._receive(MAX_BLOCK + 4)
+        except OSError as error:
+            self._failed(error)
+            return
+        block = acknowledged(data)
+        if block is None:
+            self._deliver(data, now)
+        else:
+            self._acknowledge(block, now)
+
+    def send(self, packet: Packets) -> None:
+        """Send one datagram; what fails is counted, a timeout repeats it."""
+        try:
+            self._send(packet)
+        except OSError as error:
+            self._failed(error)
+
+    def send_part(self, piece: Piece, start: int, stop: int) -> None:
+        """Send bytes of a piece as one datagram."""
+        self.send(piece.packets[start:stop])
+
+    def send_segments(self, packets: Packets, segment: int) -> bool:
+        """Send at most :data:`~pxetwist.services.transfer_interfaces.MAX_SEND` bytes as datagrams
+        of `segment` bytes (the last may be shorter) with one system call.
+
+        Return `False` if the kernel, the device or the path's MTU does not allow it.
+        """
+        try:
+            self._socket.sendmsg([packets], [segment_control(segment)])
+        except OSError as error:
+            if cannot_segment(error):
+                return False
+            self._failed(error)
+        return True
+
+    def close(self) -> None:
+        """Let go of it; closing twice does no harm."""
+        descriptor = self._socket.fileno()
+        if descriptor >= 0:
+            self._owner.forget(descriptor)
+            self._socket.close()
+
+    def _failed(self, error: OSError) -> None:
+        if error.errno == errno.ECONNREFUSED:
+            self._receiver.closed()
+        elif error.errno != errno.EAGAIN:
+            self._owner.failures[errno.errorcode.get(error.errno or 0, str(error))] += 1

@@ -1,0 +1,68 @@
+"""How many large files are sent by HTTP at a time: who is one too many is asked to come again.
+
+iPXE does what ``Retry-After`` says; firmware, GRUB and installers do not, and are always served.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+#: So many are let in, unless something else is said.
+AT_ONCE = 512
+#: From so many bytes on a file is large.
+LARGE = 256 << 10
+_FORGOTTEN = 30.0  # seconds after which a client that did not come again has lost its place
+_REMEMBERED = 16384
+
+
+class HttpAdmission:
+    """Lets `at_once` in, and of those that were sent away the first ones first."""
+
+    def __init__(self, at_once: int) -> None:
+        self.sending = 0
+        self._at_once = at_once
+        self._waiting: OrderedDict[str, float] = OrderedDict()  # when they came last
+
+    @contextmanager
+    def turn(self, client: str, agent: str, size: int, now: float) -> Iterator[int]:
+        """Let a client in for so many bytes, if it is its turn: 0; else give the seconds in
+        which it should come again. `agent` is what it calls itself.
+        """
+        wait = self.enter(client, now) if size >= LARGE and "iPXE" in agent else None
+        try:
+            yield wait or 0
+        finally:
+            if wait == 0:
+                self.leave()
+
+    def enter(self, client: str, now: float) -> int:
+        """Let a client in, and return 0; else return in how many seconds it should come again.
+
+        Who is in must :meth:`leave`.
+        """
+        while self._waiting and now - next(iter(self._waiting.values())) > _FORGOTTEN:
+            self._waiting.popitem(last=False)
+        free = self._at_once - self.sending
+        place = self._place(client, free)
+        if place < free:
+            self._waiting.pop(client, None)
+            self.sending += 1
+            return 0
+        if client in self._waiting or len(self._waiting) < _REMEMBERED:
+            self._waiting[client] = now
+        return min(1 + place // (2 * self._at_once), 5)
+
+    def leave(self) -> None:
+        """Know that one was served, or has left."""
+        self.sending -= 1
+
+    def _place(self, client: str, free: int) -> int:
+        """Return how many were sent away before it: exactly, if that decides."""
+        if client not in self._waiting:
+            return len(self._waiting)
+        for place, waiting in enumerate(self._waiting):
+            if place >= free or waiting == client:
+                return place
+        return len(self._waiting)
