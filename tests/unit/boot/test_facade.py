@@ -32,6 +32,7 @@ from pxetwist.model.boot import (
     BootStage,
     Endpoints,
     Files,
+    Image,
     LocalDisk,
     Nbp,
     Protocol,
@@ -417,6 +418,7 @@ class BootFileTests(SynchronousTestCase):
             (UEFI, Nbp("memtest.efi"), "", "memtest.efi"),
             (http, Nbp("memtest.efi"), "", "http://10.0.0.1/memtest.efi"),
             (http, Nbp("http://x/y.efi"), "", "http://x/y.efi"),
+            (UEFI, Image("cd.iso"), "grub", "loaders/snponly.efi"),  # nothing else can
             (UEFI, windows, "ipxe", "win/bootmgfw.efi"),
             (UEFI, attrs.evolve(windows, program=""), "ipxe", "loaders/snponly.efi"),
             # Boot managers of Windows speak TFTP only.
@@ -425,7 +427,7 @@ class BootFileTests(SynchronousTestCase):
         ]
         for identity, boot, loader, expected in cases:
             self.assertEqual(self.chosen(identity, boot, loader), expected)
-        for boot in (linux, LocalDisk(), windows, esxi):
+        for boot in (linux, Image("cd.iso"), LocalDisk(), windows, esxi):
             self.assertIn("/boot.ipxe", self.chosen(IPXE, boot))
 
     def test_ipxe_without_http(self) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
@@ -25,6 +27,7 @@ from tests.unit.content.isos import Image, iso
 
 REQUEST = BootRequest(ClientIdentity(), BootStage.LOADER, Protocol.HTTP)
 FILES = {"live/vmlinuz": b"kernel" * 1000, "live/initrd.img": b"i" * 5000, "README": b"read me"}
+DAMAGED = {kind: iso(FILES, kind) for kind in ("rock-ridge", "joliet", "udf")}
 
 
 class IsoCase(Contract, SynchronousTestCase):
@@ -205,6 +208,22 @@ class IndexTests(SynchronousTestCase):
         whole = iso({"big": bytes(100_000)})
         with self.assertRaisesRegex(ValueError, "big"):
             read_index(BytesIO(whole[:-60_000]))
+
+    @settings(max_examples=200, deadline=None)
+    @given(
+        kind=st.sampled_from(["rock-ridge", "joliet", "udf"]),
+        changes=st.dictionaries(st.integers(0x8000, 0xFFFF), st.integers(0, 255), max_size=40),
+    )
+    def test_any_damage_is_told(self, kind: str, changes: dict[int, int]) -> None:
+        """Whatever an image says, it is read or refused."""
+        image = bytearray(DAMAGED[kind])
+        for place, value in changes.items():
+            image[place] = value
+        try:
+            root = read_index(BytesIO(bytes(image)))
+        except ValueError:
+            return
+        self.assertIsInstance(root, Folder)
 
     def test_scattered_pieces(self) -> None:
         path = Path(self.mktemp())
