@@ -6,13 +6,8 @@ not before some time has passed: neither the words nor the time it took say how 
 
 from __future__ import annotations
 
-import fcntl
-import struct
-import termios
 from collections import Counter
-from typing import Any
 
-from twisted.internet import tcp
 from twisted.internet.task import deferLater
 
 from pxetwist.exchange.http import Answer
@@ -24,10 +19,6 @@ from pxetwist.services.http_target import Target
 FOLDER = "answer"
 #: A refusal leaves this long (seconds) after its question came, whatever its reason.
 REFUSED_AFTER = 0.25
-#: So long the client has to take the answer, after which its connection is given up.
-PATIENCE = 10.0
-_LOOK_EVERY = 0.05
-_SIOCOUTQ = termios.TIOCOUTQ  # of a socket: bytes that its peer has not acknowledged (tcp(7))
 
 
 def asked_for(target: Target, peer: str, request: BootRequest) -> AnswerQuestion | None:
@@ -65,24 +56,3 @@ def whole_answer(body: bytes) -> Answer:
         ("Cache-Control", "no-store"),
     )
     return Answer(200, headers, (body,))
-
-
-async def delivered(transport: Any, reactor: Any) -> bool:
-    """Return whether the client's system has acknowledged all that was written to it, as soon as
-    it has; `False`: it does not.
-    """
-    wire = getattr(transport, "transport", transport)  # below TLS
-    if not isinstance(wire, tcp.Connection):
-        return True  # nothing that could lose it
-    until = reactor.seconds() + PATIENCE
-    while reactor.seconds() < until:
-        await deferLater(reactor, _LOOK_EVERY)
-        if not _waiting(wire):
-            return True
-    return False
-
-
-def _waiting(wire: tcp.Connection) -> int:
-    """Return how many bytes are on the way to the peer."""
-    raw = fcntl.ioctl(wire.fileno(), _SIOCOUTQ, bytes(4))
-    return int(struct.unpack("=i", raw)[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -24,9 +25,10 @@ from pxetwist.model.redemption import AnswerQuestion, Redemption
 from pxetwist.services import requests
 from pxetwist.services.blocks import read_exactly
 from pxetwist.services.http_admission import HttpAdmission
-from pxetwist.services.http_answers import asked_for, delivered, judged, whole_answer
+from pxetwist.services.http_answers import asked_for, judged, whole_answer
 from pxetwist.services.http_body import ContentSender, FileSender, sendfile_source
 from pxetwist.services.http_callback import LATER, Beginning, Said, report_answer
+from pxetwist.services.http_delivery import Delivery
 from pxetwist.services.http_target import BadTarget, Target, identify
 from pxetwist.services.sockets6 import host_of
 
@@ -177,19 +179,22 @@ class ContentExchange(http.Request):
             self._short(_BROKEN)
             requests.tell_failed(self._site, request, error)
             return False
-        size, whole = content.info.size, False
         try:
-            result = whole_answer(await read_exactly(content, 0, size))
-            self._head(result)
-            self.write(b"".join(piece for piece in result.body if isinstance(piece, bytes)))
-            self.octets = size
-            whole = await delivered(self.channel.transport, reactor)
+            result = whole_answer(await read_exactly(content, 0, content.info.size))
         finally:
             content.close()
-            self._tell(request, size, reactor.seconds() - started, whole=whole)
-        if whole:
+        self._head(result)
+        self.write(b"".join(piece for piece in result.body if isinstance(piece, bytes)))
+        self.octets = content.info.size
+        delivery = Delivery(self.channel.transport)
+        with suppress(CancelledError):  # the client has left, maybe because it has all
+            await delivery.complete(reactor)
+        whole = delivery.arrived()
+        delivery.close()
+        self._tell(request, self.octets, reactor.seconds() - started, whole=whole)
+        if whole and not self._disconnected:
             self.finish()
-        else:
+        elif not self._disconnected:
             self._abort()
         return whole
 

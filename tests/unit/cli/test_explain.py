@@ -34,11 +34,11 @@ MAC = "52:54:00:12:34:56"
 
 
 class ExplainTests(IniCase):
-    def explained(self, *words: str) -> str:
+    def explained(self, *words: str, ini: str = INI) -> str:
         certificates.write_server(self.folder, "10.0.0.1", name="boot")
         options = Options()
         options.parseOptions(["pxe.ini", "--mac", MAC, *words])
-        explanation = Explanation(assemble(self.load(INI), Clock()), IPv4Address("10.0.0.1"))
+        explanation = Explanation(assemble(self.load(ini), Clock()), IPv4Address("10.0.0.1"))
         first = BootStage(options["stage"] or "firmware")
         result_of(explanation.walk(options["identity"], first, only=False))
         return "\n".join(explanation.lines)
@@ -56,6 +56,16 @@ class ExplainTests(IniCase):
         told = self.explained()
         self.assertIn("by http: this iPXE does not tell that it speaks HTTPS", told)
         self.assertNotIn("https://", told)
+
+    def test_secrets_are_not_shown(self) -> None:
+        self.write("root.hash", "$6$salt$hash").chmod(0o600)
+        more = "family = anaconda\nanswer = kickstart.cfg\nanswer.root-password = file:root.hash\n"
+        told = self.explained(ini=INI.replace("kind = linux\n", f"kind = linux\n{more}"))
+        self.assertRegex(told, r" inst\.ks=https://10\.0\.0\.1/answer/\S+/kickstart\.cfg ")
+        self.assertRegex(
+            told, r"answer\.root-password = \(in root\.hash\) \(\[profile:debian12\] "
+        )
+        self.assertNotIn("$6$", told)
 
     def test_ipv6_alone(self) -> None:
         """The DHCPv6 reply, option by option, and a script that leads to no other family."""

@@ -92,7 +92,6 @@ class AnswerTests(ServiceCase):
         self.get(URL)
         self.connection.lose()
         self.assertEqual(self.boot.settled, [False])
-        self.assertEqual(self.boot.events[-1].kind, EventKind.FAILED)
 
     def test_a_client_that_leaves_while_it_is_refused(self) -> None:
         self.boot.redemption = AnswerRefused(Refusal.FORGED)
