@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import attrs
 
-from benchmarks import answers, dhcp, ldap, leases, resolve, servers, storm, tftp
+from benchmarks import answers, dhcp, http, ldap, leases, resolve, servers, storm, tftp
 from benchmarks.namespaces import Link, linked
 from benchmarks.report import Result, json_line, table
 from benchmarks.servers import Server
@@ -109,6 +109,16 @@ def _answers(
     )
 
 
+def _http(
+    link: Link, chosen: Sequence[Server], options: argparse.Namespace, folder: Path
+) -> list[Result]:
+    load = http.Load(seconds=1, repeats=1) if options.quick else http.Load()
+    if options.repeats:
+        load = attrs.evolve(load, repeats=options.repeats)
+    cases = _cases(options.cases, http.case, tuple(http.CASES))
+    return http.measure(link, chosen, cases, folder, load)
+
+
 def _leases(
     link: Link, chosen: Sequence[Server], options: argparse.Namespace, folder: Path
 ) -> list[Result]:
@@ -127,6 +137,12 @@ BENCHMARKS = {
         _answers,
     ),
     "dhcp": Benchmark("highest rate of DHCP exchanges; a case is CLIENTS", servers.DHCP, _dhcp),
+    "http": Benchmark(
+        "bytes and requests per second; a case is large or https (100 MB), small, or script (made"
+        " for each request)",
+        servers.HTTP,
+        _http,
+    ),
     "ldap": Benchmark(
         "look-ups of machines per second; a case is CONNECTIONS", ldap.SERVERS, _ldap
     ),

@@ -63,7 +63,7 @@ def running(link: Link, server: Server, place: Place, *listening: str) -> Iterat
 
     def listens() -> bool:
         run.check()
-        return bool(link.server.run("ss", "-Hlun", *listening))
+        return bool(link.server.run("ss", "-Hltun", *listening))
 
     try:
         wait_until(listens, _START, f"{server.name} listening")

@@ -143,6 +143,34 @@ kind = local
 """
 
 
+_PXETWIST_HTTP = """
+[pxe]
+services = http, https
+policies = fixed
+content = scripts, files
+state = memory
+observers =
+[service:http]
+addresses = {address}
+[service:https]
+addresses = {address}
+certificate = {pair}.pem
+key = {pair}.key
+profile = modern
+[content:scripts]
+plugin = rendered
+[content:files]
+plugin = directory
+root = {content}
+[policy:fixed]
+profile = linux
+[profile:linux]
+kind = linux
+kernel = small
+initrds = large
+"""
+
+
 def _pxetwist(place: Place, ini: str) -> Sequence[str]:
     file = place.folder / "pxe.ini"
     file.write_text(ini.lstrip())
@@ -184,6 +212,16 @@ def _pxetwist_storm(place: Place) -> Sequence[str]:
         device=DEVICE, first=_STORM_FIRST, last=_STORM_LAST, content=place.content
     )
     return _pxetwist(place, ini)
+
+
+def _pxetwist_http(place: Place) -> Sequence[str]:
+    names = {"content": place.content, "pair": certificates(place) / place.address}
+    return _pxetwist(place, _PXETWIST_HTTP.format(address=place.address, **names))
+
+
+def certificates(place: Place) -> Path:
+    """Return the folder that has the key and the certificate of each address."""
+    return place.content.parent / "certificates"
 
 
 def _pxetwist_tftp(place: Place) -> Sequence[str]:
@@ -323,6 +361,41 @@ def _kea(place: Place, leases: Mapping[str, object]) -> Sequence[str]:
     return "env", *own, "kea-dhcp4", "-c", str(file)
 
 
+_NGINX = """
+user root;
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+worker_processes auto;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    keepalive_requests 100000;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    server {{
+        listen {address}:80;
+        listen {address}:443 ssl;
+        ssl_certificate {pair}.pem;
+        ssl_certificate_key {pair}.key;
+        root {content};
+    }}
+}}
+"""
+
+
+def _nginx(place: Place) -> Sequence[str]:
+    names = {"content": place.content, "pair": certificates(place) / place.address}
+    file = place.folder / "nginx.conf"
+    file.write_text(_NGINX.format(folder=place.folder, address=place.address, **names))
+    return "nginx", "-p", str(place.folder), "-c", str(file), "-e", f"{place.folder}/error.log"
+
+
 def _tftpd_hpa(place: Place) -> Sequence[str]:
     return (
         *("in.tftpd", "--foreground", "--secure", "--user", "root"),
@@ -366,4 +439,8 @@ TFTP = (
     Server("dnsmasq", "dnsmasq", _dnsmasq_tftp),
     Server("tftpd-hpa", "in.tftpd", _tftpd_hpa, forks=True),
     Server("atftpd", "atftpd", _atftpd),
+)
+HTTP = (
+    Server("pxetwist", _TWISTD, _pxetwist_http),
+    Server("nginx", "nginx", _nginx),
 )
