@@ -274,17 +274,17 @@ http {{
     fastcgi_temp_path {folder};
     uwsgi_temp_path {folder};
     scgi_temp_path {folder};
-    server {{ listen {address}:80 backlog=4096 reuseport; root {content}; }}
+    server {{
+        listen {address}:80 backlog=4096 reuseport;
+        root {content};
+        {also}
+    }}
 }}
 """
 
 
 def _dnsmasq_and_nginx(place: Place) -> Sequence[str]:
     """Return one program that runs both, and ends both."""
-    file = place.folder / "nginx.conf"
-    file.write_text(
-        _NGINX.format(folder=place.folder, address=place.address, content=place.content)
-    )
     dnsmasq = (
         *_DNSMASQ,
         f"--dhcp-range={_STORM_FIRST},{_STORM_LAST},255.255.0.0,1h",
@@ -297,7 +297,7 @@ def _dnsmasq_and_nginx(place: Place) -> Sequence[str]:
         f"--tftp-root={place.content}",
         "--tftp-max=10000",
     )
-    nginx = ("nginx", "-c", str(file))
+    nginx = _nginx_command(place)
     script = (
         f"trap 'kill $one $other; wait; exit 0' TERM; {shlex.join(dnsmasq)} & one=$!;"
         f" {shlex.join(nginx)} & other=$!; wait"
@@ -361,39 +361,21 @@ def _kea(place: Place, leases: Mapping[str, object]) -> Sequence[str]:
     return "env", *own, "kea-dhcp4", "-c", str(file)
 
 
-_NGINX = """
-user root;
-daemon off;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-worker_processes auto;
-events {{ worker_connections 1024; }}
-http {{
-    access_log off;
-    sendfile on;
-    tcp_nopush on;
-    keepalive_requests 100000;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    server {{
-        listen {address}:80;
-        listen {address}:443 ssl;
-        ssl_certificate {pair}.pem;
-        ssl_certificate_key {pair}.key;
-        root {content};
-    }}
-}}
-"""
-
-
 def _nginx(place: Place) -> Sequence[str]:
-    names = {"content": place.content, "pair": certificates(place) / place.address}
+    pair = certificates(place) / place.address
+    return _nginx_command(
+        place,
+        f"listen {place.address}:443 ssl;"
+        f" ssl_certificate {pair}.pem; ssl_certificate_key {pair}.key;",
+    )
+
+
+def _nginx_command(place: Place, also: str = "") -> Sequence[str]:
+    """Write nginx's configuration with lines for its server, and return how it is started."""
     file = place.folder / "nginx.conf"
-    file.write_text(_NGINX.format(folder=place.folder, address=place.address, **names))
-    return "nginx", "-p", str(place.folder), "-c", str(file), "-e", f"{place.folder}/error.log"
+    names = {"folder": place.folder, "address": place.address, "content": place.content}
+    file.write_text(_NGINX.format(**names, also=also))
+    return "nginx", "-c", str(file)
 
 
 def _tftpd_hpa(place: Place) -> Sequence[str]:

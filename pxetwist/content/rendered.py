@@ -38,6 +38,7 @@ from pxetwist.model.boot import (
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import parse_mac
 from pxetwist.model.installers import Esxi, Windows
+from pxetwist.model.recent import Recent
 
 _LOADERS = (
     "boot.ipxe.j2",
@@ -64,6 +65,10 @@ _LOCKED = re.compile(r"menu/[^/]+\.ipxe")
 _NAMED = re.compile(r"(?:grub\.cfg-)?01-((?:[0-9a-f]{2}-){5}[0-9a-f]{2})", re.IGNORECASE)
 
 
+#: So many texts of profiles are kept compiled, at least.
+_TEXTS = 256
+
+
 @attrs.frozen
 class Settings:
     """Options of a ``rendered`` store."""
@@ -83,6 +88,7 @@ class RenderedStore:
     def __init__(self, site: Site, environment: jinja2.Environment) -> None:
         self._site = site
         self._environment = environment
+        self._texts: Recent[str, jinja2.Template] = Recent(_TEXTS)
         self._logins = Logins(site)
         self._answers = answers.AnswerTexts(site, environment)
         self._installers = InstallerFiles(site, self._answers, self._facts)
@@ -188,11 +194,19 @@ class RenderedStore:
             "report_url": partial(self._report_url, request),
         }
 
+    def _template(self, text: str) -> jinja2.Template:
+        """Compile a text of a profile, which takes longer than to fill it in."""
+        template = self._texts.get(text)
+        if template is None:
+            template = self._environment.from_string(text)
+            self._texts.put(text, template)
+        return template
+
     def _variables(self, request: BootRequest, folders: Mapping[str, str]) -> dict[str, object]:
         facts = self._facts(request)
 
         def fill(text: str, **more: str) -> str:
-            return self._environment.from_string(text).render(**facts, **more)
+            return self._template(text).render(**facts, **more)
 
         def script(text: str, flavour: str) -> str:
             body = fill(text)
