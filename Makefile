@@ -25,7 +25,8 @@ unit: setup
 test: setup
 	scripts/install-debian
 	$(MAKE) .venv/gssapi lint docs
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest --ignore tests/e2e
+	$(BIN)/pytest -n auto tests/e2e
 	$(BIN)/coverage report
 
 lint: setup
