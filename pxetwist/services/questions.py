@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pxetwist.services.standing import Standing
 
 #: So many questions of known machines are remembered at least: a boot asks some six. With its
-#: replies one takes about 4 KiB.
+#: replies one takes about 6 KiB.
 QUESTIONS = 24_576
 #: And so many clients that have asked last, whoever they are.
 LATEST = 2048

@@ -23,7 +23,9 @@ from pxetwist.wire.iana import Dhcp4Type
 #: A lease that ends within so many seconds is offered anew, for the client's sake.
 _SOON = 120.0
 #: Who is answered by what it holds, in the networks of one wire.
-_REPEATABLE = (*(Asks.DISCOVER, Asks.SELECTING, Asks.INIT_REBOOT, Asks.RENEWING, Asks.REBINDING),)
+_REPEATABLE = frozenset(
+    {Asks.DISCOVER, Asks.SELECTING, Asks.INIT_REBOOT, Asks.RENEWING, Asks.REBINDING}
+)
 
 
 @attrs.frozen(eq=False)
