@@ -62,7 +62,11 @@ from pxetwist.hosts.ldap.settings import Settings, uri
 
 name, folder = sys.argv[1], Path(sys.argv[2])
 settings = Settings(
-    uri=(uri(name),), bind="kerberos", keytab=folder / "pxe.keytab", ca_file=folder / "ca.pem"
+    uri=(uri(name),),
+    bind="kerberos",
+    keytab=folder / "pxe.keytab",
+    ca_file=folder / "ca.pem",
+    timeout=30.0,  # a domain controller that has just begun is slow
 )
 for clock in "+0", "+1", "+160":
     (folder / "clock").write_text(clock)
