@@ -22,6 +22,9 @@ from pxetwist.hosts.ldap.pool import SessionPool
 from pxetwist.hosts.ldap.session import Session
 from pxetwist.model.machine import Machine
 
+#: A server that needs no more for each (seconds) answers as fast as one thread can ask.
+_QUICK = 0.0005
+
 #: What comes of a look-up.
 Outcome = Machine | None | Exception
 #: How a look-up is begun anew with a session, for servers are not all alike.
@@ -56,6 +59,7 @@ class Lookups:
     _waiting: deque[_Lookup] = attrs.field(factory=deque)
     _threads: int = 0
     _ahead: int = 1
+    _quick: bool = False
 
     async def find(self, begin: Begin) -> Machine | None:
         """Look for a machine.
@@ -65,11 +69,16 @@ class Lookups:
         lookup = _Lookup(begin)
         with self._lock:
             self._waiting.append(lookup)
-            start = self._threads < self.connections
+            start = self._threads < self._useful
             self._threads += start
         if start:
             self.in_thread(self._serve)
         return await lookup.asker
+
+    @property
+    def _useful(self) -> int:
+        """How many connections are of use: more than one thread has no time for a quick server."""
+        return 1 if self._quick else self.connections
 
     @property
     def room(self) -> int:
@@ -82,6 +91,8 @@ class Lookups:
             began = self.reactor.seconds()
             whole = self._answer(lookups, began + 2 * self.timeout)
             each = (self.reactor.seconds() - began) / len(lookups)
+            if len(lookups) > 1 or not whole:  # a single one says little
+                self._quick = whole and each < _QUICK * self._threads
             ahead = int(self.timeout / 2 / each) if each > 0 else self.most
             if whole:
                 self._ahead = max(1, min(ahead, self.most))
@@ -92,7 +103,9 @@ class Lookups:
         If there are none, nor any open, the thread ends.
         """
         with self._lock:
-            share = min(-(-len(self._waiting) // self.connections), self._ahead - open_)
+            share = min(
+                -(-len(self._waiting) // max(self._useful, self._threads)), self._ahead - open_
+            )
             found: list[_Lookup] = []
             while self._waiting and len(found) < share:
                 lookup = self._waiting.popleft()

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.errors import DirectoryUnavailable
+from pxetwist.hosts.ldap import lookups as lookups_module
 from pxetwist.hosts.ldap.conversations import Conversation
 from pxetwist.hosts.ldap.faults import ServerFault
 from pxetwist.hosts.ldap.lookups import Lookups
@@ -165,7 +166,18 @@ class LookupTests(SynchronousTestCase):
         self.assertEqual(self.servers.rounds, [["a"], ["b"], ["c"]])
         self.assert_found(*"abc")
 
+    def test_a_quick_server_is_asked_on_one_connection(self) -> None:
+        lookups = self.grown(connections=2)
+        for names in ("abcd", "efghij"):  # it shows with the first ones
+            self.threads.clear()
+            for name in names:
+                self.find(lookups, name)
+            self.run_threads()
+        self.assertIn(list("efghij"), self.servers.rounds)
+        self.assert_found(*"abcdefghij")
+
     def test_connections_share(self) -> None:
+        self.patch(lookups_module, "_QUICK", 0.0)
         lookups = self.grown(connections=2)
         for name in "abcdef":
             self.find(lookups, name)
