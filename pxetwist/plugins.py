@@ -48,7 +48,7 @@ class PluginFactory:
 
     def settings(self) -> type:
         """Return the module's ``Settings``."""
-        return import_module(self.module).Settings  # type: ignore[no-any-return]
+        return import_module(self.module).Settings  # type: ignore[no-any-return]  # of any plugin
 
     def build(self, settings: Any, site: Site) -> object:
         """Call the module's ``build``."""

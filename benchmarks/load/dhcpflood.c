@@ -6,28 +6,15 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <getopt.h>
-#include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
+#include "flood.h"
 
 enum { BATCH = 50, LARGE = 6000, WHOLE = 300 };
 enum kind { DISCOVER, GARBAGE, TRUNCATED, OVERSIZED, KINDS };
 static const char *names[KINDS] = {"discovers", "garbage", "truncated", "oversized"};
-
-static uint64_t state = 88172645463325252ULL; /* xorshift64: the same flood each time */
-static uint64_t draw(void) {
-    state ^= state << 13; state ^= state >> 7; state ^= state << 17;
-    return state;
-}
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec + t.tv_nsec / 1e9;
-}
 
 /* Return the length of a message of this kind, made in `data`. */
 static size_t make(enum kind kind, uint8_t *data) {
@@ -54,9 +41,6 @@ static size_t make(enum kind kind, uint8_t *data) {
     if (kind == OVERSIZED) { memset(data + WHOLE, 0, LARGE - WHOLE); return LARGE; }
     return WHOLE;
 }
-
-static volatile sig_atomic_t stopped;
-static void stop(int number) { (void)number; stopped = 1; }
 
 int main(int argc, char **argv) {
     const char *interface = 0, *server = 0;

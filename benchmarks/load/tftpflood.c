@@ -6,29 +6,14 @@
 #include <arpa/inet.h>
 #include <netinet/ip.h>
 #include <netinet/udp.h>
-#include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+#include "flood.h"
 
 struct packet { struct iphdr ip; struct udphdr udp; char data[256]; } __attribute__((packed));
-
-static uint64_t state = 88172645463325252ULL; /* xorshift64: the same flood each time */
-static uint64_t draw(void) {
-    state ^= state << 13; state ^= state >> 7; state ^= state << 17;
-    return state;
-}
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec + t.tv_nsec / 1e9;
-}
-static volatile sig_atomic_t stopped;
-static void stop(int number) { (void)number; stopped = 1; }
 
 int main(int argc, char **argv) {
     const char *server = 0, *source = 0, *name = 0;

@@ -158,9 +158,9 @@ class GroupedLeases(MemoryLeases, Service, ABC):
         :raises StartError: if that cannot be.
         """
 
+    @abstractmethod
     def desk(self) -> Desk:
         """Return what commands do with the leases, beside a running server or without one."""
-        raise NotImplementedError
 
     def startService(self) -> None:
         """Open and load."""
