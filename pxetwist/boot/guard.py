@@ -46,7 +46,7 @@ async def within(limit: float, clock: IReactorTime, work: Awaitable[T]) -> T:
         awaited = work.send(None)
     except StopIteration as finished:
         return finished.value  # type: ignore[no-any-return]  # the T of the coroutine
-    rest = Deferred.fromCoroutine(_rest(work, awaited))
+    rest = Deferred.fromCoroutine(rest_of(work, awaited))
     result: Deferred[T] = Deferred()
     rest.addBoth(lambda outcome: None if result.called else result.callback(outcome))
     if not result.called:
@@ -61,8 +61,8 @@ async def _awaiting(work: Awaitable[T]) -> T:
     return await work
 
 
-def _rest(work: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]:
-    """Go on with a coroutine that waits for `awaited`."""
+def rest_of(work: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]:
+    """Go on with a coroutine that has run until it waits for `awaited`."""
     while True:
         try:
             try:

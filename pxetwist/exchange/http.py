@@ -11,6 +11,8 @@ from base64 import b64decode
 from collections.abc import Callable
 from datetime import UTC
 from email.utils import formatdate, parsedate_to_datetime
+from functools import lru_cache
+from http import HTTPStatus
 
 import attrs
 
@@ -59,7 +61,30 @@ def text_answer(status: int, text: str, *headers: tuple[str, str]) -> Answer:
     return Answer(status, basic + headers, (body,))
 
 
-def answer(info: ContentInfo, method: str, header: Header, boundary: str) -> Answer:
+def head_bytes(result: Answer, now: float, *, last: bool) -> bytes:
+    """Return the head of an answer: its headers first and in their order, then ours; `last` says
+    that the connection ends with it.
+    """
+    lines = [_status_line(result.status)]
+    lines += [f"{name}: {value}" for name, value in result.headers]
+    lines += ("Server: pxetwist", f"Date: {_date_text(int(now))}")
+    if last:
+        lines.append("Connection: close")
+    lines.append("\r\n")
+    return "\r\n".join(lines).encode("latin-1")
+
+
+@lru_cache
+def _status_line(status: int) -> str:
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"
+
+
+@lru_cache(1024)
+def _date_text(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
+
+
+def answer(info: ContentInfo, method: str, header: Header, boundary: Callable[[], str]) -> Answer:
     """Answer a GET or HEAD of a content; `boundary` is for several ranges in one answer."""
     status = _condition(info, header)
     if status == 304:
@@ -74,7 +99,7 @@ def answer(info: ContentInfo, method: str, header: Header, boundary: str) -> Ans
         total = ("Content-Range", f"bytes */{info.size}")
         return text_answer(416, "The file is not that long", total)
     if len(spans) > 1:
-        return _several(info, spans, boundary)
+        return _several(info, spans, boundary())
     (span,) = spans
     headers = _basic(span.end - span.start, info.media_type)
     headers += (("Content-Range", _content_range(info, span)),)
@@ -114,7 +139,7 @@ def _validators(info: ContentInfo) -> tuple[tuple[str, str], ...]:
     if info.tag:
         found.append(("ETag", f'"{info.tag}"'))
     if info.modified:
-        found.append(("Last-Modified", formatdate(int(info.modified), usegmt=True)))
+        found.append(("Last-Modified", _date_text(int(info.modified))))
     return tuple(found)
 
 

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 from twisted.application.service import Service
-from twisted.internet import tcp
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
-from twisted.internet.protocol import connectionDone
-from twisted.python.failure import Failure
-from twisted.web import http
+from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort, IProtocolFactory
+from twisted.internet.protocol import Factory
 from zope.interface import implementer
 
 from pxetwist.config import fields
 from pxetwist.config.fields import option
 from pxetwist.interfaces import IBootService, ICounts, Site
 from pxetwist.services.http_admission import AT_ONCE, HttpAdmission
-from pxetwist.services.http_exchange import ContentExchange
+from pxetwist.services.http_connection import ContentChannel
 from pxetwist.services.listening import OwnAddress, addresses_option, addresses_to_take, listen_tcp
 
-_DEAD = 60_000  # milliseconds until a machine that was switched off counts as gone
+_LOOK_EVERY = 1.0  # seconds between two looks at whose time is over
 _GRACE = 5.0  # seconds that running answers get when the service stops
 
 
@@ -42,6 +38,12 @@ class Settings:
         default=AT_ONCE,
         doc="Large files that are sent at a time; iPXE is asked to try again after a second.",
     )
+    connections: int = option(
+        fields.integer(16),
+        default=10_000,
+        doc="Connections at a time; for one more the one is closed that has waited longest"
+        " without a request.",
+    )
 
 
 def build(settings: Settings, site: Site) -> HttpService:
@@ -49,56 +51,68 @@ def build(settings: Settings, site: Site) -> HttpService:
     return HttpService(settings, site)
 
 
-class ContentChannel(http.HTTPChannel):
-    """One connection; over TLS it may come with the name of a client's `certificate`."""
+class ContentFactory(Factory):
+    """Makes connections for a site; `counters` counts answers by status.
 
-    requestFactory = ContentExchange
-    secure = False
-    certificate = ""
+    Of `connections` at a time the one is closed for the next that has waited longest without a
+    request: nobody can keep others out by connections alone.
+    """
 
-    def connectionMade(self) -> None:
-        """Notice sooner than the kernel's quarter of an hour when the machine is gone."""
-        super().connectionMade()
-        self.factory.channels.add(self)
-        wire = getattr(self.transport, "transport", self.transport)  # below TLS
-        if isinstance(wire, tcp.Connection):
-            wire.setTcpKeepAlive(True)
-            handle = wire.getHandle()
-            handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Forget it."""
-        super().connectionLost(reason)
-        self.factory.forget(self)
-
-
-class ContentFactory(http.HTTPFactory):
-    """Makes connections for a site; `counters` counts answers by status."""
-
-    protocol: Any = ContentChannel  # without the wrapper that would switch to HTTP/2
+    protocol: Any = ContentChannel
     noisy = False
 
-    def __init__(self, site: Site, idle_timeout: float, at_once: int = AT_ONCE) -> None:
-        super().__init__(timeout=idle_timeout, reactor=site.reactor)
+    def __init__(self, site: Site, settings: Settings) -> None:
         self.site = site
-        self.admission = HttpAdmission(at_once)
+        self.reactor = site.reactor
+        self.admission = HttpAdmission(settings.downloads_at_once)
         self.counters: Counter[str] = Counter()
         self.channels: set[ContentChannel] = set()
+        self.connections = settings.connections
+        self._idle_timeout = settings.idle_timeout
+        self._waiting: dict[ContentChannel, None] = {}  # for a request, the oldest first
+        self._look: IDelayedCall | None = None
         self._empty: Deferred[None] | None = None
 
-    def startFactory(self) -> None:
-        """Write no access log: observers are told of every transfer."""
+    def entered(self, channel: ContentChannel) -> None:
+        """Know of a new connection."""
+        if len(self.channels) >= self.connections and self._waiting:
+            self.counters["crowded out"] += 1
+            crowded = next(iter(self._waiting))
+            self._waiting.pop(crowded)
+            crowded.abort()
+        self.channels.add(channel)
+        self.idle(channel)
+        if self._look is None:
+            self._look = self.reactor.callLater(_LOOK_EVERY, self._look_after)
 
-    def stopFactory(self) -> None:
-        """Nothing to close."""
+    def idle(self, channel: ContentChannel) -> None:
+        """Wait for its next request from now on."""
+        self._waiting.pop(channel, None)
+        self._waiting[channel] = None
+        channel.deadline = self.reactor.seconds() + self._idle_timeout
 
-    def log(self, request: http.Request) -> None:
-        """Write no access log."""
+    def busy(self, channel: ContentChannel) -> None:
+        """Do not wait for it: it is answered."""
+        self._waiting.pop(channel, None)
+
+    def _look_after(self) -> None:
+        """Give up those whose time is over."""
+        now = self.reactor.seconds()
+        for channel in [each for each in self._waiting if each.deadline <= now]:
+            self._waiting.pop(channel, None)
+            channel.timed_out()
+        self._look = self.reactor.callLater(_LOOK_EVERY, self._look_after)
 
     def forget(self, channel: ContentChannel) -> None:
         """Drop a connection that is lost."""
         self.channels.discard(channel)
-        if self._empty is not None and not self.channels:
+        self._waiting.pop(channel, None)
+        if self.channels:
+            return
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+        if self._empty is not None:
             self._empty.callback(None)
 
     def drain(self) -> Deferred[None]:
@@ -109,16 +123,13 @@ class ContentFactory(http.HTTPFactory):
         if not self.channels:
             empty.callback(None)
         for channel in list(self.channels):
-            channel.persistent = 0
-            if not channel.requests:
-                channel.loseConnection()
+            channel.finish()
         return empty
 
     def _drained(self, result: object) -> None:
         self._empty = None
         for channel in list(self.channels):
-            transport: Any = channel.transport
-            transport.abortConnection()
+            channel.abort()
 
 
 @implementer(IBootService, ICounts)
@@ -129,7 +140,7 @@ class HttpService(Service):
 
     def __init__(self, settings: Settings, site: Site) -> None:
         self.settings = settings
-        self.factory = ContentFactory(site, settings.idle_timeout, settings.downloads_at_once)
+        self.factory = ContentFactory(site, settings)
         self.accepts: IProtocolFactory = self.factory
         self._site = site
         self._ports: list[IListeningPort] = []

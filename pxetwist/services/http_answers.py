@@ -21,11 +21,9 @@ FOLDER = "answer"
 REFUSED_AFTER = 0.25
 
 
-def asked_for(target: Target, peer: str, request: BootRequest) -> AnswerQuestion | None:
-    """Return the question for an answer file; `None`: it is one for something else."""
-    folder, *rest = target.path.parts
-    if folder != FOLDER:
-        return None
+def asked_for(target: Target, peer: str, request: BootRequest) -> AnswerQuestion:
+    """Return the question for an answer file: the path is one below the folder of these."""
+    _, *rest = target.path.parts
     token, file = (rest[0], "/".join(rest[1:])) if rest else ("", "")
     return AnswerQuestion(token, file, peer, request)
 

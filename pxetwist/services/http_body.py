@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.internet import tcp
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPullProducer, IPushProducer
+from twisted.internet.interfaces import IPullProducer
 from zope.interface import implementer
 
 from pxetwist.errors import ContentError
@@ -33,7 +33,7 @@ class FileSender:
 
     The span is one of the file, not of the content in it.
 
-    Takes the place of twisted.web's channel as the transport's producer, and gives it back. The
+    Takes the place of the channel as the transport's producer, and gives it back. The
     transport asks for more whenever its own buffer is empty, that is, after the headers.
     """
 
@@ -88,45 +88,19 @@ class FileSender:
         """Know that the connection is lost; the request is told as well, and cancels."""
 
 
-@implementer(IPushProducer)
-class ContentSender:
-    """Sends a span of any content, reading on when the connection has room."""
+async def send_content(request: Any, content: IContent, span: Span) -> None:
+    """Send a span of any content, reading on when the connection has room.
 
-    def __init__(self, request: Any, content: IContent, span: Span) -> None:
-        self._request = request
-        self._content = content
-        self._span = span
-        self._paused: Deferred[None] | None = None
-
-    async def run(self) -> None:
-        """Send all of it.
-
-        :raises ContentError: if the content is shorter than it was said to be.
-        """
-        self._request.registerProducer(self, True)
-        try:
-            offset = self._span.start
-            while offset < self._span.end:
-                length = min(_CHUNK, self._span.end - offset)
-                data = await read_exactly(self._content, offset, length)
-                self._request.write(data)
-                offset += length
-                self._request.octets += length
-                if self._paused is not None:
-                    await self._paused
-        finally:
-            self._request.unregisterProducer()
-
-    def pauseProducing(self) -> None:
-        """Wait before the next piece."""
-        if self._paused is None:
-            self._paused = Deferred()
-
-    def resumeProducing(self) -> None:
-        """Go on."""
-        paused, self._paused = self._paused, None
-        if paused is not None:
-            paused.callback(None)
-
-    def stopProducing(self) -> None:
-        """Know that the connection is lost; the request is told as well, and cancels."""
+    :raises ContentError: if the content is shorter than it was said to be.
+    """
+    channel = request.channel
+    offset = span.start
+    while offset < span.end:
+        length = min(_CHUNK, span.end - offset)
+        data = await read_exactly(content, offset, length)
+        channel.transport.write(data)
+        offset += length
+        request.octets += length
+        room = channel.room()
+        if room is not None:
+            await room

@@ -8,7 +8,6 @@ not there.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
 import attrs
@@ -19,36 +18,25 @@ from pxetwist.interfaces import Site
 from pxetwist.model.boot import Endpoints
 from pxetwist.model.report import MachineReport
 from pxetwist.services.http_target import Target
-
-#: So much of a body is kept, in bytes; the rest is read and forgotten.
-BODY = 4096
+from pxetwist.wire.http1 import KEPT
 
 _NOT_FOUND = text_answer(404, "Not found")
 LATER = text_answer(503, "Try again", ("Retry-After", "5"))
 #: The topics: the words that their paths end with, and the methods of each.
-_TOPICS: dict[str, dict[str, tuple[bytes, ...]]] = {
+_TOPICS: dict[str, dict[str, tuple[str, ...]]] = {
     "callback": {
-        **dict.fromkeys(("done", "failed", "progress"), (b"POST", b"GET")),
-        "order": (b"POST",),
+        **dict.fromkeys(("done", "failed", "progress"), ("POST", "GET")),
+        "order": ("POST",),
     },
-    "discover": {"": (b"GET",)},
+    "discover": {"": ("GET",)},
 }
-
-
-class Beginning(io.BytesIO):
-    """Takes a request's body, and keeps its beginning."""
-
-    def write(self, data: bytes) -> int:  # type: ignore[override]  # bytes are all that comes
-        """Keep what there is room for."""
-        super().write(data[: max(BODY - self.tell(), 0)])
-        return len(data)
 
 
 @attrs.frozen
 class Said:
     """A request, as far as it matters here; `endpoints` are where it came in."""
 
-    method: bytes
+    method: str
     body: bytes
     endpoints: Endpoints
 
@@ -63,13 +51,13 @@ async def report_answer(site: Site, target: Target, said: Said) -> Answer | None
     if methods is None:
         return None
     if said.method not in methods:
-        return _not_allowed(methods) if b"POST" in methods else None
+        return _not_allowed(methods) if "POST" in methods else None
     now = site.reactor.seconds()
     redeemed = site.boot.redeem(token, now, topic)
     if redeemed is None:
         return _NOT_FOUND
     identity, boot_id = redeemed
-    told = said.body if said.method == b"POST" else target.query.get("text", "").encode()[:BODY]
+    told = said.body if said.method == "POST" else target.query.get("text", "").encode()[:KEPT]
     report = MachineReport(
         topic, identity, boot_id, now, word, _line(told), target.query, said.endpoints
     )
@@ -81,9 +69,8 @@ async def report_answer(site: Site, target: Target, said: Said) -> Answer | None
     return _NOT_FOUND if text is None else text_answer(200, text or "Noted")
 
 
-def _not_allowed(methods: Sequence[bytes]) -> Answer:
-    names = [method.decode() for method in methods]
-    return text_answer(405, f"Only {' and '.join(names)}", ("Allow", ", ".join(names)))
+def _not_allowed(methods: Sequence[str]) -> Answer:
+    return text_answer(405, f"Only {' and '.join(methods)}", ("Allow", ", ".join(methods)))
 
 
 def _line(body: bytes) -> str:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from contextlib import suppress
-from http import HTTPStatus
 from typing import Any
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
-from twisted.web import http
-from twisted.web.http_headers import Headers
 
+from pxetwist.boot.guard import rest_of
 from pxetwist.errors import ContentError, LoginNeeded, PolicyError, StateUnavailable
-from pxetwist.exchange.http import Answer, Span, answer, basic_login, text_answer
+from pxetwist.exchange.http import Answer, Span, answer, basic_login, head_bytes, text_answer
 from pxetwist.interfaces import IContent, Site
 from pxetwist.model.boot import BootRequest, Endpoints, Protocol
 from pxetwist.model.content import ContentPath
@@ -25,71 +23,82 @@ from pxetwist.model.redemption import AnswerQuestion, Redemption
 from pxetwist.services import requests
 from pxetwist.services.blocks import read_exactly
 from pxetwist.services.http_admission import HttpAdmission
-from pxetwist.services.http_answers import asked_for, judged, whole_answer
-from pxetwist.services.http_body import ContentSender, FileSender, sendfile_source
-from pxetwist.services.http_callback import LATER, Beginning, Said, report_answer
+from pxetwist.services.http_answers import FOLDER, asked_for, judged, whole_answer
+from pxetwist.services.http_body import FileSender, send_content, sendfile_source
+from pxetwist.services.http_callback import LATER, Said, report_answer
 from pxetwist.services.http_delivery import Delivery
 from pxetwist.services.http_target import BadTarget, Target, identify
-from pxetwist.services.sockets6 import host_of
+from pxetwist.wire.http1 import Head
 
 _NOT_FOUND = text_answer(404, "Not found")
 _BAD_REQUEST = text_answer(400, "Bad request")
 _NOT_ALLOWED = text_answer(405, "Only GET and HEAD", ("Allow", "GET, HEAD"))
 _LOGIN = text_answer(401, "Login needed", ("WWW-Authenticate", 'Basic realm="boot menu"'))
 _BROKEN = text_answer(500, "Internal trouble")
+#: So many bytes of contents are read at once, and leave together with the head.
+_SMALL = 1 << 16
 
 
-class ContentExchange(http.Request):
-    """One request; made by twisted.web's channel, whose factory knows the site.
+def _boundary() -> str:
+    return secrets.token_hex(16)
 
-    `octets` counts what was sent of the content.
+
+class ContentExchange:
+    """One request; what it needs of its site and its client is the connection's, `channel`.
+
+    Nothing is kept from one request to the next: who asks, what that machine boots and what it
+    may have is found out each time. `octets` counts what was sent of the content.
     """
 
-    octets = 0
-    content: Beginning
-    _site: Site
-    _counters: Counter[str]
-    _work: Deferred[None] | None = None
+    def __init__(self, channel: Any, head: Head, body: bytes) -> None:
+        self.channel = channel
+        self.octets = 0
+        self._method = head.method
+        self._header = head.get
+        self._target = head.target
+        self._body = body
+        self._site: Site = channel.factory.site
+        self._counters: Counter[str] = channel.factory.counters
+        self._work: Deferred[None] | None = None
+        self._status = 0  # once there is one
 
-    def gotLength(self, length: int | None) -> None:
-        """Make ready for a body, however long it says to be."""
-        self.content = Beginning()
+    def begin(self) -> None:
+        """Begin to answer; one that has to wait for nothing is finished then."""
+        work = self._run()
+        try:
+            awaited = work.send(None)
+        except StopIteration:
+            return
+        self._work = Deferred.fromCoroutine(rest_of(work, awaited))
 
-    def process(self) -> None:
-        """Begin to answer."""
-        factory: Any = self.channel.factory
-        self._site, self._counters = factory.site, factory.counters
-        self._work = Deferred.fromCoroutine(self._answer())
-        self._work.addErrback(self._failed)
-
-    def connectionLost(self, reason: Failure) -> None:
+    def abandon(self) -> None:
         """Stop working for a client that has left."""
         if self._work is not None:
             self._work.cancel()
-        super().connectionLost(reason)
 
-    def _failed(self, failure: Failure) -> None:
-        if failure.check(CancelledError) is not None:
+    async def _run(self) -> None:
+        try:
+            await self._answer()
+        except CancelledError:
+            pass
+        except Exception as error:
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        if not isinstance(error, ContentError | OSError):
+            self._site.log.failure("An HTTP request failed", Failure(error))
+        elif not isinstance(error, ConnectionError):  # that is the client's, and was told
+            self._site.log.warn("An answer broke off: {error}", error=error)
+        if self.channel.lost:
             return
-        if failure.check(ContentError, OSError) is None:
-            self._site.log.failure("An HTTP request failed", failure)
-        elif failure.check(ConnectionError) is None:  # that is the client's, and was told
-            self._site.log.warn("An answer broke off: {error}", error=failure.value)
-        if self._disconnected:
-            return
-        if self.startedWriting:
-            self._abort()
+        if self._status:
+            self.channel.abort()
         else:
             self._short(_BROKEN)
 
-    def _abort(self) -> None:
-        """Cut the connection: any other end might pass for that of the file."""
-        transport: Any = self.channel.transport
-        transport.abortConnection()
-
     async def _answer(self) -> None:
         try:
-            target = Target.parse(self.uri)
+            target = Target.parse(self._target)
         except BadTarget:
             self._short(_BAD_REQUEST)
             return
@@ -100,7 +109,7 @@ class ContentExchange(http.Request):
         if report is not None:
             self._short(report)
             return
-        if self.method not in (b"GET", b"HEAD"):
+        if self._method not in ("GET", "HEAD"):
             self._short(_NOT_ALLOWED)
             return
         question = self._question(target)
@@ -130,8 +139,8 @@ class ContentExchange(http.Request):
             content.close()
 
     async def _send_in_turn(self, content: IContent, request: BootRequest) -> None:
-        size = content.info.size if self.method == b"GET" else 0
-        who, agent = host_of(self.channel.getPeer()), self._header("User-Agent") or ""
+        size = content.info.size if self._method == "GET" else 0
+        who, agent = self.channel.peer, self._header("user-agent") or ""
         admission: HttpAdmission = self.channel.factory.admission
         with admission.turn(who, agent, size, self._site.reactor.seconds()) as wait:
             if wait:
@@ -140,17 +149,14 @@ class ContentExchange(http.Request):
                 await self._send(content, request)
 
     def _question(self, target: Target) -> AnswerQuestion | None:
-        local, peer = host_of(self.channel.getHost()), host_of(self.channel.getPeer())
-        nobody = ClientIdentity()
-        request = requests.content_request(
-            self._site, Protocol.HTTP, target.path, identity=nobody, boot_id="", local=local
-        )
-        channel: Any = self.channel
-        return asked_for(target, peer, attrs.evolve(request, secure=channel.secure))
+        if target.path.parts[0] != FOLDER:
+            return None
+        request = self._request(target, ClientIdentity(), "")
+        return asked_for(target, self.channel.peer, request)
 
     async def _answer_file(self, question: AnswerQuestion) -> None:
         """Give an answer file to who may have it."""
-        if self.method == b"HEAD":  # to look is not to redeem
+        if self._method == "HEAD":  # to look is not to redeem
             self._short(_NOT_FOUND)
             return
         try:
@@ -166,8 +172,13 @@ class ContentExchange(http.Request):
         try:
             whole = await self._give(redemption)
         finally:
-            settled = self._site.boot.settle_answer(redemption, whole=whole)
-            Deferred.fromCoroutine(settled).addErrback(self._failed)
+            Deferred.fromCoroutine(self._settle(redemption, whole=whole))
+
+    async def _settle(self, redemption: Redemption, *, whole: bool) -> None:
+        try:
+            await self._site.boot.settle_answer(redemption, whole=whole)
+        except Exception as error:
+            self._failed(error)
 
     async def _give(self, redemption: Redemption) -> bool:
         """Send a file, and return whether all of it has arrived."""
@@ -183,8 +194,7 @@ class ContentExchange(http.Request):
             result = whole_answer(await read_exactly(content, 0, content.info.size))
         finally:
             content.close()
-        self._head(result)
-        self.write(b"".join(piece for piece in result.body if isinstance(piece, bytes)))
+        self._write(result, *result.body)
         self.octets = content.info.size
         delivery = Delivery(self.channel.transport)
         with suppress(CancelledError):  # the client has left, maybe because it has all
@@ -192,88 +202,94 @@ class ContentExchange(http.Request):
         whole = delivery.arrived()
         delivery.close()
         self._tell(request, self.octets, reactor.seconds() - started, whole=whole)
-        if whole and not self._disconnected:
-            self.finish()
-        elif not self._disconnected:
-            self._abort()
+        if whole and not self.channel.lost:
+            self.channel.answered()
+        elif not self.channel.lost:
+            self.channel.abort()
         return whole
 
     def _said(self) -> Said:
-        local = host_of(self.channel.getHost()).partition("%")[0]
-        endpoints = Endpoints(local, self._site.http_port)
-        return Said(self.method, self.content.getvalue(), endpoints)
+        local = self.channel.local.partition("%")[0]
+        return Said(self._method, self._body, Endpoints(local, self._site.http_port))
 
-    async def _resolve(self, target: Target) -> BootRequest | None:
-        peer = host_of(self.channel.getPeer())
-        who = await identify(self._site, target, peer, self._header("User-Agent") or "")
-        if who is None:
-            return None
-        identity, boot_id = who
+    def _request(self, target: Target, identity: ClientIdentity, boot_id: str) -> BootRequest:
         request = requests.content_request(
             self._site,
             Protocol.HTTP,
             target.path,
             identity=identity,
             boot_id=boot_id,
-            local=host_of(self.channel.getHost()),
+            local=self.channel.local,
         )
-        channel: Any = self.channel
-        request = attrs.evolve(
-            request,
-            identity=attrs.evolve(identity, certificate=channel.certificate),
-            login=basic_login(self._header("Authorization")),
-            secure=channel.secure,
-        )
+        login = basic_login(self._header("authorization"))
+        if login is None and not self.channel.secure:
+            return request
+        return attrs.evolve(request, login=login, secure=self.channel.secure)
+
+    async def _resolve(self, target: Target) -> BootRequest | None:
+        agent = self._header("user-agent") or ""
+        who = await identify(self._site, target, self.channel.peer, agent)
+        if who is None:
+            return None
+        identity, boot_id = who
+        if self.channel.certificate:
+            identity = attrs.evolve(identity, certificate=self.channel.certificate)
+        request = self._request(target, identity, boot_id)
         resolved: BootRequest = (await self._site.boot.resolve(request)).request
         return resolved
-
-    def _header(self, name: str) -> str | None:
-        values = self.requestHeaders.getRawHeaders(name)
-        return ", ".join(values) if values else None
 
     # Answers
 
     def _short(self, result: Answer) -> None:
         """Send an answer without a content."""
-        self._head(result)
-        for piece in result.body:
-            if isinstance(piece, bytes):
-                self.write(piece)
-        self.finish()
+        self._write(result, *result.body)
+        self.channel.answered()
 
-    def _head(self, result: Answer) -> None:
-        """Set status and headers: ours first and in their order, then what twisted.web set."""
+    def _write(self, result: Answer, *body: bytes | Span) -> None:
+        """Write status and headers, and what there is already of the body, in one piece."""
+        self._status = result.status
         self._counters[str(result.status)] += 1
-        self.setResponseCode(result.status, HTTPStatus(result.status).phrase.encode())
-        before, self.responseHeaders = self.responseHeaders, Headers()
-        for name, value in (*result.headers, ("Server", "pxetwist")):
-            self.responseHeaders.addRawHeader(name, value)
-        date = http.datetimeToString(self._site.reactor.seconds())
-        self.responseHeaders.addRawHeader(b"Date", date)
-        for kept, values in before.getAllRawHeaders():
-            self.responseHeaders.setRawHeaders(kept, values)
+        now, last = self._site.reactor.seconds(), self.channel.last
+        pieces = [head_bytes(result, now, last=last)]
+        if self._method != "HEAD":
+            pieces += [piece for piece in body if isinstance(piece, bytes)]
+        self.channel.transport.write(b"".join(pieces))
 
     async def _send(self, content: IContent, request: BootRequest) -> None:
-        result = answer(content.info, self.method.decode(), self._header, secrets.token_hex(16))
-        size = sum(piece.end - piece.start for piece in result.body if isinstance(piece, Span))
-        if self.method == b"HEAD" or not any(isinstance(p, Span) for p in result.body):
+        result = answer(content.info, self._method, self._header, _boundary)
+        spans = [piece for piece in result.body if isinstance(piece, Span)]
+        if self._method == "HEAD" or not spans:
             self._short(result)
             return
-        self._head(result)
-        self.write(b"")
+        size = sum([span.end - span.start for span in spans])
         started = self._site.reactor.seconds()
         whole = False
         try:
-            for piece in result.body:
-                if isinstance(piece, bytes):
-                    self.write(piece)
-                elif piece.start < piece.end:
-                    await self._send_span(content, piece)
+            if size <= _SMALL:
+                self._status = result.status  # nothing else is answered, whatever happens now
+                self._write(result, *[await self._piece(content, each) for each in result.body])
+                self.octets += size
+            else:
+                await self._send_pieces(result, content)
             whole = True
         finally:
             seconds = self._site.reactor.seconds() - started
             self._tell(request, size, seconds, whole=whole)
-        self.finish()
+        self.channel.answered()
+
+    @staticmethod
+    async def _piece(content: IContent, piece: bytes | Span) -> bytes:
+        if isinstance(piece, bytes):
+            return piece
+        return await read_exactly(content, piece.start, piece.end - piece.start)
+
+    async def _send_pieces(self, result: Answer, content: IContent) -> None:
+        self._write(result)
+        for piece in result.body:
+            if isinstance(piece, bytes):
+                self.channel.transport.write(piece)
+            elif piece.start < piece.end:
+                await self._send_span(content, piece)
 
     async def _send_span(self, content: IContent, span: Span) -> None:
         source = sendfile_source(self.channel.transport, content)
@@ -282,7 +298,7 @@ class ContentExchange(http.Request):
             here = Span(span.start + offset, span.end + offset)
             await FileSender(self, source, here).start()
         else:
-            await ContentSender(self, content, span).run()
+            await send_content(self, content, span)
 
     def _tell(self, request: BootRequest, size: int, seconds: float, *, whole: bool) -> None:
         path = request.wanted
@@ -294,11 +310,11 @@ class ContentExchange(http.Request):
             done, total = requests.octets_text(self.octets), requests.octets_text(size)
             summary = f"stopped sending {path} after {done} of {total}: the connection is lost"
         details = {
-            "status": self.code,
+            "status": self._status,
             "bytes": self.octets,
             "size": size,
             "seconds": seconds,
             "rate": self.octets / seconds / 1e6 if seconds else 0.0,  # MB/s
-            "debug": whole and self.code == 206,  # sanboot reads a disk in hundreds of pieces
+            "debug": whole and self._status == 206,  # sanboot reads a disk in hundreds of pieces
         }
         requests.tell(self._site, request, kind, summary, details)

@@ -20,7 +20,8 @@ from pxetwist.config.fields import Keyed, option
 from pxetwist.interfaces import IReloads, Site
 from pxetwist.services import http
 from pxetwist.services.certificates import KeyFiles, common_name
-from pxetwist.services.http import ContentChannel, ContentFactory, HttpService
+from pxetwist.services.http import ContentFactory, HttpService
+from pxetwist.services.http_connection import ContentChannel
 from pxetwist.services.tls import PROFILES, TlsConnections, TlsFiles, reason_of
 
 _NAME = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
@@ -166,23 +167,23 @@ class SecureFactory(ContentFactory):
     protocol: Any = SecureChannel
 
     def __init__(self, site: Site, settings: Settings) -> None:
-        super().__init__(site, settings.idle_timeout)
+        super().__init__(site, settings)
         self._settings = settings
-        self._waiting: dict[SecureChannel, None] = {}  # the oldest first
+        self._shaking: dict[SecureChannel, None] = {}  # the oldest first
         self._told = float("-inf")
 
     def await_handshake(self, channel: SecureChannel) -> None:
         """Begin to count the seconds of a handshake."""
-        if len(self._waiting) >= self._settings.handshakes:
-            self._give_up(next(iter(self._waiting)), "crowded out")
-        self._waiting[channel] = None
+        if len(self._shaking) >= self._settings.handshakes:
+            self._give_up(next(iter(self._shaking)), "crowded out")
+        self._shaking[channel] = None
         channel.patience = self.reactor.callLater(
             self._settings.handshake_timeout, self._give_up, channel, "too slow"
         )
 
     def end_handshake(self, channel: SecureChannel) -> None:
         """Count no more."""
-        self._waiting.pop(channel, None)
+        self._shaking.pop(channel, None)
         if channel.patience is not None and channel.patience.active():
             channel.patience.cancel()
 
@@ -206,7 +207,7 @@ class SecureFactory(ContentFactory):
             words = reason_of(error)
             meaning = next((text for key, text in _MEANINGS.items() if key in words), "")
             why = f"{meaning} ({words})" if meaning else words
-        self.site.log.warn("no TLS with {peer}: {why}", peer=channel.getPeer().host, why=why)
+        self.site.log.warn("no TLS with {peer}: {why}", peer=channel.peer, why=why)
 
 
 @implementer(IReloads)

@@ -16,7 +16,7 @@ EARLIER = "Tue, 14 Nov 2023 22:13:19 GMT"
 
 def ask(info: ContentInfo = INFO, method: str = "GET", **headers: str) -> Answer:
     given = {name.replace("_", "-"): value for name, value in headers.items()}
-    return answer(info, method, given.get, "BOUNDARY")
+    return answer(info, method, given.get, lambda: "BOUNDARY")
 
 
 class WholeTests(SynchronousTestCase):

@@ -42,7 +42,7 @@ class Connection:
         self, factory: ContentFactory, ours: IAddress = OURS, theirs: IAddress = THEIRS
     ) -> None:
         self.transport = StringTransport(hostAddress=ours, peerAddress=theirs)
-        self.channel = factory.buildProtocol(theirs)
+        self.channel: Any = factory.buildProtocol(theirs)
         assert self.channel is not None
         self.channel.makeConnection(self.transport)
 
