@@ -122,7 +122,9 @@ def _heading(text: str) -> list[str]:
 def _plugin_page(plugin: Provided) -> Iterator[str]:
     factory = plugin.load()
     name = f"{plugin.kind}:{plugin.name}"
-    summary = f"{factory.summary} Named by ``{LISTED_IN[plugin.kind]}`` of ``[pxe]``."
+    listed = LISTED_IN.get(plugin.kind)
+    named = f"``{listed}`` of ``[pxe]``" if listed else "``root`` of a profile"
+    summary = f"{factory.summary} Named by {named}."
     example = [f"[{plugin.kind}:NAME]", f"plugin = {plugin.name}"]
     options = plugin_options(plugin.kind, factory.settings())
     yield from _page(name, summary, options, example)

@@ -92,3 +92,23 @@ class OrderConflict(PxeError):
 
 class StartError(PxeError):
     """The server cannot start here: a port in use, rights missing, no interface; one line."""
+
+
+class TreeError(PxeError):
+    """A file of an export could not be had."""
+
+
+class TreeNotFound(TreeError):
+    """There is no such name."""
+
+
+class TreeStale(TreeError):
+    """There was such a file, but it is gone."""
+
+
+class TreeDenied(TreeError):
+    """The file is there, but not for us, or not for who asks."""
+
+
+class TreeWrongKind(TreeError):
+    """It is a directory, or none; a link, or none."""

@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from zope.interface import Attribute, Interface
 
+from pxetwist.file_tree import IExport
 from pxetwist.model.answer import Answer
 from pxetwist.model.boot import (
     BootFile,
@@ -35,6 +36,7 @@ from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, Network
 from pxetwist.model.machine import Machine
 from pxetwist.model.network6 import Network6
+from pxetwist.model.nfs_root import MOUNT_OPTIONS
 from pxetwist.model.order import Order, Taker, Terms
 from pxetwist.model.profile import BootProfile
 from pxetwist.model.redemption import AnswerQuestion, Redemption
@@ -438,6 +440,9 @@ class IBoot(Interface):
     def remembers(mac: str) -> bool:
         """Return whether a directory or the leases know this MAC, without asking anybody."""
 
+    def export(name: str) -> IExport | None:
+        """Return the export of this name, if the INI has one; ask once the services start."""
+
     def choose(identity: ClientIdentity, entry: str, now: float) -> None:
         """Note which entry of its menu a machine's firmware shows as chosen: it holds for this
         boot. An empty one takes that back.
@@ -458,7 +463,8 @@ class Site:
     paths start there), `state_folder` where it may write. `reactor` is the real one, and is
     also the clock. `profiles`, `networks` and `networks6` are those of the INI, by name,
     `classes` its classes of clients in their order. `https` says that there are URLs of HTTPS,
-    `log_server` that machines may send us what they log.
+    `log_server` that machines may send us what they log. `nfs_options` are those with which they
+    mount our exports.
     """
 
     name: str
@@ -474,12 +480,13 @@ class Site:
     http_port: int = 80
     https: bool = False
     log_server: bool = False
+    nfs_options: str = MOUNT_OPTIONS
 
 
 class IPluginFactory(Interface):
     """What a dropin, a file in the site folder or an entry point provides."""
 
-    kind: str = Attribute("hosts, policy, state, content, observer or service")
+    kind: str = Attribute("hosts, policy, state, content, export, observer or service")
     name: str = Attribute("its name in the INI")
     summary: str = Attribute("one line about it")
 

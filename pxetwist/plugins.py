@@ -31,6 +31,7 @@ KINDS = {
     "policy": "IBootPolicy",
     "state": "ILeaseStore",
     "content": "IContentStore",
+    "export": "IExport",
     "observer": "IBootObserver",
     "service": "IBootService",
 }

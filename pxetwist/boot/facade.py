@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -23,6 +24,7 @@ from pxetwist.boot.resolver import IDENTIFICATION, BootResolver, Identification
 from pxetwist.boot.sightings import LOOP_LIMIT, Sightings
 from pxetwist.boot.tokens import Tokens
 from pxetwist.errors import ContentDenied, ContentNotFound, DirectoryUnavailable
+from pxetwist.file_tree import IExport
 from pxetwist.interfaces import (
     IAuthenticator,
     IBoot,
@@ -69,7 +71,7 @@ _MARKS = "?serial.hex=${serial:hexraw}&asset.hex=${asset:hexraw}"
 _NO_HTTPS = Https()
 _STARTS_NOTHING = (Firmware.SYSTEM, Firmware.UNKNOWN)
 #: What is asked after DHCP has announced a plan.
-_LATER = (Protocol.TFTP, Protocol.HTTP)
+_LATER = (Protocol.TFTP, Protocol.HTTP, Protocol.NFS)
 
 
 @attrs.frozen
@@ -128,6 +130,7 @@ class BootFacade:
         observers: Sequence[tuple[str, IBootObserver]],
         leases: Any,
         redemptions: Any = None,
+        exports: Mapping[str, IExport] = MappingProxyType({}),
     ) -> None:
         """Give it the plugins, in the order of the INI; without `redemptions` nothing can be
         given but once.
@@ -144,6 +147,7 @@ class BootFacade:
         self._content = content
         self._observers = observers
         self.redemptions = redemptions
+        self._exports = exports
 
     def reload(self) -> None:
         """Decide every machine anew: directories were read again."""
@@ -243,8 +247,8 @@ class BootFacade:
         )
 
     async def _resolve(self, request: BootRequest) -> Resolution:
-        """Within one boot TFTP and HTTP keep the plan that DHCP announced, unless it was that of
-        a stranger, who tells now by what directories may know it, or of somebody without the
+        """Within one boot TFTP, HTTP and NFS keep the plan that DHCP announced, unless it was that
+        of a stranger, who tells now by what directories may know it, or of somebody without the
         certificate that is shown now. Who takes up an offer gets what was offered.
         """
         now = self._reactor.seconds()
@@ -408,6 +412,10 @@ class BootFacade:
                 except ContentNotFound:
                     continue
         raise ContentNotFound(str(path))
+
+    def export(self, name: str) -> IExport | None:
+        """Return the export of this name."""
+        return self._exports.get(name)
 
     def choose(self, identity: ClientIdentity, entry: str, now: float) -> None:
         """Let an entry of a machine's menu be its plan for this boot."""

@@ -97,7 +97,7 @@ class Sightings:
             sighting is None
             or now - sighting.last > BOOT_GAP
             or (stage is not sighting.stage and _ORDER[stage] < _ORDER[sighting.stage])
-            or (sighting.begun and stage is not BootStage.KERNEL)
+            or (sighting.begun and stage not in (BootStage.KERNEL, BootStage.ROOT))
         ):
             sighting = Sighting(identity, secrets.token_hex(2), stage, now)
             self._by_key[key] = sighting

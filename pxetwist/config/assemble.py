@@ -137,6 +137,7 @@ def _join(assembly: Assembly, reactor: Any) -> None:
         observers=assembly.of_kind("observer"),
         leases=GuardedLeases(stores[0][1], assembly.boot, reactor),
         redemptions=redemptions,
+        exports=dict(assembly.of_kind("export")),
     )
     for instance, thing in assembly.built:
         if IService.providedBy(thing):

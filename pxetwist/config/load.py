@@ -22,6 +22,7 @@ from pxetwist.model.client_class import ClientClass
 from pxetwist.model.content import ContentPath
 from pxetwist.model.lease import Network
 from pxetwist.model.network6 import Network6
+from pxetwist.model.nfs_root import own_root
 from pxetwist.model.profile import BootProfile
 from pxetwist.plugins import KINDS, Catalogue, Provided, discover
 
@@ -119,6 +120,7 @@ def _configuration(file: Path, ini: Ini, errors: list[ConfigError]) -> Configura
     named = pxe.options.get("site-plugins")
     catalogue = discover(errors, settings.site_plugins, named.location if named else pxe.location)
     instances = _Instances(ini, catalogue, errors).read(settings)
+    _check_roots(ini, errors)
     return Configuration(
         file=file,
         settings=settings,
@@ -129,6 +131,23 @@ def _configuration(file: Path, ini: Ini, errors: list[ConfigError]) -> Configura
         instances=instances,
         classes=networks.classes,
     )
+
+
+def _check_roots(ini: Ini, errors: list[ConfigError]) -> None:
+    """Look for roots that cannot be read, and for those of exports that are not there."""
+    exports = [section.name for section in _of_kind(ini, "export")]
+    for section in _of_kind(ini, "profile"):
+        value = section.options.get("root")
+        if value is None:
+            continue
+        try:
+            root = own_root(value.text)
+        except ValueError as error:
+            errors.append(section.error(str(error), "root"))
+            continue
+        if root is not None and root.export not in exports:
+            hint = did_you_mean(root.export, exports)
+            errors.append(section.error(f"there is no [export:{root.export}]{hint}", "root"))
 
 
 def _of_kind(ini: Ini, kind: str) -> list[Section]:
@@ -167,6 +186,7 @@ class _Instances:
             names = getattr(settings, option)
             for name in (names,) if isinstance(names, str) else names:
                 found.append(self._instance(option, kind, name))
+        found += [self._instance("", "export", name) for name in self._sections["export"]]
         for section in (s for sections in self._sections.values() for s in sections.values()):
             if section.title not in self._used:
                 message = f"section [{section.title}] is never used"

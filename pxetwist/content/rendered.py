@@ -190,6 +190,7 @@ class RenderedStore:
             "endpoints": request.endpoints,
             "plan": request.plan,
             "who": request.machine.name if request.machine else str(request.identity),
+            "nfs_options": self._site.nfs_options,
             "callback": self._report_url(request, "callback"),
             "report_url": partial(self._report_url, request),
         }

@@ -12,6 +12,7 @@ from pxetwist.model.families import Setting
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.installers import Esxi, Windows
 from pxetwist.model.machine import Machine
+from pxetwist.model.nfs_root import NfsRoot
 
 
 class BootStage(enum.Enum):
@@ -32,6 +33,7 @@ class Protocol(enum.Enum):
     BINL = "4011"
     TFTP = "tftp"
     HTTP = "http"
+    NFS = "nfs"
 
 
 @attrs.frozen
@@ -82,14 +84,15 @@ class Endpoints:
 
 @attrs.frozen
 class Files:
-    """A kernel to start: content paths (or URLs) of kernel and initrds, its arguments, and the
-    answers to what its installer would ask.
+    """A kernel to start: content paths (or URLs) of kernel and initrds, its arguments, the
+    answers to what its installer would ask, and the root that we serve to its system.
     """
 
     kernel: str
     initrds: tuple[str, ...] = ()
     arguments: str = ""
     answer: Answer | None = None
+    root: NfsRoot | None = None
 
 
 @attrs.frozen
@@ -220,6 +223,15 @@ class BootPlan:
             and (boot.answer.secret or isinstance(boot, Files))
         ]
         return tuple(found)
+
+    @property
+    def roots(self) -> tuple[NfsRoot, ...]:
+        """The roots of ours that it names: of what it starts, or lets a person choose."""
+        boots = [entry.boot for entry in self.boot.entries] if isinstance(self.boot, Menu) else []
+        found = [
+            each.root for each in (self.boot, *boots) if isinstance(each, Files) and each.root
+        ]
+        return tuple(dict.fromkeys(found))
 
     @property
     def ignored(self) -> bool:

@@ -7,12 +7,17 @@ from collections.abc import Mapping
 
 import attrs
 
+from pxetwist.model.nfs_root import nfs_arguments
+
 #: Loader families, in the order in which one is chosen when a plan names none.
 LOADER_FAMILIES = ("ipxe", "grub", "pxelinux")
 
 #: What a profile may say apart from its arguments, and how its value looks; see `FAMILIES`.
 WISHES: Mapping[str, tuple[str, str]] = {
-    "root": (r"[^\s\x00-\x1f\x7f]+", "a root like nfs:10.0.0.1:/srv/root, without white space"),
+    "root": (
+        r"[^\s\x00-\x1f\x7f]+",
+        "a root like export:NAME or nfs://10.0.0.1/srv/root, without white space",
+    ),
     "console": (r"[\w,.:-]+( [\w,.:-]+)*", "consoles like tty0 ttyS0,115200n8"),
     "locale": (r"[\w.@,-]+", "a locale like de_DE.UTF-8"),
     "keymap": (r"[\w.,-]+", "a keymap like de"),
@@ -107,6 +112,9 @@ def kernel_arguments(family: str, wishes: Mapping[str, str]) -> str:
     for name in WISHES:
         form, value = FAMILIES[family].get(name, ""), wishes.get(name, "")
         if not form or not value:
+            continue
+        if name == "root" and (by_nfs := nfs_arguments(family, value)):
+            words.append(by_nfs)
             continue
         if family == "debian-live" and name == "root":
             if "://" in value:

@@ -46,6 +46,7 @@ from pxetwist.model.installers import (
     Texts,
     Windows,
 )
+from pxetwist.model.nfs_root import NfsRoot, knows_nfs, own_root
 from pxetwist.wire.iana import Architecture
 
 
@@ -250,11 +251,13 @@ class BootProfile:
             case ProfileKind.MENU:
                 return self._menu(architecture)
             case ProfileKind.LINUX:
+                root = self.own_root
                 return Files(
                     self._needed(self.kernel, architecture, "kernel"),
                     tuple(for_architecture(self.initrds, architecture).split()),
                     self._arguments(architecture),
                     self.answer.beside(self._for_answer()) if self.answer else None,
+                    root,
                 )
             case ProfileKind.WINDOWS:
                 return self._windows(architecture)
@@ -304,6 +307,21 @@ class BootProfile:
     def _values(self) -> Answer | None:
         names = tuple(name for name, _ in self.made_files)
         return attrs.evolve(self.answer, names=names) if self.answer is not None else None
+
+    @property
+    def own_root(self) -> NfsRoot | None:
+        """The root of ours that it names.
+
+        :raises PolicyError: if that cannot be read, or its kernel cannot be told.
+        """
+        try:
+            found = own_root(self.wishes.get("root", ""))
+        except ValueError as error:
+            raise PolicyError(f"profile {self.name!r}: {error}") from None
+        if found is not None and not knows_nfs(self.family):
+            word = f"kernels of the family {self.family} cannot be told a root by NFS"
+            raise PolicyError(f"profile {self.name!r}: {word}")
+        return found
 
     def _arguments(self, architecture: Architecture | None) -> str:
         """Spell everything for the kernel; where the answers are, unless it is told already."""

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from pxetwist.errors import ContentNotFound
+from pxetwist.file_tree import IExport
 from pxetwist.interfaces import (
     IBoot,
     IBootObserver,
@@ -202,6 +203,7 @@ class FakeBoot:
     events: list[BootEvent] = attrs.field(factory=list)
     chosen: list[str] = attrs.field(factory=list)
     seen: list[tuple[ClientIdentity, BootStage]] = attrs.field(factory=list)
+    exports: dict[str, IExport] = attrs.field(factory=dict)
 
     def seen_at(self, address: str, now: float) -> bool:
         """Whether there is an identity at this address."""
@@ -319,6 +321,10 @@ class FakeBoot:
     def reserved_addresses(self) -> Collection[IPv4Address]:
         """Return what was given."""
         return self.reserved
+
+    def export(self, name: str) -> IExport | None:
+        """Return the one of this name."""
+        return self.exports.get(name)
 
     def choose(self, identity: ClientIdentity, entry: str, now: float) -> None:
         """Note the choice."""

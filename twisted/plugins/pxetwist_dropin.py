@@ -70,6 +70,9 @@ upstream = PluginFactory(
 rendered = PluginFactory(
     "content", "rendered", "pxetwist.content.rendered", "Scripts of loaders, made from the plan."
 )
+directory_export = PluginFactory(
+    "export", "directory", "pxetwist.exports.directory", "A folder, as the root of machines."
+)
 log = PluginFactory("observer", "log", "pxetwist.observers.log", "One log line for each event.")
 dhcp = PluginFactory(
     "service", "dhcp", "pxetwist.services.dhcp", "DHCP: addresses and what to boot."

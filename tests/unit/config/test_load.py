@@ -47,6 +47,52 @@ class Loading(IniCase):
         self.assertEqual([s.name for s in configuration.of_kind("state")], ["memory"])
         self.assertEqual(configuration.state_folder, self.folder / "var")
 
+    def test_exports(self) -> None:
+        configuration = self.load(
+            HEAD
+            + """
+[export:desktop]
+plugin = directory
+path = trees/desktop
+[profile:desktop]
+kind = linux
+kernel = vmlinuz
+root = export:desktop/a
+"""
+        )
+        [export] = configuration.of_kind("export")
+        self.assertEqual(export.name, "desktop")
+        self.assertEqual(export.settings.path, self.folder / "trees/desktop")
+
+    def test_mistakes_in_roots(self) -> None:
+        errors = self.mistakes(
+            HEAD
+            + """
+[export:desktop]
+plugin = directory
+path = trees/desktop
+[profile:a]
+kind = linux
+kernel = vmlinuz
+root = export:destkop
+[profile:b]
+kind = linux
+kernel = vmlinuz
+root = export:desktop/../x
+[export:other]
+"""
+        )
+        self.assertEqual(
+            errors,
+            [
+                "pxe.ini:13: [profile:a] root: there is no [export:destkop];"
+                " did you mean 'desktop'?",
+                "pxe.ini:17: [profile:b] root: expected a root like export:NAME or"
+                " export:NAME/folder, got 'export:desktop/../x'",
+                "pxe.ini:18: [export:other] plugin is missing: one of directory",
+            ],
+        )
+
     def test_subnet(self) -> None:
         configuration = self.load(
             HEAD

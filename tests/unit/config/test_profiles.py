@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from pxetwist.config.ini import Ini
 from pxetwist.config.profiles import read_profiles
-from pxetwist.errors import ConfigError
+from pxetwist.errors import ConfigError, PolicyError
 from pxetwist.model.boot import Files, Script
 from pxetwist.model.families import Setting
+from pxetwist.model.nfs_root import NfsRoot
 from pxetwist.model.profile import BootProfile, ProfileKind
 from pxetwist.wire.iana import Architecture
 from tests.unit.config.inis import IniCase
@@ -176,6 +177,53 @@ class Profiles(IniCase):
             plan = profiles["x"].plan(Architecture.X64_UEFI)
             assert isinstance(plan.boot, Files)
             self.assertEqual(plan.boot.arguments, f"quiet {expected} --- user")
+
+    def test_roots_by_nfs(self) -> None:
+        ours = "{{ endpoints.host }}:/desktop/a"
+        told = "vers=3,proto=tcp,nolock"
+        for family, root, expected in (
+            (
+                "generic",
+                "export:desktop/a/",
+                f"root=/dev/nfs nfsroot={ours},{{{{ nfs_options }}}} ip=dhcp",
+            ),
+            (
+                "dracut",
+                "export:desktop/a",
+                f"root=nfs:{ours}:{{{{ nfs_options }}}} ip=dhcp rd.neednet=1",
+            ),
+            ("debian-live", "export:desktop/a", f"netboot=nfs nfsroot={ours}"),
+            ("generic", "nfs://filer/srv", f"root=/dev/nfs nfsroot=filer:/srv,{told} ip=dhcp"),
+            ("debian-live", "nfs://[fd00::1]/srv", "netboot=nfs nfsroot=[fd00::1]:/srv"),
+            ("anaconda", "nfs://filer/srv", "inst.stage2=nfs:filer:/srv"),
+            ("autoyast", "nfs://filer/srv", "install=nfs://filer/srv"),
+            ("subiquity", "nfs://filer/srv", "url=nfs://filer/srv"),
+        ):
+            text = f"[profile:x]\nkind = linux\nkernel = linux\nfamily = {family}\n"
+            profiles, errors = self.read(f"{text}root = {root}\n")
+            self.assertEqual(errors, [])
+            plan = profiles["x"].plan(Architecture.X64_UEFI)
+            assert isinstance(plan.boot, Files)
+            self.assertEqual(plan.boot.arguments, expected)
+            known = (NfsRoot("desktop", "a"),) if root.startswith("export") else ()
+            self.assertEqual(plan.roots, known)
+
+    def test_a_menu_names_the_roots_of_its_entries(self) -> None:
+        one = "kind = linux\nkernel = linux\nroot = export"
+        text = f"[profile:a]\n{one}:a\n[profile:b]\n{one}:b\n[profile:c]\n{one}:a\n"
+        profiles, errors = self.read(f"{text}[profile:m]\nkind = menu\nentries = a, b, c\n")
+        self.assertEqual(errors, [])
+        self.assertEqual(profiles["m"].plan(None).roots, (NfsRoot("a"), NfsRoot("b")))
+
+    def test_roots_that_no_kernel_can_be_told(self) -> None:
+        text = "[profile:x]\nkind = linux\nkernel = linux\nfamily = "
+        for rest, said in (
+            ("subiquity\nroot = export:a", "cannot be told a root by NFS"),
+            ("generic\nroot = export:a/../b", "expected a root like export:NAME"),
+        ):
+            profiles, _ = self.read(f"{text}{rest}\n")
+            error = self.assertRaises(PolicyError, profiles["x"].plan, None)
+            self.assertIn(said, str(error))
 
     def test_mistakes_in_what_it_is_told(self) -> None:
         _, errors = self.read(

@@ -1,0 +1,316 @@
+"""A folder as the root of machines."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+from twisted.application.service import Service
+from zope.interface import implementer
+
+from pxetwist.config import fields
+from pxetwist.config.fields import option
+from pxetwist.errors import TreeDenied, TreeNotFound, TreeStale, TreeWrongKind
+from pxetwist.exports.kernel_handles import key_of, open_by_key
+from pxetwist.exports.places import Places
+from pxetwist.file_tree import IExport, IFileData, IFileTree
+from pxetwist.interfaces import Site
+from pxetwist.model.boot import BootRequest
+from pxetwist.model.file_tree import Entry, FileAttributes, FileKind, Listing
+
+_LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+#: So many files are held open for looking at them, so many directories' names are kept.
+_HELD, _LISTINGS = 256, 8
+#: A directory that was changed so lately (nanoseconds) is read each time.
+_UNSETTLED = 1_000_000_000
+_KINDS = {
+    stat.S_IFREG: FileKind.REGULAR,
+    stat.S_IFDIR: FileKind.DIRECTORY,
+    stat.S_IFBLK: FileKind.BLOCK,
+    stat.S_IFCHR: FileKind.CHARACTER,
+    stat.S_IFLNK: FileKind.SYMLINK,
+    stat.S_IFSOCK: FileKind.SOCKET,
+    stat.S_IFIFO: FileKind.FIFO,
+}
+
+
+@attrs.frozen
+class Settings:
+    """Options of ``[export:NAME]``."""
+
+    path: Path = option(
+        fields.path,
+        doc="The folder. If it is a symbolic link, machines that start get what it leads to then.",
+    )
+
+
+def build(settings: Settings, site: Site) -> DirectoryExport:
+    """Make the export."""
+    places = Places(site.state_folder / f"export-{site.name}.sqlite")
+    return DirectoryExport(DirectoryTree(settings.path, places))
+
+
+@implementer(IExport)
+class DirectoryExport(Service):
+    """The same tree for every machine."""
+
+    def __init__(self, files: DirectoryTree) -> None:
+        self._files = files
+
+    def tree(self, request: BootRequest) -> IFileTree:
+        """Return it."""
+        return self._files
+
+    def stopService(self) -> None:
+        """Let go of everything."""
+        super().stopService()
+        self._files.close()
+
+
+@implementer(IFileTree)
+class DirectoryTree:
+    """The files below a folder, of its own file system only. Where the kernel opens handles for
+    us, a key is all that it takes; else `places` say where its file was seen.
+    """
+
+    def __init__(self, folder: Path, places: Places, *, handles: bool = True) -> None:
+        self._folder = folder
+        self._places = places
+        self._handles: bool | None = None if handles else False
+        self._root = b""
+        self._top = -1  # the root, open for reading: the kernel wants such a one with a handle
+        self._mount = 0
+        self._held: OrderedDict[bytes, int] = OrderedDict()
+        self._listings: OrderedDict[bytes, tuple[int, Listing]] = OrderedDict()
+
+    def root(self) -> bytes:
+        """Return the folder's key, as its path leads now."""
+        try:
+            top = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except PermissionError as error:
+            raise TreeDenied(f"{self._folder}: {error.strerror}") from None
+        except OSError as error:
+            raise TreeNotFound(f"{self._folder}: {error.strerror}") from None
+        key, mount = key_of(top)
+        if self._top >= 0:
+            os.close(self._top)
+        self._top, self._root, self._mount = top, key, mount
+        if self._handles is None:
+            self._handles = _opens_handles(top, key)
+        if not self._handles:
+            self._places.note(key, b"", os.fsencode(os.path.realpath(self._folder)))
+        return key
+
+    def attributes(self, key: bytes) -> FileAttributes:
+        """Return the facts of a file."""
+        with _errors():
+            found = os.fstat(self._descriptor(key))
+        if not found.st_nlink:
+            self._forget(key)
+            raise TreeStale("it was removed")
+        return FileAttributes(
+            kind=_KINDS[stat.S_IFMT(found.st_mode)],
+            mode=stat.S_IMODE(found.st_mode),
+            fileid=found.st_ino,
+            size=found.st_size,
+            used=found.st_blocks * 512,
+            links=found.st_nlink,
+            uid=found.st_uid,
+            gid=found.st_gid,
+            device=(os.major(found.st_rdev), os.minor(found.st_rdev)),
+            atime=found.st_atime_ns,
+            mtime=found.st_mtime_ns,
+            ctime=found.st_ctime_ns,
+        )
+
+    def look_up(self, directory: bytes, name: bytes) -> bytes:
+        """Return the key of a name."""
+        if name in (b"", b".", b"..") or b"/" in name or b"\0" in name:
+            raise TreeNotFound(repr(name))
+        with _errors():
+            return self._take(directory, name, self._descriptor(directory))
+
+    def parent(self, directory: bytes) -> bytes:
+        """Return the key of the directory above."""
+        if directory == self._top_key():
+            return directory
+        with _errors():
+            above = os.open(b"..", _LOOK | os.O_DIRECTORY, dir_fd=self._descriptor(directory))
+            key, mount = key_of(above)
+        self._hold(key, above)
+        if mount != self._mount:
+            raise TreeStale("it is above the file system of the export")
+        return key
+
+    def entries(self, directory: bytes, after: int) -> Iterator[Entry]:
+        """Yield what is in a directory."""
+        for cookie, name in self._listing(directory).after(after):
+            try:
+                yield Entry(cookie, name, self.look_up(directory, name))
+            except (TreeNotFound, TreeDenied):
+                continue  # it is gone since, or a mount point
+
+    def link_target(self, key: bytes) -> bytes:
+        """Return where a symbolic link leads."""
+        with _errors():
+            descriptor = self._descriptor(key)
+            if not stat.S_ISLNK(os.fstat(descriptor).st_mode):
+                raise TreeWrongKind("it is no symbolic link")
+            return os.readlink(b"", dir_fd=descriptor)
+
+    def open(self, key: bytes) -> IFileData:
+        """Open a regular file: the very one that the key means."""
+        with _errors():
+            descriptor = self._descriptor(key)
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise TreeWrongKind("it is no regular file")
+            return FileData(os.open(_link(descriptor), os.O_RDONLY | os.O_CLOEXEC))
+
+    def close(self) -> None:
+        """Let go of everything."""
+        for descriptor in (*self._held.values(), *({self._top} - {-1})):
+            os.close(descriptor)
+        self._held.clear()
+        self._top, self._root = -1, b""
+        self._places.close()
+
+    # Keys and descriptors
+
+    def _top_key(self) -> bytes:
+        return self._root or self.root()
+
+    def _descriptor(self, key: bytes) -> int:
+        """Return the descriptor of a file, for looking at it only; it is ours to close."""
+        found = self._held.get(key)
+        if found is not None:
+            self._held.move_to_end(key)
+            return found
+        self._top_key()
+        if not self._handles:
+            return self._found(key)
+        found = open_by_key(self._top, key)
+        self._hold(key, found)
+        return found
+
+    def _found(self, key: bytes) -> int:
+        """Look for a file at its place, where another one may be by now."""
+        place = self._places.of(key)
+        if place is None:
+            raise TreeStale("nobody has seen it")
+        directory, name = place
+        try:
+            parent = self._descriptor(directory) if directory else None
+            there = self._take(directory, name, parent)
+        except (TreeDenied, FileNotFoundError, NotADirectoryError) as error:
+            raise TreeStale("it is not where it was") from error
+        if there != key:
+            raise TreeStale("another file has its name")
+        return self._held[key]
+
+    def _take(self, directory: bytes, name: bytes, parent: int | None) -> bytes:
+        found = os.open(name, _LOOK, dir_fd=parent)
+        try:
+            key, mount = key_of(found)
+        except OSError:
+            os.close(found)
+            raise
+        if mount != self._mount:
+            os.close(found)
+            raise TreeDenied("it is on another file system")
+        if not self._handles:
+            self._places.note(key, directory, name)
+        self._hold(key, found)
+        return key
+
+    def _hold(self, key: bytes, descriptor: int) -> None:
+        former = self._held.pop(key, None)
+        if former is not None:
+            os.close(former)
+        self._held[key] = descriptor
+        if len(self._held) > _HELD:
+            os.close(self._held.popitem(last=False)[1])
+
+    def _forget(self, key: bytes) -> None:
+        descriptor = self._held.pop(key, None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _listing(self, directory: bytes) -> Listing:
+        """Return the names in a directory, those of a moment ago if nothing has changed."""
+        with _errors():
+            descriptor = self._descriptor(directory)
+            changed = os.fstat(descriptor).st_mtime_ns
+            known = self._listings.get(directory)
+            if known is not None and known[0] == changed:
+                self._listings.move_to_end(directory)
+                return known[1]
+            made = Listing(os.listdir(_link(descriptor)))
+        # One that was changed a moment ago may change again at the same time of its clock.
+        settled = time.time_ns() - changed > _UNSETTLED
+        self._listings[directory] = (changed if settled else -1, made)
+        self._listings.move_to_end(directory)
+        if len(self._listings) > _LISTINGS:
+            self._listings.popitem(last=False)
+        return made
+
+
+@implementer(IFileData)
+class FileData:
+    """An open regular file; what replaces it under its name does not disturb it."""
+
+    offset = 0
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.size = os.fstat(descriptor).st_size
+
+    def fileno(self) -> int:
+        """Return its descriptor."""
+        return self._descriptor
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return a part of it."""
+        return os.pread(self._descriptor, length, offset)
+
+    def close(self) -> None:
+        """Close the descriptor, once."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _opens_handles(top: int, key: bytes) -> bool:
+    try:
+        os.close(open_by_key(top, key))
+    except OSError:
+        return False
+    return True
+
+
+def _link(descriptor: int) -> bytes:
+    return b"/proc/self/fd/%d" % descriptor
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Let what the system says be what a tree says."""
+    try:
+        yield
+    except PermissionError as error:
+        raise TreeDenied(error.strerror) from None
+    except OSError as error:
+        match error.errno:
+            case errno.ENOENT | errno.ENAMETOOLONG:
+                raise TreeNotFound(error.strerror) from None
+            case errno.ENOTDIR | errno.ELOOP:
+                raise TreeWrongKind(error.strerror) from None
+            case errno.ESTALE | errno.EINVAL | errno.EOPNOTSUPP:
+                raise TreeStale(error.strerror) from None
+        raise
