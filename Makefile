@@ -25,7 +25,9 @@ unit: setup
 test: setup
 	scripts/install-debian
 	$(MAKE) .venv/gssapi lint docs
-	$(BIN)/coverage run -m pytest --ignore tests/e2e
+	$(BIN)/pytest -n auto --cov --cov-report= tests/unit tests/wire tests/contract
+	$(BIN)/pytest -n 3 --cov --cov-append --cov-report= tests/integration
+	$(BIN)/pytest tests/load
 	$(BIN)/pytest -n auto tests/e2e
 	$(BIN)/coverage report
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -45,6 +47,19 @@ def wait_until(true: Callable[[], bool], seconds: float, what: str) -> None:
         if time.monotonic() > end:
             raise LabError(f"{what}: not within {seconds:g} s")
         time.sleep(0.05)
+
+
+def halt(pid: int) -> None:
+    """Let a process hang until it gets SIGCONT; when this returns, none of its threads runs."""
+    os.kill(pid, signal.SIGSTOP)
+    states = Path(f"/proc/{pid}/task")
+    wait_until(
+        lambda: all(
+            each.read_text().rpartition(")")[2].split()[0] == "T" for each in states.glob("*/stat")
+        ),
+        10,
+        f"the halt of process {pid}",
+    )
 
 
 class Process:

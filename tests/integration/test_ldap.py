@@ -27,6 +27,7 @@ from benchmarks import ldap
 from benchmarks.report import ratios
 from bootlab import slapd
 from bootlab.certificates import Authority
+from bootlab.processes import halt
 from bootlab.slapd import ACCOUNT, BASE, PASSWORD, Slapd
 from pxetwist.config.fields import OptionText
 from pxetwist.errors import DirectoryUnavailable
@@ -365,13 +366,14 @@ class ManyTests(LdapTestCase):
 class FailureTests(LdapTestCase):
     """Servers that end, hang and return."""
 
+    def pid(self, server: Slapd) -> int:
+        return int(Path(server.file.parent, "pid").read_text())
+
     def killed(self, server: Slapd, number: signal.Signals) -> None:
-        assert server.process is not None
-        [pid] = map(int, Path(server.file.parent, "pid").read_text().split())
-        os.kill(pid, number)
+        os.kill(self.pid(server), number)
 
     def hang(self, server: Slapd) -> None:
-        self.killed(server, signal.SIGSTOP)
+        halt(self.pid(server))
         self.addCleanup(self.killed, server, signal.SIGCONT)
 
     def both(self, **options: Any) -> LdapDirectory:
@@ -381,7 +383,7 @@ class FailureTests(LdapTestCase):
 
     def test_killed_in_mid_search(self) -> None:
         directory = self.both(timeout=20.0)
-        self.killed(self.first, signal.SIGSTOP)
+        halt(self.pid(self.first))
         self.addCleanup(self.first.start)
         killer = threading.Timer(0.5, self.killed, (self.first, signal.SIGKILL))
         killer.start()

@@ -63,7 +63,7 @@ class Benchmarks(TestCase):
         with linked() as link:
             two, kea = dhcp.measure(link, servers, [100], self.folder, quick)
         for each in (two, kea):
-            self.assertAlmostEqual(each.value, 50, delta=5, msg=each.note)
+            self.assertAlmostEqual(each.value, 50, delta=25, msg=each.note)
 
     def test_leases(self) -> None:
         size = leases.Size(leases=2000, asked=100, repeats=1)
