@@ -62,6 +62,7 @@ __all__ = [
     "Datagram",
     "FakeBoot",
     "FakeHosts",
+    "FakeObserver",
     "FakePolicy",
     "Link",
     "Lossy",
@@ -171,6 +172,18 @@ class FakePolicy:
         if self.failure is not None:
             raise self.failure
         return self.plan
+
+
+@implementer(IBootObserver)
+@attrs.define(eq=False)
+class FakeObserver:
+    """Keeps what it is told."""
+
+    events: list[BootEvent] = attrs.field(factory=list)
+
+    def notice(self, event: BootEvent) -> None:
+        """Keep the event."""
+        self.events.append(event)
 
 
 @implementer(IBoot)

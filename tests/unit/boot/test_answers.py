@@ -11,13 +11,12 @@ from typing import Any, TypeVar
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from pxetwist.boot import answers
 from pxetwist.boot.facade import BootFacade
 from pxetwist.boot.https import Https
-from pxetwist.interfaces import IBootObserver, IRedemptions
+from pxetwist.interfaces import IRedemptions
 from pxetwist.model.answer import Answer
 from pxetwist.model.boot import (
     BootPlan,
@@ -30,14 +29,14 @@ from pxetwist.model.boot import (
     Protocol,
     SecurePort,
 )
-from pxetwist.model.event import BootEvent, EventKind
+from pxetwist.model.event import EventKind
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.lease import Lease, Network, Pool
 from pxetwist.model.machine import Machine
 from pxetwist.model.redemption import AnswerQuestion, AnswerRefused, Redemption, Refusal
 from pxetwist.state.memory import MemoryLeases
 from pxetwist.state.redemptions import GRACE, KEPT, Redemptions
-from pxetwist.testing import FakeHosts, FakePolicy
+from pxetwist.testing import FakeHosts, FakeObserver, FakePolicy
 from pxetwist.testing.contracts import Contract, ThreadClock
 from pxetwist.wire.iana import Architecture
 
@@ -56,15 +55,6 @@ OPEN = Answer("deb", "preseed.cfg")
 SERVER = Endpoints("10.0.0.1")
 
 
-@implementer(IBootObserver)
-@attrs.define
-class Told:
-    events: list[BootEvent] = attrs.field(factory=list)
-
-    def notice(self, event: BootEvent) -> None:
-        self.events.append(event)
-
-
 class Case(Contract, SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = ThreadClock()
@@ -72,7 +62,7 @@ class Case(Contract, SynchronousTestCase):
         self.folder = Path(self.mktemp())
         self.policy = FakePolicy(BootPlan(Files("linux", answer=SECRET), "deb"))
         self.leases = MemoryLeases()
-        self.told = Told()
+        self.told = FakeObserver()
         self.neighbours: dict[str, str] = {}
         self.patch(
             answers, "neighbour_seen", lambda peer, link: self.neighbours.get(str(peer), "")

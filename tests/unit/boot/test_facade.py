@@ -48,7 +48,7 @@ from pxetwist.model.machine import Machine
 from pxetwist.model.network6 import Network6
 from pxetwist.model.report import MachineReport
 from pxetwist.state.memory import MemoryLeases
-from pxetwist.testing import FakeHosts, FakePolicy, MemoryStore, result_of
+from pxetwist.testing import FakeHosts, FakeObserver, FakePolicy, MemoryStore, result_of
 from pxetwist.wire.iana import Architecture
 
 MAC = "52:54:00:12:34:56"
@@ -533,18 +533,15 @@ class ContentAndEventTests(SynchronousTestCase):
     def test_a_call_back_when_the_boot_is_over(self) -> None:
         """Installers take their time: the event has the machine's name nevertheless."""
         world = World(self)
-        seen: list[BootEvent] = []
-
-        @implementer(IBootObserver)
-        class Keeping:
-            def notice(self, event: BootEvent) -> None:
-                seen.append(event)
+        keeping = FakeObserver()
 
         hosts: list[tuple[str, IHostDirectory]] = [("rack", world.hosts)]
-        world.attach(world.boot, hosts, [], [("good", Keeping())])
+        world.attach(world.boot, hosts, [], [("good", keeping)])
         report = MachineReport("callback", ClientIdentity(mac=MAC), "1a2b", 0.0, "done", "yes")
         self.assertEqual(result_of(world.boot.hear(report)), "")
-        self.assertEqual((seen[0].machine, seen[0].summary), ("ws1", "says done: yes"))
+        self.assertEqual(
+            (keeping.events[0].machine, keeping.events[0].summary), ("ws1", "says done: yes")
+        )
 
     def test_windows_root(self) -> None:
         """A boot manager asks as if its medium were all; whole paths go on as they are."""
@@ -588,20 +585,15 @@ class ContentAndEventTests(SynchronousTestCase):
     def test_observers(self) -> None:
         """One that raises hinders nobody."""
         world = World(self)
-        seen: list[BootEvent] = []
+        keeping = FakeObserver()
 
         @implementer(IBootObserver)
         class Broken:
             def notice(self, event: BootEvent) -> None:
                 raise ZeroDivisionError
 
-        @implementer(IBootObserver)
-        class Keeping:
-            def notice(self, event: BootEvent) -> None:
-                seen.append(event)
-
-        world.attach(world.boot, [], [], [("bad", Broken()), ("good", Keeping())])
+        world.attach(world.boot, [], [], [("bad", Broken()), ("good", keeping)])
         event = BootEvent(0.0, EventKind.ANSWERED, "dhcp", "ws1")
         world.boot.tell(event)
-        self.assertEqual(seen, [event])
+        self.assertEqual(keeping.events, [event])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)

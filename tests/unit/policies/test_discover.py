@@ -10,14 +10,12 @@ from typing import Any
 
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
 from pxetwist.boot.facade import BootFacade
 from pxetwist.config.fields import Line
 from pxetwist.content import rendered
 from pxetwist.errors import ConfigError, Location, StateUnavailable
 from pxetwist.hosts import approved
-from pxetwist.interfaces import IBootObserver
 from pxetwist.model.boot import (
     BootPlan,
     BootRequest,
@@ -27,14 +25,14 @@ from pxetwist.model.boot import (
     Protocol,
 )
 from pxetwist.model.content import ContentPath
-from pxetwist.model.event import BootEvent, EventKind
+from pxetwist.model.event import EventKind
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine
 from pxetwist.model.profile import BootProfile, ProfileKind
 from pxetwist.model.report import MachineReport
 from pxetwist.policies import discover
 from pxetwist.state import discovered
-from pxetwist.testing import FakeHosts, FakePolicy, make_site
+from pxetwist.testing import FakeHosts, FakeObserver, FakePolicy, make_site
 from pxetwist.testing.contracts import Contract, ThreadClock
 from pxetwist.wire.iana import Architecture
 
@@ -44,21 +42,12 @@ LOCAL = BootProfile("local", ProfileKind.LOCAL)
 FACTS = {"manufacturer": "Dell", "product.hex": "4f707469706c6578", "serial": "a&b"}
 
 
-@implementer(IBootObserver)
-@attrs.define
-class Told:
-    events: list[BootEvent] = attrs.field(factory=list)
-
-    def notice(self, event: BootEvent) -> None:
-        self.events.append(event)
-
-
 class DiscoverCase(Contract, SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = ThreadClock()
         self.clock.advance(1_700_000_000)
         self.folder = Path(self.mktemp()).absolute()
-        self.told = Told()
+        self.told = FakeObserver()
 
     def start(self, **settings: Any) -> None:
         self.facade = BootFacade(self.clock, networks={}, state_folder=self.folder)

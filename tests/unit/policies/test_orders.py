@@ -10,13 +10,12 @@ from typing import Any
 
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
 from pxetwist.boot.facade import BootFacade
 from pxetwist.config.fields import Line
 from pxetwist.content import rendered
 from pxetwist.errors import ConfigError, ContentNotFound, Location, PolicyError
-from pxetwist.interfaces import IBootObserver, Site
+from pxetwist.interfaces import Site
 from pxetwist.model.boot import (
     BootPlan,
     BootRequest,
@@ -27,7 +26,7 @@ from pxetwist.model.boot import (
     Verdict,
 )
 from pxetwist.model.content import ContentPath
-from pxetwist.model.event import BootEvent, EventKind
+from pxetwist.model.event import EventKind
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine
 from pxetwist.model.order import Order, OrderState
@@ -39,7 +38,7 @@ from pxetwist.policies.orders import OrdersPolicy
 from pxetwist.state import database as databases
 from pxetwist.state import orders as states
 from pxetwist.state.postgres import postgres_url
-from pxetwist.testing import FakeHosts, FakePolicy, MemoryStore, make_site
+from pxetwist.testing import FakeHosts, FakeObserver, FakePolicy, MemoryStore, make_site
 from pxetwist.testing.contracts import Contract, ThreadClock
 from pxetwist.wire.iana import Architecture
 
@@ -61,21 +60,12 @@ SPEAKERS = {
 }
 
 
-@implementer(IBootObserver)
-@attrs.define
-class Told:
-    events: list[BootEvent] = attrs.field(factory=list)
-
-    def notice(self, event: BootEvent) -> None:
-        self.events.append(event)
-
-
 class Node:
     """One server: a facade with its policy and its scripts."""
 
     def __init__(self, case: OrdersCase, settings: Settings) -> None:
         self.case = case
-        self.told = Told()
+        self.told = FakeObserver()
         self.everyday = FakePolicy(EVERYDAY)
         self.facade = BootFacade(case.clock, networks={}, state_folder=case.folder)
         site = make_site(
