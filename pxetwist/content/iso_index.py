@@ -6,14 +6,18 @@ Nothing is unpacked: a file is known by its place in the image.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 import attrs
 from pycdlib import PyCdlib
 
+from pxetwist.content.iso_owners import Posix, plain, posix_of
+
 _MOST_ENTRIES = 1_000_000
 _MOST_LINKS = 40  # as many as the kernel follows
+_SPECIAL = (stat.S_IFBLK, stat.S_IFCHR, stat.S_IFIFO, stat.S_IFSOCK)
 
 
 @attrs.frozen
@@ -21,6 +25,7 @@ class Stored:
     """A file: where its pieces are in the image, in bytes, as (offset, length)."""
 
     pieces: tuple[tuple[int, int], ...]
+    posix: Posix = attrs.field(default=plain(folder=False), kw_only=True)
 
     @property
     def size(self) -> int:
@@ -33,6 +38,14 @@ class Link:
     """A symbolic link; an absolute target begins at the root of the image."""
 
     target: str
+    posix: Posix = attrs.field(default=plain(folder=False), kw_only=True)
+
+
+@attrs.frozen
+class Special:
+    """A device, a pipe or a socket, which has no bytes."""
+
+    posix: Posix
 
 
 @attrs.frozen
@@ -40,6 +53,7 @@ class Folder:
     """A folder; names are spelled as in the image."""
 
     entries: dict[str, Entry] = attrs.field(factory=dict)
+    posix: Posix = attrs.field(default=plain(folder=True), kw_only=True)
 
     def child(self, name: str, *, ignore_case: bool) -> Entry | None:
         """Return one of its entries; the exact name wins."""
@@ -51,12 +65,12 @@ class Folder:
         return found
 
 
-Entry = Stored | Link | Folder
+Entry = Stored | Link | Special | Folder
 
 
-def find(root: Folder, parts: Sequence[str], *, ignore_case: bool) -> Stored | Folder | None:
+def find(root: Folder, parts: Sequence[str], *, ignore_case: bool) -> Entry | None:
     """Return what lies under a path; symbolic links cannot lead out of the image."""
-    place: list[Stored | Folder] = [root]
+    place: list[Entry] = [root]
     names, links = list(reversed(parts)), 0
     while names:
         name, here = names.pop(), place[-1]
@@ -105,8 +119,8 @@ _Named = tuple[str, Entry, Any]
 
 
 def _tree(image: Any, size: int) -> Folder:
-    root = Folder()
     record, names = _file_system(image)
+    root = Folder(posix=_of_folder(record))
     # The library cuts a file that goes on behind the end of the image.
     end = size - 1 if size < image.pvd.space_size * image.logical_block_size else size
     folders, count = [(root, record)], 0
@@ -151,12 +165,20 @@ def _records(folder: Any) -> Iterator[Any]:
 
 def _stored(record: Any, block: int) -> Stored:
     """Return where a file is; its next part follows the one before, if they lie so."""
-    pieces: list[tuple[int, int]] = []
+    posix, pieces = posix_of(record, folder=False), list[tuple[int, int]]()
     while record is not None:
         offset = (record.extent_location() + record.data_extent_offset) * block
         _add_piece(pieces, offset, record.data_length)
         record = record.data_continuation
-    return Stored(tuple(pieces))
+    return Stored(tuple(pieces), posix=posix)
+
+
+def _of_folder(record: Any) -> Posix:
+    """Return what is known of a folder; of the root, and of one that is too deep for ISO 9660,
+    its own first record says more than others do.
+    """
+    own = next((each for each in getattr(record, "children", ()) if each.is_dot()), None)
+    return plain(folder=True) if own is None else posix_of(own, folder=True)
 
 
 def _add_piece(pieces: list[tuple[int, int]], offset: int, length: int) -> None:
@@ -174,13 +196,20 @@ def _rock_ridge(folder: Any, block: int) -> Iterator[_Named]:
             continue
         name = os.fsdecode(ridge.name())
         if ridge.is_symlink():
-            yield name, Link(os.fsdecode(ridge.symlink_path())), None
+            target = os.fsdecode(ridge.symlink_path())
+            yield name, Link(target, posix=posix_of(record, folder=False)), None
         elif ridge.child_link_record_exists():  # too deep for ISO 9660: it is elsewhere
-            yield name, Folder(), ridge.cl_to_moved_dr
+            yield name, Folder(posix=_of_folder(ridge.cl_to_moved_dr)), ridge.cl_to_moved_dr
         elif record.is_dir():
-            yield name, Folder(), record
+            yield name, Folder(posix=_of_folder(record)), record
         else:
-            yield name, _stored(record, block), None
+            yield name, _file(record, block), None
+
+
+def _file(record: Any, block: int) -> Stored | Special:
+    posix = posix_of(record, folder=False)
+    special = stat.S_IFMT(posix.mode) in _SPECIAL
+    return Special(posix) if special else _stored(record, block)
 
 
 def _plain(folder: Any, encoding: str, block: int) -> Iterator[_Named]:
@@ -188,7 +217,7 @@ def _plain(folder: Any, encoding: str, block: int) -> Iterator[_Named]:
     for record in _records(folder):
         name = record.file_identifier().decode(encoding, "replace")
         if record.is_dir():
-            yield name, Folder(), record
+            yield name, Folder(posix=_of_folder(record)), record
         else:
             yield name.rpartition(";")[0].rstrip(".") or name, _stored(record, block), None
 

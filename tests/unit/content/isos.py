@@ -28,11 +28,11 @@ class Image:
         self._folders = {"": ""}
         self._number = 0
 
-    def add(self, path: str, data: bytes) -> None:
-        """Add a file, and the folders that it needs."""
+    def add(self, path: str, data: bytes, mode: int | None = None) -> None:
+        """Add a file, and the folders that it needs; a `mode` is one of Rock Ridge."""
         place, names = self._named(path)
         place += ";1" if self._kind == "plain" else ".;1"
-        self._iso.add_fp(BytesIO(data), len(data), place, **names)
+        self._iso.add_fp(BytesIO(data), len(data), place, file_mode=mode, **names)
 
     def link(self, path: str, target: str) -> None:
         """Add a symbolic link of Rock Ridge."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import stat
+import time
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pycdlib.dates import DirectoryRecordDate
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
@@ -16,6 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pxetwist.content.directory import File
 from pxetwist.content.iso import IsoStore, ScatteredFile, Settings, build
 from pxetwist.content.iso_index import Folder, Link, Stored, find, read_index
+from pxetwist.content.iso_owners import posix_of
 from pxetwist.errors import ContentDenied, ContentNotFound
 from pxetwist.interfaces import IContent
 from pxetwist.model.boot import BootRequest, BootStage, Protocol
@@ -234,3 +239,37 @@ class IndexTests(SynchronousTestCase):
             self.assertEqual(result_of(content.read(offset, length)), expected)
         self.assertIsNone(content.fileno())
         content.close()
+
+
+class OwnersTests(SynchronousTestCase):
+    def test_modes_and_times_of_rock_ridge(self) -> None:
+        image = Image()
+        image.add("bin/su", b"su", mode=0o104755)
+        image.link("sh", "bin/su")
+        root = read_index(BytesIO(image.bytes()))
+        su, link = find(root, ["bin", "su"], ignore_case=False), root.entries["sh"]
+        assert isinstance(su, Stored)
+        self.assertEqual((su.posix.mode, su.posix.uid, su.posix.links), (0o104755, 0, 1))
+        self.assertLess(abs(su.posix.modified - time.time()), 3600)
+        self.assertTrue(stat.S_ISLNK(link.posix.mode))
+        for folder in (root, root.entries["bin"]):
+            self.assertEqual(folder.posix.mode, 0o40555)
+
+    def test_what_an_image_does_not_say(self) -> None:
+        for kind in ("joliet", "udf", "plain"):
+            root = read_index(BytesIO(iso({"A/B": b"x"}, kind)))
+            found = find(root, ["A", "B"], ignore_case=False)
+            assert isinstance(found, Stored)
+            self.assertEqual(found.posix.mode, 0o100555)
+            self.assertEqual(root.posix.mode, 0o40555)
+
+    def test_dates(self) -> None:
+        """ECMA-119 §9.1.5: local time, and its distance to GMT in quarters of an hour."""
+        for fields, seconds in {
+            (126, 11, 28, 18, 43, 30, 8): 1795884210,
+            (126, 13, 28, 18, 43, 30, 8): 0,  # no month
+            (1, 1, 1, 0, 0, 0, 0): 0,  # before the epoch
+        }.items():
+            date = DirectoryRecordDate.from_fields(*fields)
+            record = SimpleNamespace(rock_ridge=None, date=date)
+            self.assertEqual(posix_of(record, folder=False).modified, seconds)
