@@ -112,3 +112,7 @@ class TreeDenied(TreeError):
 
 class TreeWrongKind(TreeError):
     """It is a directory, or none; a link, or none."""
+
+
+class TreeLater(TreeError):
+    """It is not known yet, for instance because an image is being read: ask again in a second."""

@@ -35,6 +35,7 @@ class IFileTree(Interface):
 
     :raises TreeStale: each method, if there is no such file any more.
     :raises TreeDenied: if the server may not see it.
+    :raises TreeLater: if it must be asked again in a second.
     """
 
     def root() -> bytes:
@@ -55,6 +56,13 @@ class IFileTree(Interface):
 
     def parent(directory: bytes) -> bytes:
         """Return the key of the directory above; that of the root is the root.
+
+        :raises TreeWrongKind: if it is no directory.
+        """
+
+    def place(directory: bytes) -> tuple[bytes, ...]:
+        """Return the names that lead to a directory from the root that it is below, which may be
+        an older one than that of now.
 
         :raises TreeWrongKind: if it is no directory.
         """

@@ -16,7 +16,7 @@ from zope.interface import implementer
 from pxetwist.config import fields
 from pxetwist.config.fields import option
 from pxetwist.content.directory import Directory, File, media_type_of
-from pxetwist.content.iso_index import Folder, Stored, find, read_index
+from pxetwist.content.iso_index import Folder, Stored, find, places, read_index
 from pxetwist.content.waiting import Signal, Threads
 from pxetwist.errors import ContentNotFound
 from pxetwist.interfaces import IContent, IContentStore, Site
@@ -171,13 +171,8 @@ class ScatteredFile:
 
     async def read(self, offset: int, length: int) -> bytes:
         """Return a part of the file."""
-        found, end, start = [], offset + length, 0
-        for place, size in self._pieces:
-            first, last = max(offset, start), min(end, start + size)
-            if first < last:
-                found.append(await self._image.read(place + first - start, last - first))
-            start += size
-        return b"".join(found)
+        wanted = places(self._pieces, offset, length)
+        return b"".join([await self._image.read(place, size) for place, size in wanted])
 
     def fileno(self) -> int | None:
         """Return `None`: the bytes of the file do not lie in a row."""

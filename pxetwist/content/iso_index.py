@@ -93,6 +93,18 @@ def find(root: Folder, parts: Sequence[str], *, ignore_case: bool) -> Entry | No
     return place[-1]
 
 
+def places(
+    pieces: Sequence[tuple[int, int]], offset: int, length: int
+) -> Iterator[tuple[int, int]]:
+    """Yield where a part of a file is in its image, as (offset, length)."""
+    end, start = offset + length, 0
+    for place, size in pieces:
+        first, last = max(offset, start), min(end, start + size)
+        if first < last:
+            yield place + first - start, last - first
+        start += size
+
+
 def read_index(file: BinaryIO) -> Folder:
     """Read the names of an image, which takes a while: of Rock Ridge if there is that, else of
     UDF (Windows has all but a note in that alone), of Joliet, or of plain ISO 9660.

@@ -54,7 +54,7 @@ def posix_of(record: Any, *, folder: bool) -> Posix:
 def plain(*, folder: bool, modified: int = 0) -> Posix:
     """Return what is true where an image says nothing of owners."""
     kind = stat.S_IFDIR if folder else stat.S_IFREG
-    return Posix(kind | _EXECUTABLE, links=2 if folder else 1, modified=modified)
+    return Posix(kind | _EXECUTABLE, modified=modified)
 
 
 def _entry(ridge: Any, name: str) -> Any:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -19,6 +17,7 @@ from pxetwist.config import fields
 from pxetwist.config.fields import option
 from pxetwist.errors import TreeDenied, TreeNotFound, TreeStale, TreeWrongKind
 from pxetwist.exports.kernel_handles import key_of, open_by_key
+from pxetwist.exports.open_files import FileData, errors, link
 from pxetwist.exports.places import Places
 from pxetwist.file_tree import IExport, IFileData, IFileTree
 from pxetwist.interfaces import Site
@@ -110,7 +109,7 @@ class DirectoryTree:
 
     def attributes(self, key: bytes) -> FileAttributes:
         """Return the facts of a file."""
-        with _errors():
+        with errors():
             found = os.fstat(self._descriptor(key))
         if not found.st_nlink:
             self._forget(key)
@@ -134,20 +133,38 @@ class DirectoryTree:
         """Return the key of a name."""
         if name in (b"", b".", b"..") or b"/" in name or b"\0" in name:
             raise TreeNotFound(repr(name))
-        with _errors():
+        with errors():
             return self._take(directory, name, self._descriptor(directory))
 
     def parent(self, directory: bytes) -> bytes:
         """Return the key of the directory above."""
-        if directory == self._top_key():
+        if not self.place(directory):
             return directory
-        with _errors():
+        with errors():
             above = os.open(b"..", _LOOK | os.O_DIRECTORY, dir_fd=self._descriptor(directory))
             key, mount = key_of(above)
         self._hold(key, above)
         if mount != self._mount:
             raise TreeStale("it is above the file system of the export")
         return key
+
+    def place(self, directory: bytes) -> tuple[bytes, ...]:
+        """Return the names that lead to a directory. Beside the folder that a link leads to now
+        are those that it has led to.
+        """
+        with errors():
+            descriptor = self._descriptor(directory)
+            if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                raise TreeWrongKind("it is no directory")
+            path, top = (os.readlink(link(each)) for each in (descriptor, self._top))
+        if path == top:
+            return ()
+        if path.startswith(top.rstrip(b"/") + b"/"):
+            return tuple(path[len(top) :].strip(b"/").split(b"/"))
+        versions = os.path.dirname(top).rstrip(b"/") + b"/"
+        if path.startswith(versions) and self._folder.is_symlink():
+            return tuple(path[len(versions) :].split(b"/")[1:])
+        raise TreeStale("it is not below the folder any more")
 
     def entries(self, directory: bytes, after: int) -> Iterator[Entry]:
         """Yield what is in a directory."""
@@ -159,7 +176,7 @@ class DirectoryTree:
 
     def link_target(self, key: bytes) -> bytes:
         """Return where a symbolic link leads."""
-        with _errors():
+        with errors():
             descriptor = self._descriptor(key)
             if not stat.S_ISLNK(os.fstat(descriptor).st_mode):
                 raise TreeWrongKind("it is no symbolic link")
@@ -167,11 +184,11 @@ class DirectoryTree:
 
     def open(self, key: bytes) -> IFileData:
         """Open a regular file: the very one that the key means."""
-        with _errors():
+        with errors():
             descriptor = self._descriptor(key)
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise TreeWrongKind("it is no regular file")
-            return FileData(os.open(_link(descriptor), os.O_RDONLY | os.O_CLOEXEC))
+            return FileData(os.open(link(descriptor), os.O_RDONLY | os.O_CLOEXEC))
 
     def close(self) -> None:
         """Let go of everything."""
@@ -244,14 +261,14 @@ class DirectoryTree:
 
     def _listing(self, directory: bytes) -> Listing:
         """Return the names in a directory, those of a moment ago if nothing has changed."""
-        with _errors():
+        with errors():
             descriptor = self._descriptor(directory)
             changed = os.fstat(descriptor).st_mtime_ns
             known = self._listings.get(directory)
             if known is not None and known[0] == changed:
                 self._listings.move_to_end(directory)
                 return known[1]
-            made = Listing(os.listdir(_link(descriptor)))
+            made = Listing(os.listdir(link(descriptor)))
         # One that was changed a moment ago may change again at the same time of its clock.
         settled = time.time_ns() - changed > _UNSETTLED
         self._listings[directory] = (changed if settled else -1, made)
@@ -261,56 +278,9 @@ class DirectoryTree:
         return made
 
 
-@implementer(IFileData)
-class FileData:
-    """An open regular file; what replaces it under its name does not disturb it."""
-
-    offset = 0
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self.size = os.fstat(descriptor).st_size
-
-    def fileno(self) -> int:
-        """Return its descriptor."""
-        return self._descriptor
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Return a part of it."""
-        return os.pread(self._descriptor, length, offset)
-
-    def close(self) -> None:
-        """Close the descriptor, once."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-
 def _opens_handles(top: int, key: bytes) -> bool:
     try:
         os.close(open_by_key(top, key))
     except OSError:
         return False
     return True
-
-
-def _link(descriptor: int) -> bytes:
-    return b"/proc/self/fd/%d" % descriptor
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    """Let what the system says be what a tree says."""
-    try:
-        yield
-    except PermissionError as error:
-        raise TreeDenied(error.strerror) from None
-    except OSError as error:
-        match error.errno:
-            case errno.ENOENT | errno.ENAMETOOLONG:
-                raise TreeNotFound(error.strerror) from None
-            case errno.ENOTDIR | errno.ELOOP:
-                raise TreeWrongKind(error.strerror) from None
-            case errno.ESTALE | errno.EINVAL | errno.EOPNOTSUPP:
-                raise TreeStale(error.strerror) from None
-        raise

@@ -72,6 +72,8 @@ class FileTreeContract(Contract):
         self.assertEqual(tree.parent(walk(tree, "a/b")), a)
         self.assertEqual(tree.parent(a), root)
         self.assertEqual(tree.parent(root), root)
+        self.assertEqual(tree.place(root), ())
+        self.assertEqual(tree.place(walk(tree, "a/b")), (b"a", b"b"))
         kinds = [tree.attributes(key) for key in (root, *(each.key for each in found))]
         self.assertEqual(len({each.fileid for each in kinds}), 4)
 
@@ -86,6 +88,7 @@ class FileTreeContract(Contract):
             lambda: tree.look_up(top, b"x"),
             lambda: list(tree.entries(top, 0)),
             lambda: tree.parent(top),
+            lambda: tree.place(top),
             lambda: tree.link_target(top),
             lambda: tree.open(root),
         ):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.exports.directory import DirectoryTree
+from pxetwist.exports.iso import IsoTree
 from pxetwist.exports.places import Places
 from pxetwist.file_tree import IFileTree
+from pxetwist.testing import make_site
+from pxetwist.testing.contracts import ThreadClock
 from pxetwist.testing.trees import FileTreeContract
+from tests.unit.content import isos
 
 
 class DirectoryTests(FileTreeContract, SynchronousTestCase):
@@ -34,3 +38,30 @@ class PlacesTests(DirectoryTests):
     """A folder where each key's place is remembered."""
 
     handles = False
+
+
+class RockRidgeTests(FileTreeContract, SynchronousTestCase):
+    """What is in an image, by the names of one of the file systems that it may have."""
+
+    names = "rock-ridge"
+
+    def settle(self, done: Callable[[], bool]) -> None:
+        self.clock.run_until(done)
+
+    def make_tree(self, files: Mapping[str, bytes]) -> IFileTree:
+        self.clock = ThreadClock()
+        image = Path(self.mktemp()).absolute()
+        image.write_bytes(isos.iso(files, self.names))
+        tree = IsoTree(image, make_site(reactor=self.clock))
+        self.addCleanup(tree.close)
+        tree.refresh()
+        self.settle(lambda: tree.versions > 0)
+        return tree
+
+
+class JolietTests(RockRidgeTests):
+    names = "joliet"
+
+
+class UdfTests(RockRidgeTests):
+    names = "udf"

@@ -73,6 +73,9 @@ rendered = PluginFactory(
 directory_export = PluginFactory(
     "export", "directory", "pxetwist.exports.directory", "A folder, as the root of machines."
 )
+iso_export = PluginFactory(
+    "export", "iso", "pxetwist.exports.iso", "What is inside an image, as the root of machines."
+)
 log = PluginFactory("observer", "log", "pxetwist.observers.log", "One log line for each event.")
 dhcp = PluginFactory(
     "service", "dhcp", "pxetwist.services.dhcp", "DHCP: addresses and what to boot."

@@ -120,7 +120,7 @@ class DirectoryTests(SynchronousTestCase):
             data.close()
 
     def test_a_link_to_another_version(self) -> None:
-        (self.folder / "v1").mkdir()
+        (self.folder / "v1" / "a").mkdir(parents=True)
         (self.folder / "v2").mkdir()
         (self.folder / "v1" / "f").write_bytes(b"1")
         (self.folder / "v2" / "f").write_bytes(b"2")
@@ -128,11 +128,22 @@ class DirectoryTests(SynchronousTestCase):
         current.symlink_to("root/v1")
         tree = DirectoryTree(current, Places(self.base / "other"), handles=self.handles)
         self.addCleanup(tree.close)
-        old = walk(tree, "f")
+        old, top = walk(tree, "f"), tree.root()
         current.unlink()
         current.symlink_to("root/v2")
         self.assertEqual(self.read(tree, walk(tree, "f")), b"2")
         self.assertEqual(self.read(tree, old), b"1")
+        self.assertEqual(tree.place(top), ())
+        self.assertEqual(tree.parent(top), top)
+        self.assertEqual(tree.place(walk(tree, "a", top)), (b"a",))
+        self.assertEqual(tree.parent(walk(tree, "a", top)), top)
+
+    def test_a_folder_that_was_moved_out(self) -> None:
+        (self.folder / "a").mkdir()
+        key = walk(self.tree, "a")
+        (self.folder / "a").rename(self.base / "a")
+        self.assertRaises(TreeStale, self.tree.parent, key)
+        self.assertRaises(TreeStale, self.tree.place, key)
 
 
 class PlacesTests(DirectoryTests):

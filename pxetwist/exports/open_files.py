@@ -1,0 +1,61 @@
+"""Files that are open, and what the system says of those that cannot be."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from zope.interface import implementer
+
+from pxetwist.errors import TreeDenied, TreeNotFound, TreeStale, TreeWrongKind
+from pxetwist.file_tree import IFileData
+
+
+@implementer(IFileData)
+class FileData:
+    """An open regular file; what replaces it under its name does not disturb it."""
+
+    offset = 0
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.size = os.fstat(descriptor).st_size
+
+    def fileno(self) -> int:
+        """Return its descriptor."""
+        return self._descriptor
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return a part of it."""
+        return os.pread(self._descriptor, length, offset)
+
+    def close(self) -> None:
+        """Close the descriptor, once."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def link(descriptor: int) -> bytes:
+    """Return the path by which an open file is opened once more."""
+    return b"/proc/self/fd/%d" % descriptor
+
+
+@contextmanager
+def errors() -> Iterator[None]:
+    """Let what the system says be what a tree says."""
+    try:
+        yield
+    except PermissionError as error:
+        raise TreeDenied(error.strerror) from None
+    except OSError as error:
+        match error.errno:
+            case errno.ENOENT | errno.ENAMETOOLONG:
+                raise TreeNotFound(error.strerror) from None
+            case errno.ENOTDIR | errno.ELOOP:
+                raise TreeWrongKind(error.strerror) from None
+            case errno.ESTALE | errno.EINVAL | errno.EOPNOTSUPP:
+                raise TreeStale(error.strerror) from None
+        raise
