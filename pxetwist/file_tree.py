@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from zope.interface import Attribute, Interface
 
 from pxetwist.model.boot import BootRequest
-from pxetwist.model.file_tree import Entry, FileAttributes
+from pxetwist.model.file_tree import Entry, FileAttributes, Listing
 
 
 class IFileData(Interface):
@@ -63,6 +63,12 @@ class IFileTree(Interface):
     def place(directory: bytes) -> tuple[bytes, ...]:
         """Return the names that lead to a directory from the root that it is below, which may be
         an older one than that of now.
+
+        :raises TreeWrongKind: if it is no directory.
+        """
+
+    def listing(directory: bytes) -> Listing:
+        """Return the names in a directory; the same object while they are the same, mostly.
 
         :raises TreeWrongKind: if it is no directory.
         """

@@ -17,27 +17,18 @@ from pxetwist.config import fields
 from pxetwist.config.fields import option
 from pxetwist.errors import TreeDenied, TreeNotFound, TreeStale, TreeWrongKind
 from pxetwist.exports.kernel_handles import key_of, open_by_key
-from pxetwist.exports.open_files import FileData, errors, link
+from pxetwist.exports.open_files import FileData, errors, facts_of, link
 from pxetwist.exports.places import Places
 from pxetwist.file_tree import IExport, IFileData, IFileTree
 from pxetwist.interfaces import Site
 from pxetwist.model.boot import BootRequest
-from pxetwist.model.file_tree import Entry, FileAttributes, FileKind, Listing
+from pxetwist.model.file_tree import Entry, FileAttributes, Listing
 
 _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 #: So many files are held open for looking at them, so many directories' names are kept.
 _HELD, _LISTINGS = 256, 8
 #: A directory that was changed so lately (nanoseconds) is read each time.
 _UNSETTLED = 1_000_000_000
-_KINDS = {
-    stat.S_IFREG: FileKind.REGULAR,
-    stat.S_IFDIR: FileKind.DIRECTORY,
-    stat.S_IFBLK: FileKind.BLOCK,
-    stat.S_IFCHR: FileKind.CHARACTER,
-    stat.S_IFLNK: FileKind.SYMLINK,
-    stat.S_IFSOCK: FileKind.SOCKET,
-    stat.S_IFIFO: FileKind.FIFO,
-}
 
 
 @attrs.frozen
@@ -114,20 +105,7 @@ class DirectoryTree:
         if not found.st_nlink:
             self._forget(key)
             raise TreeStale("it was removed")
-        return FileAttributes(
-            kind=_KINDS[stat.S_IFMT(found.st_mode)],
-            mode=stat.S_IMODE(found.st_mode),
-            fileid=found.st_ino,
-            size=found.st_size,
-            used=found.st_blocks * 512,
-            links=found.st_nlink,
-            uid=found.st_uid,
-            gid=found.st_gid,
-            device=(os.major(found.st_rdev), os.minor(found.st_rdev)),
-            atime=found.st_atime_ns,
-            mtime=found.st_mtime_ns,
-            ctime=found.st_ctime_ns,
-        )
+        return facts_of(found, found.st_ino)
 
     def look_up(self, directory: bytes, name: bytes) -> bytes:
         """Return the key of a name."""
@@ -168,7 +146,7 @@ class DirectoryTree:
 
     def entries(self, directory: bytes, after: int) -> Iterator[Entry]:
         """Yield what is in a directory."""
-        for cookie, name in self._listing(directory).after(after):
+        for cookie, name in self.listing(directory).after(after):
             try:
                 yield Entry(cookie, name, self.look_up(directory, name))
             except (TreeNotFound, TreeDenied):
@@ -259,8 +237,8 @@ class DirectoryTree:
         if descriptor is not None:
             os.close(descriptor)
 
-    def _listing(self, directory: bytes) -> Listing:
-        """Return the names in a directory, those of a moment ago if nothing has changed."""
+    def listing(self, directory: bytes) -> Listing:
+        """Return the names in a directory."""
         with errors():
             descriptor = self._descriptor(directory)
             changed = os.fstat(descriptor).st_mtime_ns

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 from collections import OrderedDict
-from collections.abc import Iterable
 from pathlib import Path
 
 import attrs
@@ -18,11 +17,10 @@ from pxetwist.config.fields import option
 from pxetwist.content.waiting import Threads
 from pxetwist.errors import TreeLater, TreeNotFound, TreeStale
 from pxetwist.exports.iso_volume import Volume, identify
-from pxetwist.exports.nodes import NodeTree
-from pxetwist.file_tree import IExport, IFileData, IFileTree
+from pxetwist.exports.nodes import NodeTree, TablesTree
+from pxetwist.file_tree import IExport, IFileTree
 from pxetwist.interfaces import Site
 from pxetwist.model.boot import BootRequest
-from pxetwist.model.file_tree import Entry, FileAttributes
 from pxetwist.model.recent import Recent
 
 #: So many versions of an image stay readable for machines that have them.
@@ -69,7 +67,7 @@ class IsoExport(Service):
 
 
 @implementer(IFileTree)
-class IsoTree:
+class IsoTree(TablesTree):
     """The files in the versions of an image; a key says of which one it is."""
 
     def __init__(self, file: Path, site: Site) -> None:
@@ -114,34 +112,6 @@ class IsoTree:
             raise TreeNotFound(f"{self._file}: {self._why}")
         return next(reversed(self._volumes.values())).tree.root()
 
-    def attributes(self, key: bytes) -> FileAttributes:
-        """Return the facts of a file."""
-        return self._of(key).attributes(key)
-
-    def look_up(self, directory: bytes, name: bytes) -> bytes:
-        """Return the key of a name."""
-        return self._of(directory).look_up(directory, name)
-
-    def parent(self, directory: bytes) -> bytes:
-        """Return the key of the directory above."""
-        return self._of(directory).parent(directory)
-
-    def place(self, directory: bytes) -> tuple[bytes, ...]:
-        """Return the names that lead to a directory."""
-        return self._of(directory).place(directory)
-
-    def entries(self, directory: bytes, after: int) -> Iterable[Entry]:
-        """Yield what is in a directory."""
-        return self._of(directory).entries(directory, after)
-
-    def link_target(self, key: bytes) -> bytes:
-        """Return where a symbolic link leads."""
-        return self._of(key).link_target(key)
-
-    def open(self, key: bytes) -> IFileData:
-        """Open a regular file, at its place in the image."""
-        return self._of(key).open(key)
-
     def close(self) -> Deferred[None] | None:
         """Let go of everything; fire when nothing is being read any more."""
         self._closed = True
@@ -149,7 +119,8 @@ class IsoTree:
             self._volumes.popitem()[1].close()
         return self._threads.stop()
 
-    def _of(self, key: bytes) -> NodeTree:
+    def table(self, key: bytes) -> NodeTree:
+        """Return the tree in the version that a key is of."""
         found = self._volumes.get(key[:8])
         if found is not None:
             return found.tree

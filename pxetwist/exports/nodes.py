@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from abc import ABCMeta, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import attrs
 from zope.interface import implementer
@@ -87,14 +88,19 @@ class NodeTree:
             directory = node.parent
         return tuple(reversed(names))
 
+    def listing(self, directory: bytes) -> Listing:
+        """Return the names in a directory."""
+        children = self._children(directory)
+        found = self._listings.get(directory)
+        if found is None:
+            found = Listing(children)
+            self._listings.put(directory, found)
+        return found
+
     def entries(self, directory: bytes, after: int) -> Iterator[Entry]:
         """Yield what is in a directory."""
         children = self._children(directory)
-        listing = self._listings.get(directory)
-        if listing is None:
-            listing = Listing(children)
-            self._listings.put(directory, listing)
-        for cookie, name in listing.after(after):
+        for cookie, name in self.listing(directory).after(after):
             yield Entry(cookie, name, children[name])
 
     def link_target(self, key: bytes) -> bytes:
@@ -122,3 +128,46 @@ class NodeTree:
         if found is None:
             raise TreeWrongKind("it is no directory")
         return found
+
+
+class TablesTree(metaclass=ABCMeta):
+    """The tree of several tables, of which the first bytes of a key tell one."""
+
+    @abstractmethod
+    def table(self, key: bytes) -> NodeTree:
+        """Return the table of a key.
+
+        :raises TreeStale: if there is none.
+        """
+
+    def attributes(self, key: bytes) -> FileAttributes:
+        """Return the facts of a file."""
+        return self.table(key).attributes(key)
+
+    def look_up(self, directory: bytes, name: bytes) -> bytes:
+        """Return the key of a name."""
+        return self.table(directory).look_up(directory, name)
+
+    def parent(self, directory: bytes) -> bytes:
+        """Return the key of the directory above."""
+        return self.table(directory).parent(directory)
+
+    def place(self, directory: bytes) -> tuple[bytes, ...]:
+        """Return the names that lead to a directory."""
+        return self.table(directory).place(directory)
+
+    def listing(self, directory: bytes) -> Listing:
+        """Return the names in a directory."""
+        return self.table(directory).listing(directory)
+
+    def entries(self, directory: bytes, after: int) -> Iterable[Entry]:
+        """Yield what is in a directory."""
+        return self.table(directory).entries(directory, after)
+
+    def link_target(self, key: bytes) -> bytes:
+        """Return where a symbolic link leads."""
+        return self.table(key).link_target(key)
+
+    def open(self, key: bytes) -> IFileData:
+        """Open a regular file."""
+        return self.table(key).open(key)

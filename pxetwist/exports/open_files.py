@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,35 @@ from zope.interface import implementer
 
 from pxetwist.errors import TreeDenied, TreeNotFound, TreeStale, TreeWrongKind
 from pxetwist.file_tree import IFileData
+from pxetwist.model.file_tree import FileAttributes, FileKind
+
+_KINDS = {
+    stat.S_IFREG: FileKind.REGULAR,
+    stat.S_IFDIR: FileKind.DIRECTORY,
+    stat.S_IFBLK: FileKind.BLOCK,
+    stat.S_IFCHR: FileKind.CHARACTER,
+    stat.S_IFLNK: FileKind.SYMLINK,
+    stat.S_IFSOCK: FileKind.SOCKET,
+    stat.S_IFIFO: FileKind.FIFO,
+}
+
+
+def facts_of(found: os.stat_result, fileid: int) -> FileAttributes:
+    """Return what the system knows of a file."""
+    return FileAttributes(
+        kind=_KINDS[stat.S_IFMT(found.st_mode)],
+        mode=stat.S_IMODE(found.st_mode),
+        fileid=fileid,
+        size=found.st_size,
+        used=found.st_blocks * 512,
+        links=found.st_nlink,
+        uid=found.st_uid,
+        gid=found.st_gid,
+        device=(os.major(found.st_rdev), os.minor(found.st_rdev)),
+        atime=found.st_atime_ns,
+        mtime=found.st_mtime_ns,
+        ctime=found.st_ctime_ns,
+    )
 
 
 @implementer(IFileData)

@@ -66,6 +66,8 @@ class FileTreeContract(Contract):
         self.assertEqual(cookies, sorted(set(cookies)))
         self.assertGreaterEqual(cookies[0], FIRST_COOKIE)
         self.assertLess(cookies[-1], 1 << 63)
+        listed = list(tree.listing(a).after(0))
+        self.assertEqual(listed, [(each.cookie, each.name) for each in found])
         for place, each in enumerate(found):
             self.assertEqual(each.key, tree.look_up(a, each.name))
             self.assertEqual(list(tree.entries(a, each.cookie)), found[place + 1 :])
@@ -89,6 +91,7 @@ class FileTreeContract(Contract):
             lambda: list(tree.entries(top, 0)),
             lambda: tree.parent(top),
             lambda: tree.place(top),
+            lambda: tree.listing(top),
             lambda: tree.link_target(top),
             lambda: tree.open(root),
         ):
