@@ -464,7 +464,7 @@ class Site:
     also the clock. `profiles`, `networks` and `networks6` are those of the INI, by name,
     `classes` its classes of clients in their order. `https` says that there are URLs of HTTPS,
     `log_server` that machines may send us what they log. `nfs_options` are those with which they
-    mount our exports.
+    mount our `exports`, which are the plugins of these by their names.
     """
 
     name: str
@@ -481,6 +481,7 @@ class Site:
     https: bool = False
     log_server: bool = False
     nfs_options: str = MOUNT_OPTIONS
+    exports: Mapping[str, str] = attrs.field(factory=dict)
 
 
 class IPluginFactory(Interface):

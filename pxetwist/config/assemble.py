@@ -92,6 +92,7 @@ def _site(
         http_port=boot.http_port,
         https=boot.https.port is not None or boot.https.certified is not None,
         log_server=takes_logs(configuration),
+        exports={each.name: each.factory.name for each in configuration.of_kind("export")},
     )
 
 

@@ -361,6 +361,7 @@ def make_site(
     profiles: Mapping[str, BootProfile] | None = None,
     networks: Mapping[str, Network] | None = None,
     log_server: bool = False,
+    exports: Mapping[str, str] | None = None,
 ) -> Site:
     """Make what a plugin instance is given; without a reactor it gets a Clock."""
     return Site(
@@ -373,4 +374,5 @@ def make_site(
         profiles=profiles or {},
         networks=networks or {},
         log_server=log_server,
+        exports=exports or {},
     )

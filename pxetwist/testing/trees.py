@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from functools import partial
 
+import attrs
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from pxetwist.errors import TreeNotFound, TreeStale, TreeWrongKind
-from pxetwist.file_tree import IFileData, IFileTree
-from pxetwist.model.file_tree import FIRST_COOKIE, KEY_SIZE, FileKind
+from pxetwist.exports.nodes import Node, NodeTree, file_id, key_below, root_key
+from pxetwist.file_tree import IExport, IFileData, IFileTree
+from pxetwist.model.boot import BootRequest
+from pxetwist.model.file_tree import FIRST_COOKIE, KEY_SIZE, FileAttributes, FileKind
 from pxetwist.testing.contracts import Contract
+
+#: What is in a directory, by path: the bytes of a file, the target of a link, an empty directory.
+Files = Mapping[str, bytes | str | None]
 
 _FILES = {"a/b/deep": b"deep", "a/one": b"1", "a/two": b"22", "top": bytes(range(256)) * 40}
 
@@ -21,6 +29,75 @@ def walk(tree: IFileTree, path: str, key: bytes = b"") -> bytes:
     for name in path.split("/"):
         key = tree.look_up(key, name.encode())
     return key
+
+
+@implementer(IFileData)
+@attrs.define
+class MemoryData:
+    """The bytes of a file that has no descriptor."""
+
+    data: bytes
+    offset: int = 0
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are."""
+        return len(self.data)
+
+    def fileno(self) -> int | None:
+        """There is no file."""
+        return None
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return a part of the bytes."""
+        return self.data[offset : offset + length]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def memory_tree(files: Files, prefix: bytes = b"") -> NodeTree:
+    """Return a tree in memory, of files by their paths; `prefix` is that of its keys."""
+    top = root_key(prefix)
+    children: dict[bytes, dict[bytes, bytes]] = {top: {}}
+    nodes: dict[bytes, Node] = {}
+    for path, content in files.items():
+        key = top
+        for name in path.encode().split(b"/"):
+            above, key = key, key_below(prefix, key, name)
+            children.setdefault(above, {})[name] = key
+            facts = FileAttributes(FileKind.DIRECTORY, 0o755, file_id(key))
+            nodes.setdefault(key, Node(facts, above, name))
+        match content:
+            case None:
+                children.setdefault(key, {})
+            case str():
+                facts = attrs.evolve(facts, kind=FileKind.SYMLINK, size=len(content.encode()))
+                nodes[key] = attrs.evolve(nodes[key], facts=facts, target=content.encode())
+            case bytes():
+                facts = attrs.evolve(facts, kind=FileKind.REGULAR, size=len(content), mode=0o644)
+                opener = partial(MemoryData, content)
+                nodes[key] = attrs.evolve(nodes[key], facts=facts, open=opener)
+    nodes[top] = Node(FileAttributes(FileKind.DIRECTORY, 0o755, file_id(top)))
+    for key, inside in children.items():
+        nodes[key] = attrs.evolve(nodes[key], children=inside)
+    return NodeTree(nodes, prefix)
+
+
+@implementer(IExport)
+@attrs.frozen
+class MemoryExport:
+    """Trees by the names of machines; that of "" is for all others."""
+
+    trees: Mapping[str, IFileTree]
+
+    def tree(self, request: BootRequest) -> IFileTree:
+        """Return the tree of the machine that asks."""
+        name = request.machine.name if request.machine else ""
+        found = self.trees.get(name) or self.trees.get("")
+        if found is None:
+            raise TreeNotFound(f"no tree for {name}")
+        return found
 
 
 class FileTreeContract(Contract):

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.exports.directory import DirectoryTree
+from pxetwist.exports.hidden import Hidden
 from pxetwist.exports.iso import IsoTree
+from pxetwist.exports.layers import Layer
+from pxetwist.exports.overlay_tree import OverlayTree
 from pxetwist.exports.places import Places
 from pxetwist.file_tree import IFileTree
 from pxetwist.testing import make_site
 from pxetwist.testing.contracts import ThreadClock
-from pxetwist.testing.trees import FileTreeContract
+from pxetwist.testing.trees import FileTreeContract, memory_tree
 from tests.unit.content import isos
 
 
@@ -38,6 +42,32 @@ class PlacesTests(DirectoryTests):
     """A folder where each key's place is remembered."""
 
     handles = False
+
+
+class MemoryTests(FileTreeContract, SynchronousTestCase):
+    """What tests take for a tree."""
+
+    def make_tree(self, files: Mapping[str, bytes]) -> IFileTree:
+        return memory_tree(files)
+
+
+class OverlayTests(FileTreeContract, SynchronousTestCase):
+    """All in the lower layer, or half of it in each."""
+
+    split = 1
+
+    def make_tree(self, files: Mapping[str, bytes]) -> IFileTree:
+        every = list(files.items())
+        parts = dict(every[:: self.split]), dict(every[1:])
+        layers = [
+            Layer(name, memory_tree(part), Clock().seconds)
+            for name, part in zip("ul", parts, strict=True)
+        ]
+        return OverlayTree(layers, Hidden(), Clock().seconds)
+
+
+class HalfTests(OverlayTests):
+    split = 2
 
 
 class RockRidgeTests(FileTreeContract, SynchronousTestCase):

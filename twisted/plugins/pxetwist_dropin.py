@@ -76,6 +76,12 @@ directory_export = PluginFactory(
 iso_export = PluginFactory(
     "export", "iso", "pxetwist.exports.iso", "What is inside an image, as the root of machines."
 )
+overlay_export = PluginFactory(
+    "export",
+    "overlay",
+    "pxetwist.exports.overlay",
+    "Exports over one another: the first that has a file.",
+)
 log = PluginFactory("observer", "log", "pxetwist.observers.log", "One log line for each event.")
 dhcp = PluginFactory(
     "service", "dhcp", "pxetwist.services.dhcp", "DHCP: addresses and what to boot."

@@ -1,0 +1,105 @@
+"""Exports over one another: a machine sees the first that has a name."""
+
+from __future__ import annotations
+
+import re
+
+import attrs
+from zope.interface import implementer
+
+from pxetwist.config import fields
+from pxetwist.config.fields import Converter, Line, option
+from pxetwist.errors import ConfigError, TreeNotFound
+from pxetwist.exports.hidden import Hidden
+from pxetwist.exports.layers import Layer, tag_of
+from pxetwist.exports.overlay_tree import OverlayTree
+from pxetwist.file_tree import IExport, IFileTree
+from pxetwist.interfaces import Site
+from pxetwist.model.boot import BootRequest
+from pxetwist.model.recent import Recent
+
+#: So many machines' trees are kept.
+_TREES = 256
+
+
+def _words(value: str) -> tuple[Line, ...]:
+    """Take names apart, each with the line that it stands in."""
+    return tuple(
+        Line(name, line.location)
+        for line in fields.lines(value)
+        for name in re.split(r"[,\s]+", line.text)
+        if name
+    )
+
+
+@attrs.frozen
+class Settings:
+    """Options of ``[export:NAME]`` with the plugin ``overlay``."""
+
+    layers: tuple[Line, ...] = option(
+        Converter("names of exports", _words),
+        doc="The exports that lie over one another, the upper ones first; no overlays.",
+    )
+    hide: Hidden = option(
+        Converter("absolute paths, one a line", Hidden.parse),
+        default=Hidden(),
+        doc="Paths of all layers but the first that are not there for machines, with all that is"
+        " below; * stands for any part of a name.",
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Check that keys can tell the layers apart."""
+        if len(self.layers) < 2:
+            raise ValueError("layers needs two exports or more")
+        if len({tag_of(name.text) for name in self.layers}) < len(self.layers):
+            raise ValueError("layers names one twice, or two that must be called otherwise")
+
+
+def build(settings: Settings, site: Site) -> OverlayExport:
+    """Make the export.
+
+    :raises ConfigError: if a layer is no export, or an overlay.
+    """
+    for name in settings.layers:
+        plugin = site.exports.get(name.text)
+        if plugin is None or plugin == "overlay":
+            what = "an overlay: name its layers" if plugin else "no export"
+            raise ConfigError(name.location, f"layers: {name.text} is {what}")
+    return OverlayExport(settings, site)
+
+
+@implementer(IExport)
+class OverlayExport:
+    """A tree for each machine that has layers of its own."""
+
+    def __init__(self, settings: Settings, site: Site) -> None:
+        self._names = tuple(name.text for name in settings.layers)
+        self._hidden = settings.hide
+        self._site = site
+        self._layers: Recent[tuple[str, IFileTree], Layer] = Recent(_TREES * 2)
+        self._trees: Recent[tuple[IFileTree, ...], OverlayTree] = Recent(_TREES)
+
+    def tree(self, request: BootRequest) -> IFileTree:
+        """Return the tree that a machine's layers make."""
+        trees = tuple(self._tree_of(name, request) for name in self._names)
+        found = self._trees.get(trees)
+        if found is None:
+            layers = [self._layer(*each) for each in zip(self._names, trees, strict=True)]
+            found = OverlayTree(layers, self._hidden, self._site.reactor.seconds)
+            self._trees.put(trees, found)
+        return found
+
+    def _tree_of(self, name: str, request: BootRequest) -> IFileTree:
+        export = self._site.boot.export(name)
+        if export is None:
+            raise TreeNotFound(f"there is no export {name}")
+        tree: IFileTree = export.tree(request)
+        return tree
+
+    def _layer(self, name: str, tree: IFileTree) -> Layer:
+        """Return what machines with the same tree share."""
+        found = self._layers.get((name, tree))
+        if found is None:
+            found = Layer(name, tree, self._site.reactor.seconds)
+            self._layers.put((name, tree), found)
+        return found
