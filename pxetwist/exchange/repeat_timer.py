@@ -29,25 +29,25 @@ class RepeatTimer:
         """Take note of an acknowledgement, after which the next packets leave."""
         if self._clean and not self._agreed:
             self._measure(now - self._sent)
+        self.went_on(now)
+
+    def went_on(self, heard: float) -> None:
+        """Take note of acknowledgements up to now that were not measured, the last one `heard`."""
         self._clean = True
-        self._sent = self.heard = now
-        self.wait = usual = self._usual
-        self.deadline = now + usual
+        self._sent = self.heard = heard
+        self.wait = self._usual
+        self.deadline = heard + self.wait
 
     def _measure(self, trip: float) -> None:
-        """Take a round trip into account; called for each packet, so without min() and max()."""
-        mean = self._mean
-        if mean:
-            error = trip - mean
-            spread = error if error > 0 else -error
-            self._deviation = deviation = self._deviation + (spread - self._deviation) / 4
-            self._mean = mean = mean + error / 8
+        """Take a round trip into account."""
+        if self._mean:
+            error = trip - self._mean
+            self._deviation += (abs(error) - self._deviation) / 4
+            self._mean += error / 8
         else:
-            self._mean = mean = trip or 1e-9
-            self._deviation = deviation = trip / 2
-        usual = mean + 4 * deviation
-        usual = max(usual, _SHORTEST_WAIT)
-        self._usual = usual if usual < _FIRST_WAIT else _FIRST_WAIT
+            self._mean = trip or 1e-9
+            self._deviation = trip / 2
+        self._usual = min(max(self._mean + 4 * self._deviation, _SHORTEST_WAIT), _FIRST_WAIT)
 
     def repeated(self, now: float) -> None:
         """Take note that something was sent once more."""

@@ -45,7 +45,7 @@ class SendOack:
     packet: bytes
 
 
-class SendBlocks(NamedTuple):  # there is one for each packet: a tuple is made in no time
+class SendBlocks(NamedTuple):
     """Send so many `blocks` from the absolute number `first`."""
 
     first: int
@@ -151,7 +151,6 @@ class ReadTransfer:
         self._repeated = -math.inf
         self.repetitions = 0
         self._oack = tftp.encode(OptionAck(self.terms.options)) if self.terms.options else b""
-        self._lockstep = self.terms.window == 1
         self._base = 0 if self._oack else 1  # the first one not acknowledged; 0 is the OACK
         self._end = 0  # the last one sent
         self._went_back = 0  # the base for which a repeated ACK was answered
@@ -228,20 +227,30 @@ class ReadTransfer:
         self._went_back = 0
         return self._window() if self._base else SendOack(self._oack)
 
-    def step(self, block: int, now: float) -> int:
-        """Take an ACK that asks for the next block in lockstep, and return the number of that.
+    @property
+    def following(self) -> int:
+        """The block after the last one that was sent."""
+        return self._end + 1
 
-        Most do, and this is quick. 0: it is another, for :meth:`acknowledge` to judge.
+    def ahead(self, end: int) -> int:
+        """Return how many ACKs, if they come in order, ask each for one more whole window, with
+        blocks before `end`, but not the last one of the file. Their numbers do not roll over.
+
+        Who answers so many, or fewer, tells by :meth:`went_on`.
         """
-        base = self._base
-        if block != base & 0xFFFF or not self._lockstep or base != self._end:
+        window, last = self.terms.window, self._end
+        if last - self._base != window - 1:
             return 0
-        if base >= self.blocks:
-            return 0
-        self._base = self._end = base + 1
+        before_rollover = (0xFFFF - (last & 0xFFFF)) // window + 1
+        return min((min(end, self.blocks) - last - 1) // window, before_rollover)
+
+    def went_on(self, answered: int, heard: float) -> None:
+        """Know that so many ACKs came in order and were answered; the last one was `heard`."""
+        blocks = answered * self.terms.window
+        self._base += blocks
+        self._end += blocks
         self._last_tries = 0
-        self._timer.progress(now)
-        return base + 1
+        self._timer.went_on(heard)
 
     def acknowledge(self, block: int, now: float) -> Action | None:
         """Take an ACK; what makes no sense is passed over."""

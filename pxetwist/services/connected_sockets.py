@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 from collections import Counter
 from typing import Protocol
 
 from twisted.internet.address import IPv4Address, IPv6Address
 
+from pxetwist.services.following import NONE, Following
 from pxetwist.services.images import Piece
-from pxetwist.services.shared_ports import cannot_segment, segment_control
+from pxetwist.services.shared_ports import (
+    SOL_UDP,
+    UDP_SEGMENT,
+    cannot_segment,
+    segment_control,
+)
 from pxetwist.services.transfer_interfaces import (
     IPV6,
     MAX_BLOCK,
@@ -19,6 +26,11 @@ from pxetwist.services.transfer_interfaces import (
     Packets,
 )
 from pxetwist.wire.tftp import acknowledged
+
+_ACK = 4  # bytes
+_BUFFER = bytearray(MAX_BLOCK + 4)  # of all sockets: a packet is read, and treated, at a time
+_VIEW = memoryview(_BUFFER)
+_head = struct.Struct("!I").unpack_from
 
 
 class ISocketOwner(Protocol):
@@ -30,7 +42,7 @@ class ISocketOwner(Protocol):
         """Drop a socket that is about to be closed."""
 
 
-class TransferSocket:
+class TransferSocket(Following):
     """One connected UDP socket; `owner` has made it."""
 
     def __init__(
@@ -40,12 +52,13 @@ class TransferSocket:
         family: Family,
         receiver: ITransferReceiver,
     ) -> None:
+        super().__init__()
         self._owner = owner
         self._socket = made
         self._family = family
-        self._receive, self._send = made.recv, made.send
-        self._deliver, self._acknowledge = receiver.received, receiver.acknowledged
+        self._receive, self._send = made.recv_into, made.send
         self._receiver = receiver
+        self._segment = 0
 
     @property
     def payload(self) -> int:
@@ -62,17 +75,45 @@ class TransferSocket:
         return made("UDP", host, port)
 
     def read(self, now: float) -> None:
-        """Read one packet and deliver it."""
+        """Read one packet; answer or deliver it."""
         try:
-            data = self._receive(MAX_BLOCK + 4)
+            length = self._receive(_BUFFER)
         except OSError as error:
             self._failed(error)
             return
+        (head,) = _head(_BUFFER)
+        if head != self.wanted or length != _ACK:
+            self._deliver(bytes(_VIEW[:length]), now)
+            return
+        at = self.at
+        try:
+            self._send(self.piece.packets[at : at + self.size])
+        except OSError as error:
+            if cannot_segment(error):
+                self._cut(0)
+                self._receiver.acknowledged(head & 0xFFFF, now)
+                return
+            self._failed(error)
+        self.answered(now)
+
+    def _deliver(self, data: bytes, now: float) -> None:
         block = acknowledged(data)
         if block is None:
-            self._deliver(data, now)
+            self._receiver.received(data, now)
         else:
-            self._acknowledge(block, now)
+            self._receiver.acknowledged(block, now)
+
+    def follow(self, piece: Piece, first: int, window: int, count: int) -> None:
+        """Answer ACKs that come in order; a window leaves as one piece."""
+        super().follow(piece, first, window, count)
+        if window > 1:
+            self._cut(piece.packet)
+
+    def _cut(self, segment: int) -> None:
+        """Let the kernel cut what is larger into datagrams of so many bytes; 0: not."""
+        if segment != self._segment:
+            self._segment = segment
+            self._socket.setsockopt(SOL_UDP, UDP_SEGMENT, segment)
 
     def send(self, packet: Packets) -> None:
         """Send one datagram; what fails is counted, a timeout repeats it."""
@@ -101,6 +142,7 @@ class TransferSocket:
 
     def close(self) -> None:
         """Let go of it; closing twice does no harm."""
+        self.wanted = NONE
         descriptor = self._socket.fileno()
         if descriptor >= 0:
             self._owner.forget(descriptor)

@@ -9,6 +9,9 @@ from typing import Any, Protocol
 
 from twisted.internet.interfaces import IDelayedCall
 
+_MOMENT = 1 / 256  # seconds
+_LATE = 0.01  # seconds that the process was busy, or did not have the processor
+
 
 class IWatched(Protocol):
     """Something with a deadline that moves."""
@@ -26,7 +29,8 @@ class IWatched(Protocol):
 class Deadlines:
     """Tells every watched object when its time has come.
 
-    Putting a deadline off costs one comparison: an entry that comes too early is put back.
+    Putting a deadline off costs one comparison: an entry that comes too early is put back. Those
+    of one moment, :data:`_MOMENT` long, are told together, at its end.
     """
 
     def __init__(self, clock: Any) -> None:
@@ -38,7 +42,10 @@ class Deadlines:
 
     def watch(self, watched: IWatched) -> None:
         """Look at an object's deadline; to be called whenever it may have come nearer."""
-        due = watched.next_timeout()
+        wanted = watched.next_timeout()
+        if wanted >= watched.watched:
+            return
+        due = math.ceil(wanted / _MOMENT) * _MOMENT
         if due < watched.watched:
             watched.watched = due
             heapq.heappush(self._heap, (due, next(self._number), watched))
@@ -61,7 +68,14 @@ class Deadlines:
             self._call = self._clock.callLater(wait, self._fire)
 
     def _fire(self) -> None:
+        late = self._clock.seconds() - self._armed > _LATE
         self._armed = math.inf
+        if late:  # so answers wait to be read: first these
+            self._call = self._clock.callLater(0, self._tell)
+        else:
+            self._tell()
+
+    def _tell(self) -> None:
         now = self._clock.seconds()
         while self._heap and self._heap[0][0] <= now:
             due, _, watched = heapq.heappop(self._heap)

@@ -24,7 +24,7 @@ from pxetwist.services.running_transfer import ITransferOwner, RunningTransfer, 
 from pxetwist.services.transfer_interfaces import MAX_SEGMENTS, MAX_SEND, ITransferSocket, Peer
 from pxetwist.wire.tftp import ReadRequest
 
-_NOTHING = Piece(0, 0, memoryview(bytearray()))
+_NOTHING = Piece(0, 0, HEADER, memoryview(bytearray()))
 
 
 class FileTransfer(RunningTransfer[ReadTransfer]):
@@ -47,13 +47,25 @@ class FileTransfer(RunningTransfer[ReadTransfer]):
         self._wanted: SendBlocks | None = None
         self._fetching: Deferred[None] | None = None
 
+    @property
+    def machine(self) -> ReadTransfer:
+        """The rules, which know of all ACKs so far."""
+        answered = self._socket.taken()
+        if answered:
+            self._machine.went_on(answered, self._socket.heard)
+        return self._machine
+
+    @machine.setter
+    def machine(self, machine: ReadTransfer) -> None:
+        self._machine = machine
+
     def begin(self, machine: ReadTransfer, socket: ITransferSocket, images: FramedImages) -> None:
         """Send the first packet.
 
         :raises ContentError: if the content is no longer what it was.
         """
-        self.machine = machine
         self._socket = socket
+        self.machine = machine
         self._image = images.open(self._content, machine.terms.block_size)
         self._packet = packet = machine.terms.block_size + HEADER
         fits = packet <= socket.payload
@@ -62,20 +74,24 @@ class FileTransfer(RunningTransfer[ReadTransfer]):
 
     def acknowledged(self, block: int, now: float) -> None:
         """Take an ACK of the client."""
-        machine = self.machine
-        following = machine.step(block, now)
-        if not following:
-            self._act(machine.acknowledge(block, now))
-            return
-        piece = self._piece
-        if not piece.first <= following < piece.end:
-            self._act(SendBlocks(following, 1))
-            return
-        start = (following - piece.first) * self._packet
-        stop = start + self._packet
-        self._socket.send_part(piece, start, stop if stop < piece.size else piece.size)
-        if machine.next_timeout() < self.watched:
-            self._owner.moved(self)
+        self._act(self.machine.acknowledge(block, now))
+        self._follow()
+
+    def timed_out(self, now: float) -> None:
+        """Repeat, or give up; the next ACK is no usual one."""
+        self._socket.halt()
+        super().timed_out(now)
+
+    def _follow(self) -> None:
+        """Let the socket answer the next ACKs, as far as the piece at hand goes."""
+        machine, piece = self._machine, self._piece
+        first, window = machine.following, machine.terms.window
+        in_memory = self._image is not None and first >= piece.first
+        count = machine.ahead(piece.end) if in_memory and window <= self._per_send else 0
+        if count > 0:
+            self._socket.follow(piece, first, window, count)
+        else:
+            self._socket.halt()
 
     def report(self, finished: Finished) -> tuple[bool, str, Mapping[str, object]]:
         """Return whether it ended well, one line for people, and the same for programs."""
@@ -148,7 +164,7 @@ class FileTransfer(RunningTransfer[ReadTransfer]):
                 if self._wanted == wanted:
                     self._wanted = None
                     packets = framed(memoryview(data), first, first + count, size)
-                    self._send(Piece(first, first + count, packets), first, count)
+                    self._send(Piece(first, first + count, size + HEADER, packets), first, count)
         except CancelledError:
             return
         except Exception as error:

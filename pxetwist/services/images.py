@@ -18,16 +18,22 @@ from pxetwist.wire.tftp import data_header
 
 HEADER = 4  # bytes of DATA before its block
 _PIECE = 1 << 20  # bytes of a piece, about
+_WINDOWS = 64  # blocks: so that usual windows do not begin in one piece and end in the next
+_LEAST = 16  # blocks; of the largest ones they are such a piece
 _Version = tuple[int, int, int, int]  # device, inode, size, time of change
 _Key = tuple[_Version, int, int, int, int]  # offset and size in the file, block size, number
 
 
 @attrs.frozen(eq=False)
 class Piece:
-    """The packets of the blocks from `first` up to, but not with, `end`; one after another."""
+    """The packets of the blocks from `first` up to, but not with, `end`; one after another.
+
+    Each has `packet` bytes, the last one of a file fewer.
+    """
 
     first: int
     end: int
+    packet: int
     packets: memoryview
     size: int = attrs.field(init=False)  # of the packets in bytes
     address: int = attrs.field(init=False)  # where they lie in memory
@@ -102,7 +108,7 @@ class FramedImage:
 
     @_blocks.default
     def _blocks_of_a_piece(self) -> int:
-        return max(_PIECE // self.block_size, 1)
+        return max(_PIECE // self.block_size // _WINDOWS * _WINDOWS, _LEAST)
 
     def piece_with(self, block: int) -> Piece:
         """Return the piece with a block, counted from 1.
@@ -121,7 +127,8 @@ class FramedImage:
             raise ContentError("the file was changed while it was being sent")
         first = number * self._blocks + 1
         end = min(first + self._blocks, self.size // self.block_size + 2)
-        return Piece(first, end, framed(data, first, end, self.block_size))
+        packets = framed(data, first, end, self.block_size)
+        return Piece(first, end, self.block_size + HEADER, packets)
 
 
 def framed(data: memoryview, first: int, end: int, block_size: int) -> memoryview:

@@ -10,11 +10,13 @@ import ctypes
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 #: Datagrams of one system call.
 BATCH = 64
+#: Datagrams that wait to be sent: the answers to those of one call, and a batch beside them.
+ROOM = 2 * BATCH
 #: Bytes of a name, the larger one, that of IPv6.
 NAME = 28
 
@@ -30,6 +32,8 @@ _SCOPE = struct.Struct("@I")
 _FAMILY = struct.Struct("@H")
 _CONTROL_HEAD = struct.Struct("@Nii")  # struct cmsghdr: length, level, kind
 
+#: Of a datagram: its name, its first four bytes as a number, and its length.
+Head = tuple[bytes, int, int]
 #: What socket.recvmsg() and sendmsg() call ancillary data.
 Control = list[tuple[int, int, bytes]]
 
@@ -72,8 +76,8 @@ _sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int
 
 
 def _repeated(one: str) -> list[struct.Struct]:
-    """Return what packs 0, 1, … :data:`BATCH` times `one`."""
-    return [struct.Struct("@" + one * count) for count in range(BATCH + 1)]
+    """Return what packs 0, 1, … :data:`ROOM` times `one`."""
+    return [struct.Struct("@" + one * count) for count in range(ROOM + 1)]
 
 
 _NAMES = _repeated(f"{NAME}s")
@@ -167,7 +171,7 @@ class Inbox:
             raise OSError(number, os.strerror(number))
         return count
 
-    def heads(self, count: int) -> Iterator[tuple[bytes, int, int]]:
+    def heads(self, count: int) -> Iterator[Head]:
         """Return name, first four bytes as a number, and length of each."""
         names = _NAMES[count].unpack_from(self._names)
         heads = _HEADS[count].unpack_from(self._heads)
@@ -186,16 +190,17 @@ class Inbox:
 
 
 class Outbox:
-    """Datagrams that wait to be sent together; each has `control` bytes of control messages."""
+    """Datagrams that wait to be sent together, :data:`ROOM` at most; the envelope of each is the
+    name of its receiver and `control` bytes of control messages.
+    """
 
     def __init__(self, name_length: int, control: int = 0) -> None:
         size = NAME + control
-        self._envelopes = bytearray((size * BATCH) or 1)
-        self._pack = _repeated(f"{NAME}s{control}s" if control else f"{NAME}s")
-        pieces = self._pieces = (_Piece * BATCH)()
-        messages = self._messages = (_Message * BATCH)()
+        self._envelopes = bytearray(size * ROOM)
+        pieces = self._pieces = (_Piece * ROOM)()
+        messages = self._messages = (_Message * ROOM)()
         envelopes = address_of(self._envelopes)
-        for at in range(BATCH):
+        for at in range(ROOM):
             messages[at].header = _Header(
                 name=envelopes + size * at,
                 name_length=name_length,
@@ -212,22 +217,21 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def put(self, envelope: tuple[bytes, ...], address: int, length: int, owner: object) -> int:
-        """Take one datagram: `length` bytes at `address`, which live as long as `owner`.
-
-        Return how many wait: at :data:`BATCH` it is time to flush.
-
-        The envelope is the name of the receiver and, if there are any, control messages.
+    def extend(
+        self, envelopes: Sequence[bytes], places: Sequence[int], owners: Sequence[object]
+    ) -> None:
+        """Take datagrams: of each its envelope, two places, which are the address and the number
+        of its bytes, and an owner, as long as which they live.
         """
-        self._waiting += envelope
-        self._places += (address, length)
-        self._kept.append(owner)
-        return len(self._kept)
+        self._waiting += envelopes
+        self._places += places
+        self._kept += owners
 
     def seal(self) -> int:
-        """Make ready what waits, at most :data:`BATCH`, and return how many that is."""
+        """Make ready what waits, and return how many that is."""
+        envelopes = b"".join(self._waiting)
+        self._envelopes[: len(envelopes)] = envelopes
         count = len(self._kept)
-        self._pack[count].pack_into(self._envelopes, 0, *self._waiting)
         _PIECES[count].pack_into(self._pieces, 0, *self._places)
         return count
 

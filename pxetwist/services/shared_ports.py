@@ -15,8 +15,18 @@ from typing import Any
 
 from twisted.logger import Logger
 
+from pxetwist.services.following import NONE, Following
 from pxetwist.services.images import Piece
-from pxetwist.services.messages import BATCH, Control, Inbox, Outbox, name_of, packed, peer_of
+from pxetwist.services.messages import (
+    BATCH,
+    Control,
+    Head,
+    Inbox,
+    Outbox,
+    name_of,
+    packed,
+    peer_of,
+)
 from pxetwist.services.transfer_interfaces import (
     PMTUDISC_DONT,
     Family,
@@ -25,14 +35,16 @@ from pxetwist.services.transfer_interfaces import (
 )
 from pxetwist.wire.tftp import Opcode
 
-_SOL_UDP = 17
-_UDP_SEGMENT = 103  # not in Python 3.11's socket module
+SOL_UDP = 17
+UDP_SEGMENT = 103  # not in Python 3.11's socket module
+
 _MSG_ERRQUEUE = 0x2000  # likewise
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
 _BUFFER = 4 << 20
 _ERROR = struct.Struct("@I")  # the first field of struct sock_extended_err is an errno
 _ERRORS_AT_ONCE = 256
 _LEFT = 4096  # peers that are remembered when they have gone
+_HEAD = 4  # bytes of an ACK
 _ACK = int(Opcode.ACK)
 _REQUESTS = (int(Opcode.RRQ), int(Opcode.WRQ))
 _NO_SEGMENTS = (errno.EINVAL, errno.EIO, errno.EOPNOTSUPP, errno.EMSGSIZE)
@@ -57,7 +69,7 @@ def prepare(made: socket.socket, family: Family) -> None:
 
 def segment_control(segment: int) -> tuple[int, int, bytes]:
     """Return the control message that lets the kernel cut what is sent into datagrams."""
-    return _SOL_UDP, _UDP_SEGMENT, struct.pack("@H", segment)
+    return SOL_UDP, UDP_SEGMENT, struct.pack("@H", segment)
 
 
 def cannot_segment(error: OSError) -> bool:
@@ -129,18 +141,37 @@ class SharedPort:
 
     def _deliver(self, count: int, now: float) -> None:
         find = self.transfers.get
-        for at, (name, head, length) in enumerate(self._inbox.heads(count)):
+        envelopes: list[bytes] = []
+        places: list[int] = []
+        kept: list[object] = []
+        for number, head in enumerate(self._inbox.heads(count)):
+            name, said, length = head
             transfer = find(name)
-            try:
-                if transfer is not None and head >> 16 == _ACK and length >= 4:
-                    transfer.receiver.acknowledged(head & 0xFFFF, now)
-                elif transfer is not None and (head >> 16 not in _REQUESTS or length < 4):
-                    transfer.receiver.received(self._inbox.data(at, length), now)
-                elif self._stranger is not None:
-                    data = self._inbox.data(at, length)
-                    self._stranger(data, peer_of(name), self._inbox.control(at))
-            except Exception:
-                self._log.failure("A packet of a transfer could not be treated")
+            if transfer is None or transfer.wanted != said or length != _HEAD:
+                self._treat(transfer, number, head, now)
+                continue
+            # What Following.answered() does, without a call: this is done for each block.
+            at, size, piece = transfer.at, transfer.size, transfer.piece
+            transfer.at = stop = at + size
+            transfer.heard = now
+            transfer.wanted = said + 1 if stop < transfer.end else NONE
+            envelopes.append(transfer.envelope)
+            places += (piece.address + at, size)
+            kept.append(piece)
+        self.outbox.extend(envelopes, places, kept)
+
+    def _treat(self, transfer: SharedTransfer | None, number: int, head: Head, now: float) -> None:
+        name, said, length = head
+        try:
+            if transfer is not None and said >> 16 == _ACK and length >= _HEAD:
+                transfer.receiver.acknowledged(said & 0xFFFF, now)
+            elif transfer is not None and (said >> 16 not in _REQUESTS or length < _HEAD):
+                transfer.receiver.received(self._inbox.data(number, length), now)
+            elif self._stranger is not None:
+                data = self._inbox.data(number, length)
+                self._stranger(data, peer_of(name), self._inbox.control(number))
+        except Exception:
+            self._log.failure("A packet of a transfer could not be treated")
 
     def flush(self) -> None:
         """Send what waits; what fails is counted, a timeout repeats it."""
@@ -178,13 +209,13 @@ class SharedPort:
         self.failures[errno.errorcode.get(error.errno or 0, str(error))] += 1
 
 
-class SharedTransfer:
+class SharedTransfer(Following):
     """One peer's part in a shared port; made by :meth:`SharedPort.open`.
 
     `origin` is the control message that names our address, empty if the socket has but one.
     """
 
-    __slots__ = ("_envelope", "_name", "_origin", "_peer", "_port", "_put", "payload", "receiver")
+    __slots__ = ("_name", "_origin", "_peer", "_port", "envelope", "payload", "receiver")
 
     def __init__(
         self,
@@ -194,14 +225,14 @@ class SharedTransfer:
         payload: int,
         origin: Control,
     ) -> None:
+        super().__init__()
         self.receiver = receiver
         self.payload = payload
         self._port = port
         self._name = name
         self._origin = origin
         self._peer = peer_of(name)
-        self._envelope = (name, packed(origin)) if origin else (name,)
-        self._put = port.outbox.put
+        self.envelope = name + packed(origin)
 
     def send(self, packet: Packets) -> None:
         """Send one datagram at once; what fails is counted, a timeout repeats it."""
@@ -209,8 +240,9 @@ class SharedTransfer:
 
     def send_part(self, piece: Piece, start: int, stop: int) -> None:
         """Send bytes of a piece as one datagram, together with those of others."""
-        waiting = self._put(self._envelope, piece.address + start, stop - start, piece)
-        if waiting >= BATCH or not self._port.reading:
+        outbox = self._port.outbox
+        outbox.extend((self.envelope,), (piece.address + start, stop - start), (piece,))
+        if len(outbox) >= BATCH or not self._port.reading:
             self._port.flush()
 
     def send_segments(self, packets: Packets, segment: int) -> bool:
@@ -231,7 +263,15 @@ class SharedTransfer:
                 break
         return True
 
+    def follow(self, piece: Piece, first: int, window: int, count: int) -> None:
+        """Answer ACKs that come in order, but those of larger windows."""
+        if window == 1:
+            super().follow(piece, first, window, count)
+        else:
+            self.halt()
+
     def close(self) -> None:
         """Let go of it; closing twice does no harm."""
+        self.wanted = NONE
         if self._port.transfers.get(self._name) is self:
             self._port.left(self._name)

@@ -51,7 +51,7 @@ class ITransferReceiver(Protocol):
         """Take one packet of the peer."""
 
     def acknowledged(self, block: int, now: float) -> None:
-        """Take one packet of the peer that is an ACK: most are, and this is the short way."""
+        """Take an ACK of the peer that nobody answered."""
 
     def closed(self) -> None:
         """Know that the peer's port is closed; the socket is still to be closed."""
@@ -59,6 +59,8 @@ class ITransferReceiver(Protocol):
 
 class ITransferSocket(Protocol):
     """One transfer's way to its peer."""
+
+    heard: float
 
     @property
     def payload(self) -> int:
@@ -72,6 +74,17 @@ class ITransferSocket(Protocol):
 
     def send_segments(self, packets: Packets, segment: int) -> bool:
         """Send datagrams of `segment` bytes; `False` if that cannot be."""
+
+    def follow(self, piece: Piece, first: int, window: int, count: int) -> None:
+        """Answer ACKs that come in order, as :class:`~pxetwist.services.following.Following` does,
+        or leave it.
+        """
+
+    def taken(self) -> int:
+        """Return how many ACKs were answered since it was asked; the last one was `heard`."""
+
+    def halt(self) -> None:
+        """Answer no more ACKs."""
 
     def close(self) -> None:
         """Let go of it."""

@@ -188,41 +188,35 @@ class TransferSockets:
 
     def doRead(self) -> None:
         """Read what has arrived on any socket, bounded, so that others have their turn."""
-        now = self._reactor.seconds()
-        end = now + _TURN
-        while now < end:
-            events = self._events()
-            if not events:
+        seconds, find, epoll = self._reactor.seconds, self._readers.get, self._epoll
+        end = seconds() + _TURN
+        while epoll is not None and not epoll.closed:
+            events = epoll.poll(0, _EVENTS) or self._look(epoll)
+            now = seconds()
+            for descriptor, _ in events:
+                reader = find(descriptor)
+                if reader is None:
+                    continue  # closed by an event before it
+                try:
+                    reader.read(now)
+                except Exception:
+                    self._log.failure("A packet of a transfer could not be treated")
+            if not events or now >= end:
                 return
-            now = self._reactor.seconds()
-            self._deliver(events, now)
 
-    def _events(self) -> Sequence[tuple[int, int]]:
-        if self._epoll is None:
-            return ()
-        poll = self._epoll.poll
-        events = poll(0, _EVENTS)
-        if not events and 0 < self._count() <= _FEW:
+    def _look(self, epoll: select.epoll) -> Sequence[tuple[int, int]]:
+        """Look for events of a few clients a little longer."""
+        if 0 < self._count() <= _FEW:
             for _ in range(_LOOKS):
                 os.sched_yield()  # the client may be waiting for this very core
-                events = poll(0, _EVENTS)
+                events = epoll.poll(0, _EVENTS)
                 if events:
-                    break
-        return events
+                    return events
+        return ()
 
     def _count(self) -> int:
         shared = (*self._shared.values(), *self._adopted.values())
         return len(self._own) + sum(len(port.transfers) for port in shared)
-
-    def _deliver(self, events: Sequence[tuple[int, int]], now: float) -> None:
-        for descriptor, _ in events:
-            opened = self._readers.get(descriptor)
-            if opened is None:
-                continue  # closed by an event before it
-            try:
-                opened.read(now)
-            except Exception:
-                self._log.failure("A packet of a transfer could not be treated")
 
 
 def _family(peer: Peer) -> Family:

@@ -15,11 +15,12 @@ from twisted.internet.address import IPv6Address as UdpAddress6
 from twisted.internet.task import Clock
 
 from pxetwist.errors import StartError
+from pxetwist.services.following import Following
 from pxetwist.services.images import Piece
 from pxetwist.services.ports import ALL_IPV4, ALL_IPV6
 from pxetwist.services.sockets import Arrival, IDatagramReceiver, IDatagramSocket
 from pxetwist.services.transfer_interfaces import ITransferReceiver, Packets
-from pxetwist.wire.tftp import Opcode
+from pxetwist.wire.tftp import Opcode, acknowledged
 
 #: What becomes of a datagram on its way: none, one or several copies arrive.
 Link = Callable[[bytes], Sequence[bytes]]
@@ -151,7 +152,7 @@ class MemoryNetwork:
         index, there = self._interfaces[sender.interface]
         connected = self._connected.get((to, sender.address))
         if connected is not None and data[:2] not in _REQUESTS:
-            connected.receiver.received(data, self.clock.seconds())
+            connected.arrived(data, self.clock.seconds())
             return
         first = next((each for each in there if ":" not in each and ":" not in to[0]), "")
         local = to[0] if to[0] in self._addresses else first
@@ -287,13 +288,31 @@ class MemoryTransferSockets:
 
 
 @attrs.define(eq=False)
-class MemoryTransferSocket:
-    """The surface of :class:`pxetwist.services.transfer_sockets.TransferSocket`."""
+class MemoryTransferSocket(Following):
+    """The surface of :class:`pxetwist.services.connected_sockets.TransferSocket`."""
 
     network: MemoryNetwork
     local: Peer
     peer: Peer
     receiver: ITransferReceiver
+
+    def __attrs_pre_init__(self) -> None:
+        """Follow nothing yet."""
+        super().__init__()
+
+    def arrived(self, data: bytes, now: float) -> None:
+        """Take a packet of the peer."""
+        block = acknowledged(data)
+        if block is None:
+            self.receiver.received(data, now)
+        elif int.from_bytes(data, "big") == self.wanted and self._sent():
+            self.answered(now)
+        else:
+            self.receiver.acknowledged(block, now)
+
+    def _sent(self) -> bool:
+        window = self.piece.packets[self.at : self.at + self.size]
+        return self.send_segments(window, self.piece.packet)
 
     @property
     def payload(self) -> int:

@@ -164,6 +164,48 @@ class WindowTests(SynchronousTestCase):
             self.assertEqual(action, SendBlocks(base, 64))
 
 
+class AheadTests(SynchronousTestCase):
+    """ACKs in order that somebody else answers."""
+
+    def test_lockstep(self) -> None:
+        transfer = started(5000)  # ten blocks, of which the first was sent
+        self.assertEqual((transfer.following, transfer.ahead(100), transfer.ahead(5)), (2, 8, 3))
+        transfer.went_on(3, 0.5)
+        self.assertEqual((transfer.following, transfer.acknowledged), (5, 3 * 512))
+        self.assertEqual((transfer.heard, transfer.next_timeout()), (0.5, 1.5))
+        self.assertEqual(transfer.receive(ack(4), 0.6), SendBlocks(5, 1))
+        self.assertEqual(transfer.ahead(100), 4)
+        transfer.went_on(4, 0.7)
+        self.assertEqual(transfer.ahead(100), 0)
+        self.assertEqual(transfer.receive(ack(9), 0.8), SendBlocks(10, 1))
+        self.assertEqual(transfer.receive(ack(10), 0.8), Finished(Outcome.SENT))
+
+    def test_windows(self) -> None:
+        transfer = ReadTransfer(512 * 30, (("windowsize", "4"),), Limits(), 0.0)
+        transfer.start()
+        self.assertEqual(transfer.ahead(100), 0)  # the OACK is no window
+        transfer.receive(ack(0), 0.0)
+        self.assertEqual((transfer.following, transfer.ahead(100), transfer.ahead(12)), (5, 6, 1))
+        transfer.went_on(6, 0.1)
+        self.assertEqual(transfer.receive(ack(28), 0.2), SendBlocks(29, 3))
+        self.assertEqual(transfer.ahead(100), 0)
+
+    def test_numbers_do_not_roll_over(self) -> None:
+        for window, first, count in ((1, 2, 65535), (64, 65, 1023)):
+            transfer = started(8 * 200000, window=window, block_size=8)
+            self.assertEqual((transfer.following, transfer.ahead(300000)), (first, count))
+            transfer.went_on(count, 0.1)
+            answer = transfer.receive(ack(first + window * count - 1), 0.2)
+            self.assertEqual(answer, SendBlocks(first + window * count, window))
+
+    def test_the_last_one_measures_the_next_round_trip(self) -> None:
+        transfer = started(512 * 1000)
+        transfer.receive(ack(1), 0.3)
+        transfer.went_on(100, 9.7)
+        transfer.receive(ack(102), 10.0)
+        self.assertLess(transfer.next_timeout(), 10.9)
+
+
 class TimeTests(SynchronousTestCase):
     def run_out(self, transfer: ReadTransfer) -> list[tuple[float, Action]]:
         """Let the client be silent; return what was done when."""

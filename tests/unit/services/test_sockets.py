@@ -373,6 +373,29 @@ class TransferSocketTests(SocketCase):
         self.assertFalse(self.socket.send_segments(b"x" * 65508, 60000))
         self.assertFalse(self.socket.send_segments(b"x" * 200000, 1000))
 
+    def test_acks_in_order_are_answered(self) -> None:
+        data = os.urandom(100)
+        for window, length in ((1, 14), (3, 42)):
+            piece = Piece(1, 10, 14, framed(memoryview(data), 1, 10, 10))
+            self.socket.follow(piece, window + 1, window, 2)
+            self.transfer.packets.clear()
+            for block in (window, 2 * window, window, 3 * window):
+                self.acknowledge(block)
+            answers = b"".join(self.client.recv(2000) for _ in range(2 * window))
+            self.assertEqual(answers, bytes(piece.packets[length : 3 * length]))
+            self.assertEqual(self.transfer.packets, [encode(Ack(n)) for n in (window, 3 * window)])
+            self.assertEqual((self.socket.taken(), self.socket.taken()), (2, 0))
+
+    def test_a_window_that_does_not_fit_any_more(self) -> None:
+        """The transfer is asked, when the kernel does not cut it."""
+        self.socket.follow(Piece(1, 3, 60000, memoryview(bytearray(120000))), 1, 2, 1)
+        self.acknowledge(0)
+        self.assertEqual((self.transfer.packets, self.socket.taken()), ([encode(Ack(0))], 0))
+
+    def acknowledge(self, block: int) -> None:
+        self.client.sendto(encode(Ack(block)), ("127.0.0.5", self.socket.getHost().port))
+        self.sockets.doRead()
+
     def test_the_mtu(self) -> None:
         self.assertGreaterEqual(self.socket.payload, 1500 - 28)
 
@@ -410,7 +433,7 @@ class SharedPortTests(SocketCase):
             self.sockets.open(self.ours, self.another().getsockname()[:2], Transfer(), shared=True)
         self.clients = [self.another() for _ in range(3)]
         self.transfers = [Transfer() for _ in self.clients]
-        self.piece = Piece(1, 4, framed(memoryview(bytes(range(30))), 1, 4, 10))
+        self.piece = Piece(1, 4, 14, framed(memoryview(bytes(range(30))), 1, 4, 10))
 
     def another(self) -> socket.socket:
         made = socket.socket(self.family, socket.SOCK_DGRAM)
@@ -441,6 +464,35 @@ class SharedPortTests(SocketCase):
         for number, transfer in enumerate(self.transfers):
             block = b"\0\3\0\1" + bytes(1000 + number)
             self.assertEqual(transfer.packets, [encode(Ack(number)), block])
+
+    def test_acks_in_order_are_answered(self) -> None:
+        opened = [self.open(number) for number in range(3)]
+        for each in opened:
+            each.send(b"x")
+            each.follow(self.piece, 2, 1, 2)
+        for number, (client, port) in enumerate(zip(self.clients, self.ports(), strict=True)):
+            for block in (1, 1, number + 1):
+                client.sendto(encode(Ack(block)), port)
+        self.sockets.doRead()
+        packets = bytes(self.piece.packets)
+        for client in self.clients:
+            self.assertEqual(client.recv(2000), packets[14:28])
+        self.assertEqual(self.clients[1].recv(2000), packets[28:42])
+        delivered = [[encode(Ack(n)) for n in blocks] for blocks in ((1, 1), (1,), (1, 3))]
+        self.assertEqual([each.packets for each in self.transfers], delivered)
+        self.assertEqual([each.taken() for each in opened], [1, 2, 1])
+        opened[1].close()
+        self.clients[1].sendto(encode(Ack(3)), port)
+        self.sockets.doRead()
+        self.assertEqual(len(self.transfers[1].packets), 1)
+
+    def test_larger_windows_are_the_transfers_business(self) -> None:
+        opened = self.open(0)
+        opened.send(b"x")
+        opened.follow(self.piece, 2, 2, 1)
+        self.clients[0].sendto(encode(Ack(1)), self.clients[0].recvfrom(100)[1])
+        self.sockets.doRead()
+        self.assertEqual(self.transfers[0].packets, [encode(Ack(1))])
 
     def test_what_is_said_in_a_batch_leaves_after_it(self) -> None:
         opened = [self.open(number) for number in range(3)]
