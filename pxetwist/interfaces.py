@@ -29,7 +29,7 @@ from pxetwist.model.boot import (
     Resolution,
 )
 from pxetwist.model.client_class import ClientClass
-from pxetwist.model.content import ContentInfo, ContentPath
+from pxetwist.model.content import ContentInfo, ContentPath, Listed
 from pxetwist.model.event import BootEvent
 from pxetwist.model.health import Health
 from pxetwist.model.identity import ClientIdentity
@@ -309,6 +309,17 @@ class IContentStore(Interface):
         """
 
 
+class IListsFolders(Interface):
+    """May be provided by a content store as well: shows everybody what is in its folders."""
+
+    def listed(path: ContentPath) -> Sequence[Listed]:
+        """Return what is in a folder, in any order.
+
+        :raises ContentNotFound: if there is no such folder here, or it is not shown.
+        :raises ContentDenied: if it is not for anybody.
+        """
+
+
 class IBootObserver(Interface):
     """Is told of every event; can delay or change nothing."""
 
@@ -354,6 +365,12 @@ class IBoot(Interface):
 
         :raises ContentNotFound: if no store has it.
         :raises ContentDenied: if it is not for this request.
+        """
+
+    def listed(path: ContentPath) -> Sequence[Listed]:
+        """Return what stores show of a folder, by name.
+
+        :raises ContentNotFound: if none shows it.
         """
 
     async def identify(address: str, now: float) -> tuple[ClientIdentity, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 from itertools import chain
 from pathlib import Path
@@ -23,7 +24,7 @@ from pxetwist.boot.policies import Policies
 from pxetwist.boot.resolver import IDENTIFICATION, BootResolver, Identification
 from pxetwist.boot.sightings import LOOP_LIMIT, Sightings
 from pxetwist.boot.tokens import Tokens
-from pxetwist.errors import ContentDenied, ContentNotFound, DirectoryUnavailable
+from pxetwist.errors import ContentDenied, ContentError, ContentNotFound, DirectoryUnavailable
 from pxetwist.file_tree import IExport
 from pxetwist.interfaces import (
     IAuthenticator,
@@ -34,6 +35,7 @@ from pxetwist.interfaces import (
     IContentStore,
     IExplains,
     IHostDirectory,
+    IListsFolders,
     IRemembers,
     IReservations,
     ISteady,
@@ -55,7 +57,7 @@ from pxetwist.model.boot import (
     Verdict,
     native_program,
 )
-from pxetwist.model.content import ContentPath
+from pxetwist.model.content import ContentPath, Listed
 from pxetwist.model.event import BootEvent
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.installers import Windows
@@ -71,7 +73,7 @@ _MARKS = "?serial.hex=${serial:hexraw}&asset.hex=${asset:hexraw}"
 _NO_HTTPS = Https()
 _STARTS_NOTHING = (Firmware.SYSTEM, Firmware.UNKNOWN)
 #: What is asked after DHCP has announced a plan.
-_LATER = (Protocol.TFTP, Protocol.HTTP, Protocol.NFS)
+_LATER = (Protocol.TFTP, Protocol.HTTP, Protocol.FTP, Protocol.NFS)
 
 
 @attrs.frozen
@@ -416,6 +418,20 @@ class BootFacade:
     def export(self, name: str) -> IExport | None:
         """Return the export of this name."""
         return self._exports.get(name)
+
+    def listed(self, path: ContentPath) -> Sequence[Listed]:
+        """Join what the stores show; the first that has a name is the one that serves it."""
+        names: dict[str, Listed] = {}
+        shown = False
+        for _, store in self._content:
+            if IListsFolders.providedBy(store):
+                with suppress(ContentError):
+                    for each in store.listed(path):
+                        names.setdefault(each.name, each)
+                    shown = True
+        if not shown:
+            raise ContentNotFound(f"{path}: no folder to be shown")
+        return [names[name] for name in sorted(names)]
 
     def choose(self, identity: ClientIdentity, entry: str, now: float) -> None:
         """Let an entry of a machine's menu be its plan for this boot."""

@@ -223,6 +223,14 @@ def _scaled(units: dict[str, int]) -> Callable[[str], float]:
 _bytes = _scaled({"K": 1 << 10, "M": 1 << 20, "G": 1 << 30})
 
 
+def _port_range(value: str) -> range:
+    first, _, last = value.partition("-")
+    low, high = port(first.strip()), port((last or first).strip())
+    if not 0 < low <= high:
+        raise ValueError("not in order")
+    return range(low, high + 1)
+
+
 def _pool(value: str) -> Pool:
     first, dash, last = (part.strip() for part in value.partition("-"))
     pool = Pool(IPv4Address(first), IPv4Address(last if dash else first))
@@ -286,6 +294,8 @@ network6: Converter[IPv6Network] = Converter("an IPv6 network like fd00:0:0:1::/
 pool6: Converter[Pool] = Converter("a pool like fd00::100 - fd00::1ff", _pool6)
 #: A port; 0 lets the system choose.
 port: Converter[int] = Converter("a port from 0 to 65535", integer(0, 65535))
+#: A range of ports.
+port_range: Converter[range] = Converter("a range of ports like 20000-20999", _port_range)
 #: A MAC address, in any usual spelling; the value is spelled ``52:54:00:12:34:56``.
 mac: Converter[str] = Converter("a MAC address like 52:54:00:12:34:56", parse_mac)
 #: A path, relative to the folder of the INI; the value is absolute.

@@ -30,7 +30,7 @@ _STRANGERS = (
     ClientIdentity(architecture=Architecture.X64_UEFI, firmware=Firmware.UEFI),
     ClientIdentity(architecture=Architecture.X86_BIOS, firmware=Firmware.BIOS),
 )
-_DEFAULT_PORTS = {"http": 80, "https": 443, "tftp": 69}
+_DEFAULT_PORTS = {"http": 80, "https": 443, "tftp": 69, "ftp": 21}
 
 
 def greet(assembly: Assembly) -> None:

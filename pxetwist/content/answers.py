@@ -62,7 +62,10 @@ _LISTS = {
     "post": r"\n",
 }
 #: What templates may look at besides; see the page on templates.
-FACTS = ("machine", "identity", "endpoints", "plan", "who", "callback", "report_url", "prefix")
+FACTS = (
+    *("machine", "identity", "endpoints", "plan", "who", "callback", "report_url", "ftp_url"),
+    "prefix",
+)
 
 Facts = Mapping[str, object]
 

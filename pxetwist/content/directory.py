@@ -12,11 +12,11 @@ from zope.interface import implementer
 
 from pxetwist.config import fields
 from pxetwist.config.fields import option
-from pxetwist.content.listing import Listed, page
+from pxetwist.content.listing import page
 from pxetwist.errors import ContentDenied, ContentNotFound
-from pxetwist.interfaces import IContent, IContentStore, Site
+from pxetwist.interfaces import IContent, IContentStore, IListsFolders, Site
 from pxetwist.model.boot import BootRequest, Protocol
-from pxetwist.model.content import ContentInfo, ContentPath
+from pxetwist.model.content import ContentInfo, ContentPath, Listed
 
 #: UEFI HTTP boot knows these three exactly (EDK2 HttpBootDxe); all others are just bytes.
 _MEDIA_TYPES = {
@@ -52,7 +52,8 @@ class Settings:
     listing: bool = option(
         fields.boolean,
         default=False,
-        doc="Show by HTTP what is in the folders below it, to everybody.",
+        doc="Show by HTTP what is in the folders below it, to everybody; by FTP and SFTP also what"
+        " is in itself.",
     )
 
 
@@ -108,12 +109,13 @@ class Directory:
         """
         root = self._open_root()
         try:
-            found = self._find(root, tuple(os.fsencode(part) for part in path.parts))
+            parts = tuple(os.fsencode(part) for part in path.parts)
+            found = self._find(root, parts or (b".",))
             inside = _place(root).rstrip(b"/") + b"/"
         finally:
             os.close(root)
         try:
-            if not _place(found).startswith(inside):
+            if not (_place(found) + b"/").startswith(inside):
                 raise ContentDenied("a symbolic link leads out of the folder")
             with os.scandir(_place(found)) as entries:
                 return [listed for entry in entries if (listed := _listed(entry, inside))]
@@ -162,10 +164,10 @@ class Directory:
         return self._find(root, other)
 
 
-@implementer(IContentStore)
+@implementer(IContentStore, IListsFolders)
 @attrs.frozen
 class ListedDirectory:
-    """A folder of which people may see by HTTP what is in it."""
+    """A folder of which people may see what is in it."""
 
     directory: Directory
 
@@ -178,6 +180,10 @@ class ListedDirectory:
                 raise
         return page(request.wanted or path, self.directory.listed(path))
 
+    def listed(self, path: ContentPath) -> list[Listed]:
+        """Return what is in a folder."""
+        return self.directory.listed(path)
+
 
 def _listed(entry: os.DirEntry[bytes], inside: bytes) -> Listed | None:
     """Return a file or folder; `None` for what is not served."""
@@ -186,8 +192,9 @@ def _listed(entry: os.DirEntry[bytes], inside: bytes) -> Listed | None:
         if entry.is_symlink() and not os.path.realpath(entry.path).startswith(inside):
             return None
         if entry.is_dir():
-            return Listed(name)
-        return Listed(name, entry.stat().st_size) if entry.is_file() else None
+            return Listed(name, modified=entry.stat().st_mtime)
+        facts = entry.stat()
+        return Listed(name, facts.st_size, facts.st_mtime) if entry.is_file() else None
     except OSError:
         return None  # it is gone by now, or leads in circles
 

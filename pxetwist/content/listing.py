@@ -7,20 +7,10 @@ from collections.abc import Sequence
 from html import escape
 from urllib.parse import quote
 
-import attrs
-
 from pxetwist.content.text import TextContent
-from pxetwist.model.content import ContentPath
+from pxetwist.model.content import ContentPath, Listed
 
 _MOST = 10_000
-
-
-@attrs.frozen
-class Listed:
-    """One thing in a folder; `size` in bytes, `None` for a folder."""
-
-    name: str
-    size: int | None = None
 
 
 def page(path: ContentPath, listed: Sequence[Listed]) -> TextContent:

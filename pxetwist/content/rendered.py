@@ -193,6 +193,7 @@ class RenderedStore:
             "nfs_options": self._site.nfs_options,
             "callback": self._report_url(request, "callback"),
             "report_url": partial(self._report_url, request),
+            "ftp_url": partial(self._ftp_url, request),
         }
 
     def _template(self, text: str) -> jinja2.Template:
@@ -239,6 +240,12 @@ class RenderedStore:
     def _report_url(self, request: BootRequest, topic: str) -> str:
         now = self._site.reactor.seconds()
         return str(self._site.boot.report_url(request, topic, now))
+
+    def _ftp_url(self, request: BootRequest, path: str) -> str:
+        """Return the URL of a file by FTP, with a login as this machine."""
+        token = self._site.boot.token(request, "files", self._site.reactor.seconds())
+        login = f"boot:{token}@" if token else ""
+        return f"ftp://{login}{request.endpoints.host}/{path.lstrip('/')}"
 
     def _locked_url(self, request: BootRequest, name: str) -> str:
         """Let iPXE put in what the person types; it answers our challenge with it."""

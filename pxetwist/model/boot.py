@@ -34,6 +34,7 @@ class Protocol(enum.Enum):
     TFTP = "tftp"
     HTTP = "http"
     NFS = "nfs"
+    FTP = "ftp"
 
 
 @attrs.frozen
@@ -243,7 +244,7 @@ class BootPlan:
 class BootRequest:
     """One question of one machine.
 
-    `wanted` is the path asked for over TFTP or HTTP. `machine` and `plan` are filled in by the
+    `wanted` is the path of a file that is asked for. `machine` and `plan` are filled in by the
     resolver on the way. `boot_id` ties the requests of one boot together. `login` came with an
     HTTP request (RFC 7617). `accepts` says that it takes up what was offered a moment ago.
     `secure` ones came over TLS. `granted` is the profile whose answers it may read.

@@ -9,7 +9,7 @@ import attrs
 class ContentPath:
     """A relative path with ``/`` between its parts that cannot climb out of a root.
 
-    Made by :meth:`parse` only; `str()` gives ``grub/grub.cfg``.
+    Made by :meth:`parse` only, but for :data:`ROOT`; `str()` gives ``grub/grub.cfg``.
     """
 
     parts: tuple[str, ...]
@@ -68,3 +68,16 @@ class ContentInfo:
     tag: str = ""
     media_type: str = "application/octet-stream"
     offset: int = 0
+
+
+#: The folder above all paths; there is never a content of that name.
+ROOT = ContentPath(())
+
+
+@attrs.frozen
+class Listed:
+    """One thing in a folder; `size` in bytes, `None` for a folder; `modified` as above."""
+
+    name: str
+    size: int | None = None
+    modified: float = 0.0

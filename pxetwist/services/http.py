@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
-from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort, IProtocolFactory
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Factory
-from zope.interface import implementer
 
 from pxetwist.config import fields
 from pxetwist.config.fields import option
-from pxetwist.interfaces import IBootService, ICounts, Site
+from pxetwist.interfaces import Site
 from pxetwist.services.http_admission import AT_ONCE, HttpAdmission
 from pxetwist.services.http_connection import ContentChannel
-from pxetwist.services.listening import OwnAddress, addresses_option, addresses_to_take, listen_tcp
+from pxetwist.services.listening import OwnAddress, addresses_option
+from pxetwist.services.tcp import TcpService
 
 _LOOK_EVERY = 1.0  # seconds between two looks at whose time is over
 _GRACE = 5.0  # seconds that running answers get when the service stops
@@ -132,52 +130,11 @@ class ContentFactory(Factory):
             channel.abort()
 
 
-@implementer(IBootService, ICounts)
-class HttpService(Service):
+class HttpService(TcpService):
     """Serves contents over HTTP/1.1 (RFC 9110, 9112): GET and HEAD, ranges, no redirects."""
 
-    listen = staticmethod(listen_tcp)
+    factory: ContentFactory
 
     def __init__(self, settings: Settings, site: Site) -> None:
         self.settings = settings
-        self.factory = ContentFactory(site, settings)
-        self.accepts: IProtocolFactory = self.factory
-        self._site = site
-        self._ports: list[IListeningPort] = []
-
-    def counts(self) -> Mapping[str, int]:
-        """Return the answers by their status."""
-        return dict(self.factory.counters)
-
-    def listening(self) -> Sequence[IAddress]:
-        """Return the addresses of its ports."""
-        return [port.getHost() for port in self._ports]
-
-    def privilegedStartService(self) -> None:
-        """Take the ports, while there are the rights for it.
-
-        :raises StartError: if one cannot be taken.
-        """
-        super().privilegedStartService()
-        for address in addresses_to_take(self.settings.addresses):
-            taken = self.listen(self._site.reactor, self.accepts, address, self.settings.port)
-            self._ports.append(taken)
-
-    def startService(self) -> None:
-        """Listen, if that was not done before."""
-        super().startService()
-        if not self._ports:
-            self.privilegedStartService()
-
-    def stopService(self) -> Deferred[list[tuple[bool, None]]]:
-        """Take no more connections; let running answers end, for a few seconds."""
-        super().stopService()
-        closing = [Deferred.fromCoroutine(_close(port)) for port in self._ports]
-        self._ports.clear()
-        return DeferredList([*closing, self.factory.drain()])
-
-
-async def _close(port: IListeningPort) -> None:
-    closed = port.stopListening()
-    if closed is not None:
-        await closed
+        super().__init__(settings.addresses, settings.port, ContentFactory(site, settings), site)

@@ -17,14 +17,13 @@ from pxetwist.exchange.http import Answer, Span, answer, basic_login, head_bytes
 from pxetwist.interfaces import IContent, Site
 from pxetwist.model.boot import BootRequest, Endpoints, Protocol
 from pxetwist.model.content import ContentPath
-from pxetwist.model.event import EventKind
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.redemption import AnswerQuestion, Redemption
 from pxetwist.services import requests
 from pxetwist.services.blocks import read_exactly
 from pxetwist.services.http_admission import HttpAdmission
 from pxetwist.services.http_answers import FOLDER, asked_for, judged, whole_answer
-from pxetwist.services.http_body import FileSender, send_content, sendfile_source
+from pxetwist.services.http_body import send_span
 from pxetwist.services.http_callback import LATER, Said, report_answer
 from pxetwist.services.http_delivery import Delivery
 from pxetwist.services.http_target import BadTarget, Target, identify
@@ -289,32 +288,13 @@ class ContentExchange:
             if isinstance(piece, bytes):
                 self.channel.transport.write(piece)
             elif piece.start < piece.end:
-                await self._send_span(content, piece)
-
-    async def _send_span(self, content: IContent, span: Span) -> None:
-        source = sendfile_source(self.channel.transport, content)
-        if source is not None:
-            offset = content.info.offset
-            here = Span(span.start + offset, span.end + offset)
-            await FileSender(self, source, here).start()
-        else:
-            await send_content(self, content, span)
+                await send_span(self, content, piece)
 
     def _tell(self, request: BootRequest, size: int, seconds: float, *, whole: bool) -> None:
-        path = request.wanted
-        if whole:
-            kind = EventKind.ENDED
-            summary = f"sent {requests.transferred(path, self.octets, seconds)}"
-        else:
-            kind = EventKind.FAILED
-            done, total = requests.octets_text(self.octets), requests.octets_text(size)
-            summary = f"stopped sending {path} after {done} of {total}: the connection is lost"
-        details = {
+        more = {
             "status": self._status,
-            "bytes": self.octets,
-            "size": size,
-            "seconds": seconds,
-            "rate": self.octets / seconds / 1e6 if seconds else 0.0,  # MB/s
             "debug": whole and self._status == 206,  # sanboot reads a disk in hundreds of pieces
         }
-        requests.tell(self._site, request, kind, summary, details)
+        requests.tell_sent(
+            self._site, request, self.octets, size, seconds=seconds, whole=whole, more=more
+        )

@@ -1,9 +1,10 @@
-"""What TFTP and HTTP have in common: their requests for content, and the events about them."""
+"""What the services of files have in common: requests for content, and the events about them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from pxetwist.errors import ContentError, PxeError
 from pxetwist.interfaces import Site
@@ -92,6 +93,35 @@ def tell_failed(site: Site, request: BootRequest, error: PxeError) -> None:
 def tell_refused(site: Site, request: BootRequest, error: ContentError) -> None:
     """Say why a file was not taken."""
     tell(site, request, EventKind.FAILED, f"did not take {request.wanted}: {error}", {})
+
+
+def tell_sent(
+    site: Site,
+    request: BootRequest,
+    octets: int,
+    size: int,
+    *,
+    seconds: float,
+    whole: bool,
+    more: Mapping[str, object] = MappingProxyType({}),
+) -> None:
+    """Say how a transfer of `size` bytes ended, of which so many were sent; programs are told
+    `more`.
+    """
+    path = request.wanted
+    if whole:
+        kind, summary = EventKind.ENDED, f"sent {transferred(path, octets, seconds)}"
+    else:
+        done, total = octets_text(octets), octets_text(size)
+        kind = EventKind.FAILED
+        summary = f"stopped sending {path} after {done} of {total}: the connection is lost"
+    details = {
+        "bytes": octets,
+        "size": size,
+        "seconds": seconds,
+        "rate": octets / seconds / 1e6 if seconds else 0.0,  # MB/s
+    }
+    tell(site, request, kind, summary, {**details, **more})
 
 
 def transferred(path: ContentPath | None, octets: int, seconds: float) -> str:

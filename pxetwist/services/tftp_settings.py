@@ -11,14 +11,6 @@ from pxetwist.config.fields import option
 from pxetwist.services.listening import OwnAddress, addresses_option
 
 
-def _port_range(value: str) -> range:
-    first, _, last = value.partition("-")
-    low, high = fields.port(first.strip()), fields.port((last or first).strip())
-    if not 0 < low <= high:
-        raise ValueError("not in order")
-    return range(low, high + 1)
-
-
 @attrs.frozen
 class Settings:
     """Options of ``[service:tftp]``."""
@@ -29,7 +21,7 @@ class Settings:
     )
     port: int = option(fields.port, default=69, doc="UDP port for requests.")
     port_range: range = option(
-        fields.Converter("a range of ports like 20000-20999", _port_range),
+        fields.port_range,
         default=range(0),
         doc="Local ports of the transfers, for firewalls; default: any.",
     )

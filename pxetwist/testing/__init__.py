@@ -5,7 +5,7 @@ Everything runs on one :class:`twisted.internet.task.Clock`; nothing here opens 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +25,7 @@ from pxetwist.interfaces import (
     IContent,
     IContentStore,
     IHostDirectory,
+    IListsFolders,
     Site,
 )
 from pxetwist.model.answer import Answer
@@ -38,7 +39,7 @@ from pxetwist.model.boot import (
     Resolution,
     Verdict,
 )
-from pxetwist.model.content import ContentInfo, ContentPath
+from pxetwist.model.content import ContentInfo, ContentPath, Listed
 from pxetwist.model.event import BootEvent
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Network
@@ -240,6 +241,14 @@ class FakeBoot:
                 return await store.open(path, request)
             except ContentNotFound:
                 continue
+        raise ContentNotFound(str(path))
+
+    def listed(self, path: ContentPath) -> Sequence[Listed]:
+        """Return what the one store shows that can."""
+        stores: Iterator[Any] = filter(IListsFolders.providedBy, self.stores)
+        for store in stores:
+            listed: Sequence[Listed] = store.listed(path)
+            return listed
         raise ContentNotFound(str(path))
 
     async def identify(self, address: str, now: float) -> tuple[ClientIdentity, str]:

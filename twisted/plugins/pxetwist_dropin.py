@@ -98,6 +98,7 @@ proxydhcp = PluginFactory(
 tftp = PluginFactory("service", "tftp", "pxetwist.services.tftp", "Files by TFTP.")
 http = PluginFactory("service", "http", "pxetwist.services.http", "Files and scripts by HTTP.")
 https = PluginFactory("service", "https", "pxetwist.services.https", "Files and scripts by HTTPS.")
+ftp = PluginFactory("service", "ftp", "pxetwist.services.ftp", "Files by FTP, to be read.")
 syslog = PluginFactory(
     "service", "syslog", "pxetwist.services.syslog", "Lines that machines log, to their events."
 )

@@ -9,7 +9,7 @@ from pxetwist.config.advice import advice
 from pxetwist.config.assemble import assemble
 from pxetwist.errors import ContentNotFound, StartError
 from pxetwist.model.boot import BootRequest, BootStage, Protocol
-from pxetwist.model.content import ContentPath
+from pxetwist.model.content import ROOT, ContentPath
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.testing import result_of
 from tests.unit.config.inis import IniCase
@@ -69,6 +69,22 @@ class MountTests(IniCase):
             "x/debian12/vmlinuz",
         ):
             self.assertRaises(ContentNotFound, self.text, name)
+
+    def test_folders_that_are_shown(self) -> None:
+        self.write("own/deep/preseed.cfg", "")
+        ini = INI.replace("root = own\n", "root = own\nlisting = yes\n")
+        ini = ini.replace("prefix = debian12\n", "prefix = debian/12\nlisting = yes\n")
+        boot = assemble(self.load(ini), Clock()).boot
+
+        def names(path: ContentPath) -> list[str]:
+            return [each.name for each in boot.listed(path)]
+
+        self.assertEqual(names(ROOT), ["debian", "debian12"])
+        self.assertEqual(names(ContentPath.parse("debian")), ["12"])
+        self.assertEqual(names(ContentPath.parse("debian/12")), ["preseed.cfg", "vmlinuz"])
+        self.assertEqual(names(ContentPath.parse("Debian12/deep")), ["preseed.cfg"])
+        for path in ("deep", "debian12/none", "loaders"):
+            self.assertRaises(ContentNotFound, boot.listed, ContentPath.parse(path))
 
     def test_advice_looks_below_the_prefix(self) -> None:
         self.assertEqual(advice(self.load(INI)), [])

@@ -6,15 +6,16 @@ import os
 import socket
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from pxetwist.content.directory import Settings, build
 from pxetwist.errors import ContentDenied, ContentError, ContentNotFound
-from pxetwist.interfaces import IContent, IContentStore
+from pxetwist.interfaces import IContent, IContentStore, IListsFolders
 from pxetwist.model.boot import BootRequest, BootStage, Protocol
-from pxetwist.model.content import ContentPath
+from pxetwist.model.content import ROOT, ContentPath
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.testing import make_site, result_of
 
@@ -197,6 +198,16 @@ class ListingTests(SynchronousTestCase):
                 '<li><a href="/A/%FF">\ufffd</a> 0',
             ],
         )
+
+    def test_facts_for_other_protocols(self) -> None:
+        store: Any = build(Settings(root=self.root, listing=True), make_site())
+        names = {each.name: each.size for each in store.listed(ContentPath.parse("a"))}
+        self.assertEqual(names["file <b>&'.txt"], 4)
+        self.assertIsNone(names["sub"])
+        self.assertEqual([each.name for each in store.listed(ROOT)], ["a"])
+        self.assertTrue(all(each.modified > 1e9 for each in store.listed(ROOT)))
+        self.assertRaises(ContentDenied, store.listed, ContentPath.parse("a/etc"))
+        self.assertFalse(IListsFolders.providedBy(build(Settings(root=self.root), make_site())))
 
     def test_files_are_files(self) -> None:
         content = self.open("a/file <b>&'.txt")
