@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import attrs
 from zope.interface import implementer
 
 from pxetwist.errors import TreeDenied, TreeNotFound, TreeStale, TreeWrongKind
@@ -66,6 +67,31 @@ class FileData:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+@implementer(IFileData)
+@attrs.frozen
+class BytesData:
+    """Bytes in memory."""
+
+    data: bytes
+    offset: int = 0
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are."""
+        return len(self.data)
+
+    def fileno(self) -> int | None:
+        """There is no file."""
+        return None
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return a part of the bytes."""
+        return self.data[offset : offset + length]
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def link(descriptor: int) -> bytes:

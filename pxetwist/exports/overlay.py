@@ -10,9 +10,9 @@ from zope.interface import implementer
 from pxetwist.config import fields
 from pxetwist.config.fields import Converter, Line, option
 from pxetwist.errors import ConfigError, TreeNotFound
-from pxetwist.exports.hidden import Hidden
 from pxetwist.exports.layers import Layer, tag_of
 from pxetwist.exports.overlay_tree import OverlayTree
+from pxetwist.exports.path_patterns import PathPatterns
 from pxetwist.file_tree import IExport, IFileTree
 from pxetwist.interfaces import Site
 from pxetwist.model.boot import BootRequest
@@ -40,9 +40,9 @@ class Settings:
         Converter("names of exports", _words),
         doc="The exports that lie over one another, the upper ones first; no overlays.",
     )
-    hide: Hidden = option(
-        Converter("absolute paths, one a line", Hidden.parse),
-        default=Hidden(),
+    hide: PathPatterns = option(
+        Converter("absolute paths, one a line", PathPatterns.parse),
+        default=PathPatterns(),
         doc="Paths of all layers but the first that are not there for machines, with all that is"
         " below; * stands for any part of a name.",
     )

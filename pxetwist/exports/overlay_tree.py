@@ -8,8 +8,8 @@ import attrs
 from zope.interface import implementer
 
 from pxetwist.errors import TreeDenied, TreeNotFound, TreeStale
-from pxetwist.exports.hidden import Hidden
 from pxetwist.exports.layers import FRESH, TAG, Layer
+from pxetwist.exports.path_patterns import PathPatterns
 from pxetwist.file_tree import IFileData, IFileTree
 from pxetwist.model.file_tree import KEY_SIZE, Entry, FileAttributes, FileKind, Listing
 from pxetwist.model.recent import Recent
@@ -47,7 +47,7 @@ class OverlayTree:
     """
 
     def __init__(
-        self, layers: Sequence[Layer], hidden: Hidden, seconds: Callable[[], float]
+        self, layers: Sequence[Layer], hidden: PathPatterns, seconds: Callable[[], float]
     ) -> None:
         self._layers = layers
         self._by_tag = {layer.tag: layer for layer in layers}
@@ -193,7 +193,7 @@ class OverlayTree:
                 yield layer, key
 
     def _hides(self, layer: Layer, names: tuple[bytes, ...]) -> bool:
-        return layer is not self._layers[0] and self._hidden.hides(names)
+        return layer is not self._layers[0] and self._hidden.match(names)
 
 
 def _joined(layer: Layer, key: bytes) -> bytes:

@@ -12,6 +12,7 @@ from zope.interface.verify import verifyObject
 
 from pxetwist.errors import TreeNotFound, TreeStale, TreeWrongKind
 from pxetwist.exports.nodes import Node, NodeTree, file_id, key_below, root_key
+from pxetwist.exports.open_files import BytesData
 from pxetwist.file_tree import IExport, IFileData, IFileTree
 from pxetwist.model.boot import BootRequest
 from pxetwist.model.file_tree import FIRST_COOKIE, KEY_SIZE, FileAttributes, FileKind
@@ -29,31 +30,6 @@ def walk(tree: IFileTree, path: str, key: bytes = b"") -> bytes:
     for name in path.split("/"):
         key = tree.look_up(key, name.encode())
     return key
-
-
-@implementer(IFileData)
-@attrs.define
-class MemoryData:
-    """The bytes of a file that has no descriptor."""
-
-    data: bytes
-    offset: int = 0
-
-    @property
-    def size(self) -> int:
-        """How many bytes there are."""
-        return len(self.data)
-
-    def fileno(self) -> int | None:
-        """There is no file."""
-        return None
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Return a part of the bytes."""
-        return self.data[offset : offset + length]
-
-    def close(self) -> None:
-        """Nothing is held."""
 
 
 def memory_tree(files: Files, prefix: bytes = b"") -> NodeTree:
@@ -76,7 +52,7 @@ def memory_tree(files: Files, prefix: bytes = b"") -> NodeTree:
                 nodes[key] = attrs.evolve(nodes[key], facts=facts, target=content.encode())
             case bytes():
                 facts = attrs.evolve(facts, kind=FileKind.REGULAR, size=len(content), mode=0o644)
-                opener = partial(MemoryData, content)
+                opener = partial(BytesData, content)
                 nodes[key] = attrs.evolve(nodes[key], facts=facts, open=opener)
     nodes[top] = Node(FileAttributes(FileKind.DIRECTORY, 0o755, file_id(top)))
     for key, inside in children.items():

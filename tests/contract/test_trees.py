@@ -8,13 +8,17 @@ from pathlib import Path
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from pxetwist.exports import machines
 from pxetwist.exports.directory import DirectoryTree
-from pxetwist.exports.hidden import Hidden
 from pxetwist.exports.iso import IsoTree
 from pxetwist.exports.layers import Layer
 from pxetwist.exports.overlay_tree import OverlayTree
+from pxetwist.exports.path_patterns import PathPatterns
 from pxetwist.exports.places import Places
 from pxetwist.file_tree import IFileTree
+from pxetwist.model.boot import BootRequest, BootStage, Protocol
+from pxetwist.model.identity import ClientIdentity
+from pxetwist.model.machine import Machine
 from pxetwist.testing import make_site
 from pxetwist.testing.contracts import ThreadClock
 from pxetwist.testing.trees import FileTreeContract, memory_tree
@@ -63,11 +67,26 @@ class OverlayTests(FileTreeContract, SynchronousTestCase):
             Layer(name, memory_tree(part), Clock().seconds)
             for name, part in zip("ul", parts, strict=True)
         ]
-        return OverlayTree(layers, Hidden(), Clock().seconds)
+        return OverlayTree(layers, PathPatterns(), Clock().seconds)
 
 
 class HalfTests(OverlayTests):
     split = 2
+
+
+class MachinesTests(FileTreeContract, SynchronousTestCase):
+    """Files of a machine, half of them its own."""
+
+    def make_tree(self, files: Mapping[str, bytes]) -> IFileTree:
+        root = Path(self.mktemp()).absolute()
+        for number, (path, data) in enumerate(files.items()):
+            file = root / ("common", "machines/ws1")[number % 2] / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+        request = BootRequest(
+            ClientIdentity(), BootStage.ROOT, Protocol.NFS, machine=Machine("ws1")
+        )
+        return machines.build(machines.Settings(path=root), make_site()).tree(request)
 
 
 class RockRidgeTests(FileTreeContract, SynchronousTestCase):

@@ -32,7 +32,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "policies": (*_FOR_PLUGINS, *_STORES),
     "state": _FOR_PLUGINS,
     "content": _FOR_PLUGINS,
-    "exports": (*_FOR_PLUGINS, "file_tree", "content.iso_index", "content.waiting"),
+    "exports": (
+        *_FOR_PLUGINS,
+        *("file_tree", "content.iso_index", "content.waiting", "content.answers"),
+    ),
     "observers": _FOR_PLUGINS,
     "boot": ("model", "interfaces", "errors", "wire.iana", "file_tree"),
     "services": (

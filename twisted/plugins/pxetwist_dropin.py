@@ -76,6 +76,12 @@ directory_export = PluginFactory(
 iso_export = PluginFactory(
     "export", "iso", "pxetwist.exports.iso", "What is inside an image, as the root of machines."
 )
+machines_export = PluginFactory(
+    "export",
+    "machines",
+    "pxetwist.exports.machines",
+    "Files of machines, of their groups and of all; some of them made by templates.",
+)
 overlay_export = PluginFactory(
     "export",
     "overlay",

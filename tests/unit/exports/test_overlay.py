@@ -19,10 +19,10 @@ from pxetwist.errors import (
     TreeStale,
     TreeWrongKind,
 )
-from pxetwist.exports.hidden import Hidden
 from pxetwist.exports.layers import Layer
 from pxetwist.exports.overlay import OverlayExport, Settings, build
 from pxetwist.exports.overlay_tree import OverlayTree
+from pxetwist.exports.path_patterns import PathPatterns
 from pxetwist.file_tree import IExport, IFileTree
 from pxetwist.model.boot import BootRequest, BootStage, Protocol
 from pxetwist.model.file_tree import KEY_SIZE, FileKind
@@ -101,7 +101,7 @@ def overlay(
 ) -> OverlayTree:
     seconds = seconds or Clock().seconds
     layers = [Layer(name, tree, seconds) for name, tree in zip(names, trees, strict=False)]
-    return OverlayTree(layers, Hidden.parse(hide), seconds)
+    return OverlayTree(layers, PathPatterns.parse(hide), seconds)
 
 
 class ModelTests(SynchronousTestCase):
@@ -204,16 +204,16 @@ class OverlayTests(SynchronousTestCase):
 
 class HiddenTests(SynchronousTestCase):
     def test_paths_and_patterns(self) -> None:
-        hidden = Hidden.parse("/etc/machine-id\n/var/lib/*/cache*/\n/x[12]")
+        hidden = PathPatterns.parse("/etc/machine-id\n/var/lib/*/cache*/\n/x[12]")
         for path in ("etc/machine-id", "var/lib/a/cache", "var/lib/b/cache9", "x1"):
-            self.assertTrue(hidden.hides(tuple(path.encode().split(b"/"))), path)
+            self.assertTrue(hidden.match(tuple(path.encode().split(b"/"))), path)
         for path in ("etc", "machine-id", "etc/machine-id/x", "var/lib/a", "var/lib/a/b/cache"):
-            self.assertFalse(hidden.hides(tuple(path.encode().split(b"/"))), path)
+            self.assertFalse(hidden.match(tuple(path.encode().split(b"/"))), path)
 
     def test_paths_that_are_none(self) -> None:
         for wrong in ("etc", "/", "/a//b", "/a/../b", "/."):
             with self.assertRaisesRegex(ValueError, "absolute paths"):
-                Hidden.parse(wrong)
+                PathPatterns.parse(wrong)
 
 
 class ExportTests(SynchronousTestCase):

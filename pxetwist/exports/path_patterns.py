@@ -1,4 +1,4 @@
-"""Paths that are not to be seen, as patterns of an INI."""
+"""Paths in a tree, as patterns of an INI."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from pxetwist.config.fields import Line
 
 
 @attrs.frozen
-class Hidden:
+class PathPatterns:
     """Patterns by how many names they have; each name is an expression."""
 
     patterns: tuple[tuple[re.Pattern[bytes], ...], ...] = ()
 
     @classmethod
-    def parse(cls, value: str) -> Hidden:
+    def parse(cls, value: str) -> PathPatterns:
         """Read one path a line.
 
         :raises ValueError: if one is not absolute, or is the root.
         """
         return cls(tuple(_pattern(line) for line in fields.lines(value)))
 
-    def hides(self, names: tuple[bytes, ...]) -> bool:
-        """Whether the path of these names is hidden itself, not only something above it."""
+    def match(self, names: tuple[bytes, ...]) -> bool:
+        """Whether the path of these names is meant itself, not only something above it."""
         return any(
             len(each) == len(names)
             and all(part.fullmatch(name) for part, name in zip(each, names, strict=True))
