@@ -18,7 +18,7 @@ import attrs
 from benchmarks.namespaces import DEVICE, SERVER, Link, linked
 from benchmarks.report import Result
 from benchmarks.running import Running, running, used
-from benchmarks.servers import Place, Server
+from benchmarks.servers import Place, Server, mac_of
 from bootlab.postgres import Postgres
 from bootlab.processes import LabError
 
@@ -167,9 +167,10 @@ class _Load:
         before = self._cpu()
         with ThreadPoolExecutor(len(self.pairs)) as threads:
             share = len(self.pairs)
+            each = clients // share
             outputs = threads.map(
                 lambda number: self.pairs[number][0].run(
-                    _perfdhcp(number, rate // share, clients // share, seconds),
+                    _perfdhcp(mac_of(number * each), rate // share, each, seconds),
                     seconds + _AFTER + 20,
                 ),
                 range(share),
@@ -185,10 +186,11 @@ class _Load:
         return database + sum(server.cpu() for _, server in self.pairs)
 
 
-def _perfdhcp(number: int, rate: int, clients: int, seconds: float) -> Sequence[str]:
+def _perfdhcp(first: str, rate: int, clients: int, seconds: float) -> Sequence[str]:
+    """Count the MACs up from the first one."""
     return (
         *("perfdhcp", "-4", "-l", DEVICE, "-r", str(rate), "-R", str(clients)),
-        *("-b", f"mac=00:0c:{number + 1:02x}:00:00:00"),
+        *("-b", f"mac={first}"),
         *("-p", f"{seconds:g}", "-W", f"{_AFTER * 1e6:.0f}", SERVER),
     )
 

@@ -22,8 +22,8 @@ from bootlab.postgres import Postgres
 _KEA_TABLES = Path("/usr/share/kea/scripts/pgsql/dhcpdb_create.pgsql")
 _TWISTD = str(Path(sys.executable).with_name("twistd"))
 
-#: So many machines are in the directory.
-MACHINES = 10_000
+#: So many machines are in the directory, with MACs that count up from the first one.
+MACHINES, FIRST_MAC = 10_000, 0x000C01000000
 #: The pool: as many addresses as the clients of any run can want.
 _FIRST, _LAST = "10.99.16.0", "10.99.250.250"
 #: Of it, where the machines of a storm are: so that they can be behind one neighbour.
@@ -185,11 +185,15 @@ def _pxetwist_dhcp(place: Place, *state: str) -> Sequence[str]:
 
 
 def _machines() -> Iterator[str]:
-    """Yield a directory of all clients: perfdhcp counts up from this MAC."""
+    """Yield a directory of all clients."""
     yield "name,mac,room\n"
     for number in range(MACHINES):
-        mac = (0x000C01020304 + number).to_bytes(6, "big").hex(":")
-        yield f"pc{number},{mac},b12\n"
+        yield f"pc{number},{mac_of(number)},b12\n"
+
+
+def mac_of(number: int) -> str:
+    """Return the MAC of a client, counted from 0."""
+    return (FIRST_MAC + number).to_bytes(6, "big").hex(":")
 
 
 def _pxetwist_sqlite(place: Place, durability: str) -> Sequence[str]:

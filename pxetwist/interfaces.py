@@ -6,7 +6,7 @@ itself; an object that needs to be started or stopped provides :class:`IService`
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
@@ -213,6 +213,20 @@ class ILeaseStore(Interface):
 
     def leases() -> Iterable[Lease]:
         """Return every record, in the order of addresses."""
+
+
+class IAtHand(Interface):
+    """May be provided by a lease store as well: it has leases in memory, and stores them while
+    others are answered.
+    """
+
+    def present(identity: ClientIdentity, network: Network, now: float) -> Lease | None:
+        """Return what `held` does, if that is known at once; else `None`."""
+
+    def keep(lease: Lease, now: float, then: Callable[[Exception | None], None]) -> None:
+        """Store a lease, as `commit` does; call `then`, which raises nothing, once it is durable,
+        or with the exception that `commit` would raise: maybe before this returns.
+        """
 
 
 class INotes(Interface):
@@ -464,6 +478,8 @@ class IBoot(Interface):
         """Note which entry of its menu a machine's firmware shows as chosen: it holds for this
         boot. An empty one takes that back.
         """
+
+    observed: bool = Attribute("whether anybody hears of events (`tell`)")
 
     def attend(observer: IBootObserver) -> None:
         """Let a part of the server hear every event as well."""

@@ -293,7 +293,10 @@ class BootFacade:
             return ""
         request = resolution.request
         sighting = self.sightings.see(identity, request.stage, now)
-        if sighting.choice or sighting.certificate or sighting.identity != request.identity:
+        seen = sighting.identity
+        if sighting.choice or sighting.certificate:
+            return ""
+        if seen is not request.identity and seen != request.identity:
             return ""
         if identity.address:
             self.sightings.locate(identity.address, identity.key)
@@ -442,6 +445,11 @@ class BootFacade:
     def attend(self, observer: IBootObserver) -> None:
         """Let a part of the server hear every event as well."""
         self._attending.append(observer)
+
+    @property
+    def observed(self) -> bool:
+        """Whether anybody hears of events."""
+        return bool(self._attending or self._observers)
 
     def tell(self, event: BootEvent) -> None:
         """Pass an event to every observer; one that breaks hinders nobody."""

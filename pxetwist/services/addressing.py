@@ -120,11 +120,6 @@ class AddressServer:
         :raises StateUnavailable: if a lease could not be stored; nothing may be sent then.
         """
         question = incoming.question
-        if question.standing is not None:
-            repeated = await question.standing.repeated(self._boot, incoming)
-            if repeated is not None:
-                return repeated
-            question.standing = None
         situation = question.situation
         if situation is None or situation.server != incoming.server:
             situation = question.situation = self._situation(incoming)
@@ -147,7 +142,7 @@ class AddressServer:
         answer = await self._answer_case(case, asks)
         if isinstance(answer, Answer) and answer.view is not None:
             seconds = self._seconds(case, answer.view)
-            question.standing = Standing.of(incoming, answer, seconds, edition)
+            question.standing = Standing.of(incoming, answer, seconds, edition, self._boot.leases)
         return answer
 
     def _situation(self, incoming: Incoming) -> Situation:

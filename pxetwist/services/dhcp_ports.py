@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import IPv4Address
 
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 
-from pxetwist.errors import StateUnavailable, WireError
+from pxetwist.errors import LeaseConflict, StateUnavailable, WireError
 from pxetwist.exchange import dhcp4
 from pxetwist.exchange.dhcp4 import Silence
 from pxetwist.interfaces import Site
 from pxetwist.model.event import BootEvent, EventKind
+from pxetwist.model.lease import Lease
 from pxetwist.services.admission import Admission
 from pxetwist.services.driving import begin
 from pxetwist.services.incoming import Answer, Incoming
@@ -22,6 +23,7 @@ from pxetwist.services.interfaces import NetworkInterface
 from pxetwist.services.linklayer import LinkLayerSender
 from pxetwist.services.questions import Question, Questions
 from pxetwist.services.sockets import Arrival, DatagramFactory, IDatagramSocket
+from pxetwist.services.standing import Standing
 
 AnswerFunction = Callable[[Incoming], Awaitable[Answer | Silence]]
 
@@ -46,7 +48,7 @@ class Dhcp4Port:
     ) -> None:
         self._site = site
         self._protocol = protocol
-        self.interface = interface  # its address may change, its name and index do not
+        self.interface = interface
         self._port = port
         self._answer = answer
         self._busy: set[_Key] = set()
@@ -63,6 +65,15 @@ class Dhcp4Port:
             reuse=shared,
         )
         self._frames = LinkLayerSender(interface.name)
+
+    @property
+    def interface(self) -> NetworkInterface:
+        """Where it listens; its address may change, its name and index do not."""
+        return self._interface
+
+    @interface.setter
+    def interface(self, interface: NetworkInterface) -> None:
+        self._interface, self._local = interface, interface.local
 
     def bind(self) -> None:
         """Take the port, while there are rights to."""
@@ -102,17 +113,67 @@ class Dhcp4Port:
         if key in self._busy:
             self.counters["repeated"] += 1
             return
-        self._busy.add(key)
         incoming = Incoming(
             question,
             xid,
-            self.interface.local if broadcast else dhcp4.parse_address(arrival.local),
+            self._local if broadcast else dhcp4.parse_address(arrival.local),
             self._site.reactor.seconds(),
             self._port,
             peer,
             broadcast,
         )
+        standing = question.standing
+        if standing is None or not self._repeat(standing, incoming, key):
+            self._begin(incoming, key)
+
+    def _begin(self, incoming: Incoming, key: _Key) -> None:
+        """Let a question be answered anew."""
+        self._busy.add(key)
         begin(self._treat(incoming, key))
+
+    def _repeat(self, standing: Standing, incoming: Incoming, key: _Key) -> bool:
+        """Give an answer once more, if it stands: at once, or when its lease is stored."""
+        try:
+            repeated = standing.repeated(self._site.boot, incoming)
+            if repeated is None:
+                incoming.question.standing = None
+                return False
+            answer, lease = repeated
+            if lease is None:
+                self._respond(incoming, answer)
+                return True
+        except Exception:
+            self.log.failure("answering {mac}", mac=incoming.identity.mac)
+            return True
+        self._busy.add(key)
+        standing.store.keep(
+            lease, incoming.now, partial(self._stored, incoming, key, answer, lease)
+        )
+        return True
+
+    def _stored(
+        self,
+        incoming: Incoming,
+        key: _Key,
+        answer: Answer,
+        lease: Lease,
+        error: Exception | None,
+    ) -> None:
+        """Acknowledge a lease that is stored."""
+        if isinstance(error, LeaseConflict):
+            incoming.question.standing = None
+            self._begin(incoming, key)
+            return
+        self._busy.discard(key)
+        try:
+            if error is None:
+                identity = answer.resolution.request.identity
+                self._site.boot.locate(lease.address, identity, incoming.now)
+                self._respond(incoming, answer)
+            else:
+                self._respond(incoming, _not_stored(error))
+        except Exception:
+            self.log.failure("answering {mac}", mac=incoming.identity.mac)
 
     def _drop(self, peer: tuple[str, int], error: WireError) -> None:
         """Count what cannot be read, and log the first one of each second."""
@@ -131,7 +192,7 @@ class Dhcp4Port:
             try:
                 answer = await self._answer(incoming)
             except StateUnavailable as error:
-                answer = Silence(f"the lease could not be stored: {error}", in_vain=True)
+                answer = _not_stored(error)
             self._respond(incoming, answer)
         except Exception:
             self.log.failure("answering {mac}", mac=incoming.identity.mac)
@@ -182,6 +243,8 @@ class Dhcp4Port:
         )
 
     def _tell_answer(self, incoming: Incoming, answer: Answer) -> None:
+        if not self._site.boot.observed:
+            return
         request = answer.resolution.request
         machine, address = answer.resolution.machine, answer.said.address
         details = {
@@ -210,6 +273,10 @@ class Dhcp4Port:
 @lru_cache(maxsize=4096)
 def _text(address: int) -> str:
     return str(IPv4Address(address))
+
+
+def _not_stored(error: Exception) -> Silence:
+    return Silence(f"the lease could not be stored: {error}", in_vain=True)
 
 
 def _asked(question: Question) -> str:

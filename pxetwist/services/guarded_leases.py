@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
-from pxetwist.interfaces import IBoot, ICounts, ILeaseStore, INotes, IRemembers
+from pxetwist.interfaces import IAtHand, IBoot, ICounts, ILeaseStore, INotes, IRemembers
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, Network
@@ -37,6 +37,9 @@ class GuardedLeases:
         self._notes = INotes(store) if INotes.providedBy(store) else None
         self._memory = IRemembers(store) if IRemembers.providedBy(store) else None
         self._strangers = Strangers()
+        self._at_hand: Any = store
+        if IAtHand.providedBy(store):
+            alsoProvides(self, IAtHand)
 
     async def offer(  # noqa: PLR0917  # as in the interface
         self,
@@ -107,6 +110,25 @@ class GuardedLeases:
         stored = await self.store.commit(lease, now)
         self._strangers.took(lease.key, lease.network)
         return stored
+
+    def present(self, identity: ClientIdentity, network: Network, now: float) -> Lease | None:
+        """Return what this client holds in this network, if that is known at once."""
+        found: Lease | None = self._at_hand.present(identity, network, now)
+        return found
+
+    def keep(self, lease: Lease, now: float, then: Callable[[Exception | None], None]) -> None:
+        """Store a lease without being waited for, if the store can."""
+        key, network = lease.key, lease.network
+        if not self._strangers.counts(key, network):
+            self._at_hand.keep(lease, now, then)
+            return
+
+        def ended(error: Exception | None) -> None:
+            if error is None:
+                self._strangers.took(key, network)
+            then(error)
+
+        self._at_hand.keep(lease, now, ended)
 
     async def release(self, address: _Address, identity: ClientIdentity, now: float) -> bool:
         """End a lease."""

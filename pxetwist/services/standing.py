@@ -7,12 +7,12 @@ decision holds, and to store the lease.
 from __future__ import annotations
 
 from ipaddress import IPv4Address
+from typing import Any
 
 import attrs
 
-from pxetwist.errors import LeaseConflict
 from pxetwist.exchange.dhcp4 import Asks
-from pxetwist.interfaces import IBoot
+from pxetwist.interfaces import IAtHand, IBoot, ILeaseStore
 from pxetwist.model.boot import Edition, Resolution
 from pxetwist.model.identity import Firmware
 from pxetwist.model.lease import Lease, LeaseState, Network
@@ -43,10 +43,11 @@ class Standing:
     situation: Situation
     source: tuple[str, int]
     answer: Answer
+    store: Any  # IAtHand
 
     @classmethod
     def of(
-        cls, incoming: Incoming, answer: Answer, seconds: int, edition: Edition
+        cls, incoming: Incoming, answer: Answer, seconds: int, edition: Edition, store: ILeaseStore
     ) -> Standing | None:
         """Return what stands of an answer; `None` if it is of this moment alone."""
         situation = incoming.question.situation
@@ -55,6 +56,7 @@ class Standing:
         if (
             edition is None
             or situation is None
+            or not IAtHand.providedBy(store)
             or len(situation.link) != 1
             or situation.asks not in _REPEATABLE
             or kind != (Dhcp4Type.OFFER if situation.asks is Asks.DISCOVER else Dhcp4Type.ACK)
@@ -64,38 +66,37 @@ class Standing:
         lasting = seconds if kind == Dhcp4Type.ACK else None
         return cls(
             *(answer.said, answer.resolution, edition, situation.link[0], reply.yiaddr, lasting),
-            *(situation, incoming.source, answer),
+            *(situation, incoming.source, answer, store),
         )
 
-    async def repeated(self, boot: IBoot, incoming: Incoming) -> Answer | None:
-        """Answer the same question as before; `None` if it must be looked at anew.
-
-        :raises StateUnavailable: as the lease store does.
+    def repeated(self, boot: IBoot, incoming: Incoming) -> tuple[Answer, Lease | None] | None:
+        """Answer the same question as before, once the lease, if one is returned, is stored;
+        `None` if it must be looked at anew.
         """
-        if incoming.server != self.situation.server or incoming.source != self.source:
+        situation, now, server = self.situation, incoming.now, incoming.server
+        if server is not situation.server and server != situation.server:
             return None
-        now, identity = incoming.now, self.resolution.request.identity
-        held = await boot.leases.held(identity, self.network, now)
-        if held is None or held.address != self.address:
+        if incoming.source != self.source:
+            return None
+        identity, address = self.resolution.request.identity, self.address
+        held = self.store.present(identity, self.network, now)
+        if held is None or (held.address is not address and held.address != address):
             return None
         if self.seconds is None and (
             held.state is not LeaseState.LEASED or held.ends < now + _SOON
         ):
             return None
-        boot_id = boot.confirm(incoming.identity, self.resolution, self.edition, now)
+        boot_id = boot.confirm(incoming.question.identity, self.resolution, self.edition, now)
         if not boot_id:
             return None
-        if self.seconds is not None:
-            lease = Lease(
-                *(self.address, held.key, now + self.seconds, held.network, identity.hostname),
-                LeaseState.LEASED,
-            )
-            try:
-                await boot.leases.commit(lease, now)
-            except LeaseConflict:
-                return None
-            boot.locate(self.address, identity, now)
-        answer = self.answer
-        return Answer(
-            *(self.said, incoming.xid, self.resolution, answer.boot_file, boot_id, answer.view)
+        before = self.answer
+        answer = Answer(
+            *(self.said, incoming.xid, self.resolution, before.boot_file, boot_id, before.view)
         )
+        if self.seconds is None:
+            return answer, None
+        lease = Lease(
+            *(address, held.key, now + self.seconds, held.network, identity.hostname),
+            LeaseState.LEASED,
+        )
+        return answer, lease

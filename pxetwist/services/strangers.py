@@ -31,6 +31,10 @@ class Strangers:
         offers.move_to_end(key)
         return True
 
+    def counts(self, key: str, network: str) -> bool:
+        """Whether an offer made to a client is counted."""
+        return key in self._offers.get(network, ())
+
     def took(self, key: str, network: str) -> None:
         """Note that a client has taken what it was offered."""
         if network in self._offers:

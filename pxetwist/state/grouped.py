@@ -4,14 +4,13 @@ stores together all that came while it stored the last ones.
 
 from __future__ import annotations
 
-import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Protocol
 
 import attrs
 from twisted.application.service import Service
@@ -26,6 +25,7 @@ from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, LeaseState
 from pxetwist.state.database import Database
 from pxetwist.state.desk import Desk
+from pxetwist.state.groups import Change, Group, Ledger, Outcome, Refusal, Wish
 from pxetwist.state.leases import LeaseTable
 from pxetwist.state.memory import MemoryLeases
 from pxetwist.state.notes import DatabaseNotes
@@ -37,97 +37,6 @@ PRUNE = 3600.0
 GATHER = 0.010
 #: So much may wait for the thread.
 QUEUE = 20_000
-
-
-@attrs.define(eq=False)
-class Change:
-    """A record on its way to be stored, and the one before it if it never gets there.
-
-    `request` is the number of the :class:`Wish` of a command that it fulfils.
-    """
-
-    record: Lease
-    before: Lease | None
-    since: float
-    stored: Deferred[None]
-    request: int = 0
-
-
-@attrs.frozen
-class Wish:
-    """What a command has asked of the running server: its number, and the record to be made."""
-
-    number: int
-    record: Lease
-
-
-@attrs.frozen
-class Refusal:
-    """What a command is told of a wish that cannot be fulfilled."""
-
-    number: int
-    reason: str
-
-
-@attrs.define
-class Group:
-    """What the thread does at once. `look`: others' changes are wanted now, by somebody;
-    records that ended before `prune` are too old.
-    """
-
-    changes: list[Change] = attrs.field(factory=list)
-    refusals: list[Refusal] = attrs.field(factory=list)
-    looks: list[Deferred[None]] = attrs.field(factory=list)
-    prune: float = -math.inf
-    last: bool = False
-
-    def add(self, item: Change | Refusal | Deferred[None] | float | None) -> None:
-        """Put an item of the queue where it belongs; `None` is the last one."""
-        match item:
-            case Change():
-                self.changes.append(item)
-            case Refusal():
-                self.refusals.append(item)
-            case Deferred():
-                self.looks.append(item)
-            case None:
-                self.last = True
-            case _:
-                self.prune = max(self.prune, item)
-
-    @property
-    def empty(self) -> bool:
-        """Whether nobody waits for anything."""
-        return not (self.changes or self.looks)
-
-
-@attrs.frozen
-class Outcome:
-    """What came of a group: changes that lost against another server's, each with the record
-    that is there; others' changes; wishes of commands.
-    """
-
-    lost: Mapping[Change, Lease | None] = attrs.field(factory=dict)
-    news: Sequence[Lease] = ()
-    wishes: Sequence[Wish] = ()
-
-
-class Ledger(Protocol):
-    """What stores leases; used by one thread, after `load`.
-
-    `interval` is how often (seconds) it wants to look for what others have changed.
-    """
-
-    interval: float
-
-    def load(self) -> Iterable[Lease]:
-        """Return the records, those that end first first; none if it can tell them later only."""
-
-    def exchange(self, group: Group) -> Outcome:
-        """Store a group durably, and look for what others have changed; raise if it cannot."""
-
-    def close(self) -> None:
-        """Let go of it."""
 
 
 @implementer(IHealth)
@@ -144,7 +53,7 @@ class GroupedLeases(MemoryLeases, Service, ABC):
         self._queue: SimpleQueue[Change | Refusal | Deferred[None] | float | None]
         self._thread: Thread | None = None
         self._stopped: Deferred[None]
-        self._pending: dict[IPv4Address | IPv6Address, list[Change]] = {}
+        self._pending: dict[int, list[Change]] = {}  # by address
         self._error = ""
         self._since = 0.0
         self._counters = {"stored": 0, "groups": 0, "conflicts": 0, "failed": 0}
@@ -195,6 +104,14 @@ class GroupedLeases(MemoryLeases, Service, ABC):
         before = self._table.get(lease.address)
         return await self._store(self._table.commit(lease, now), before, now)
 
+    def keep(self, lease: Lease, now: float, then: Callable[[Exception | None], None]) -> None:
+        """Store a lease without being waited for."""
+        before = self._table.get(lease.address)
+        try:
+            self._put(Change(self._table.commit(lease, now), before, now, then))
+        except (LeaseConflict, StateUnavailable) as error:
+            then(error)
+
     async def release(
         self, address: IPv4Address | IPv6Address, identity: ClientIdentity, now: float
     ) -> bool:
@@ -219,19 +136,27 @@ class GroupedLeases(MemoryLeases, Service, ABC):
         return True
 
     async def _store(self, record: Lease, before: Lease | None, now: float) -> Lease:
-        change = Change(record, before, now, Deferred())
-        if self.running and self._queue.qsize() < QUEUE:
-            self._put(change)
-        else:
+        stored: Deferred[None] = Deferred()
+        self._put(Change(record, before, now, partial(_wake, stored)))
+        await stored
+        return record
+
+    def _put(self, change: Change) -> None:
+        """Hand a change that is made in memory to the thread.
+
+        :raises StateUnavailable: if it is too busy; the change is undone then.
+        """
+        if not self.running or self._queue.qsize() >= QUEUE:
             self._undo(change)
             raise StateUnavailable(
                 "too many leases wait" if self.running else "the lease store does not run"
             )
-        await change.stored
-        return record
-
-    def _put(self, change: Change) -> None:
-        self._pending.setdefault(change.record.address, []).append(change)
+        number = int(change.record.address)
+        pending = self._pending.get(number)
+        if pending is None:
+            self._pending[number] = [change]
+        else:
+            pending.append(change)
         self._queue.put(change)
 
     async def _look(self) -> None:
@@ -296,9 +221,10 @@ class GroupedLeases(MemoryLeases, Service, ABC):
             for change in reversed(group.changes):
                 self._undo(change)
             away = StateUnavailable(f"{self.title}: {error}")
-            for waiting in (*(change.stored for change in group.changes), *group.looks):
-                if not waiting.called:
-                    waiting.errback(away)
+            for change in group.changes:
+                change.then(away)
+            for look in group.looks:
+                _wake(look, away)
             return
         self._counters["stored"] += len(group.changes) - len(outcome.lost)
         self._counters["conflicts"] += len(outcome.lost)
@@ -307,19 +233,21 @@ class GroupedLeases(MemoryLeases, Service, ABC):
             self._lose(change, present)
         for record in outcome.news:
             self._learn(record)
+        lost = outcome.lost
         for change in group.changes:
-            if change not in outcome.lost:
-                change.stored.callback(None)
+            if change not in lost:
+                change.then(None)
         for look in group.looks:
-            look.callback(None)
+            _wake(look)
         for wish in outcome.wishes:
             self._fulfil(wish)
 
     def _settled(self, change: Change) -> None:
-        waiting = self._pending[change.record.address]
+        number = int(change.record.address)
+        waiting = self._pending[number]
         waiting.remove(change)
         if not waiting:
-            del self._pending[change.record.address]
+            del self._pending[number]
 
     def _tell(self, error: Exception | None) -> None:
         """Log once that it does not work, and once that it does again."""
@@ -346,13 +274,13 @@ class GroupedLeases(MemoryLeases, Service, ABC):
         self._undo(change)
         if present is not None:
             self._learn(present)
-        change.stored.errback(LeaseConflict(f"{record.address} is not free for {record.key}"))
+        change.then(LeaseConflict(f"{record.address} is not free for {record.key}"))
 
     def _learn(self, record: Lease) -> None:
         """Take over what another server stored. What is just being stored here comes after it,
         or will lose against it.
         """
-        pending = self._pending.get(record.address, ())
+        pending = self._pending.get(int(record.address), ())
         for change in pending:
             change.before = record
         if not pending:
@@ -364,15 +292,23 @@ class GroupedLeases(MemoryLeases, Service, ABC):
         before = self._table.get(wish.record.address)
         try:
             record = self._table.apply(wish.record, now)
-        except LeaseConflict as conflict:
-            self._queue.put(Refusal(wish.number, str(conflict)))
-            return
-        change = Change(record, before, now, Deferred(), wish.number)
-        change.stored.addErrback(lambda _: None)  # it is logged, and the command is not answered
-        self._put(change)
+            # What goes wrong later is logged, and the command is not answered.
+            self._put(Change(record, before, now, lambda _: None, wish.number))
+        except (LeaseConflict, StateUnavailable) as error:
+            self._queue.put(Refusal(wish.number, str(error)))
 
     def _joined(self) -> None:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
         self._stopped.callback(None)
+
+
+def _wake(waiting: Deferred[None], error: Exception | None = None) -> None:
+    """Let go on who waits, unless he has left."""
+    if waiting.called:
+        return
+    if error is None:
+        waiting.callback(None)
+    else:
+        waiting.errback(error)

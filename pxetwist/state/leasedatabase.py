@@ -22,7 +22,7 @@ from pxetwist.state.database import (
     Rows,
     Session,
 )
-from pxetwist.state.grouped import Change, Group, Outcome
+from pxetwist.state.groups import Change, Group, Outcome
 from pxetwist.state.leasetables import NEWS, SCHEMA, horizon, leases_of, pages, present, store
 
 #: A group that takes longer (seconds) is given up: who asked has gone.

@@ -17,7 +17,7 @@ from typing import Any
 
 from pxetwist.errors import StartError
 from pxetwist.model.lease import Lease, LeaseState
-from pxetwist.state.grouped import Group, Outcome, Wish
+from pxetwist.state.groups import Group, Outcome, Wish
 
 #: How long to wait for a database that somebody else has locked, in seconds.
 BUSY = 2.0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 
 import attrs
 from zope.interface import implementer
 
-from pxetwist.interfaces import ILeaseStore, INotes, IRemembers, Site
+from pxetwist.errors import LeaseConflict
+from pxetwist.interfaces import IAtHand, ILeaseStore, INotes, IRemembers, Site
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, Network
 from pxetwist.state.leases import LeaseTable
@@ -20,7 +21,7 @@ class Settings:
     """Nothing to set: leases are forgotten when the server stops."""
 
 
-@implementer(ILeaseStore, INotes, IRemembers)
+@implementer(IAtHand, ILeaseStore, INotes, IRemembers)
 class MemoryLeases:
     """A lease store that forgets everything when the server stops."""
 
@@ -44,6 +45,15 @@ class MemoryLeases:
         """Turn an offer into a lease, as long as this process lives."""
         return self._table.commit(lease, now)
 
+    def keep(self, lease: Lease, now: float, then: Callable[[Exception | None], None]) -> None:
+        """Turn an offer into a lease; what comes of it is known at once."""
+        try:
+            self._table.commit(lease, now)
+        except LeaseConflict as conflict:
+            then(conflict)
+        else:
+            then(None)
+
     async def release(
         self, address: IPv4Address | IPv6Address, identity: ClientIdentity, now: float
     ) -> bool:
@@ -58,6 +68,10 @@ class MemoryLeases:
 
     async def held(self, identity: ClientIdentity, network: Network, now: float) -> Lease | None:
         """Return what this client holds in this network."""
+        return self._table.held(identity.key, network, now)
+
+    def present(self, identity: ClientIdentity, network: Network, now: float) -> Lease | None:
+        """Return what this client holds in this network, as far as this process knows."""
         return self._table.held(identity.key, network, now)
 
     async def holder(self, address: IPv4Address | IPv6Address, now: float) -> Lease | None:

@@ -20,7 +20,8 @@ from pxetwist.model.lease import Lease, Network
 from pxetwist.state.database import PostgresDatabase
 from pxetwist.state.databasedesk import DatabaseDesk
 from pxetwist.state.desk import Desk
-from pxetwist.state.grouped import GroupedLeases, Ledger
+from pxetwist.state.grouped import GroupedLeases
+from pxetwist.state.groups import Ledger
 from pxetwist.state.leasedatabase import LeaseDatabase
 from pxetwist.state.postgres import postgres_database, postgres_url
 

@@ -12,7 +12,8 @@ from pxetwist.errors import StartError
 from pxetwist.interfaces import Site
 from pxetwist.state.database import SqliteDatabase
 from pxetwist.state.desk import Desk
-from pxetwist.state.grouped import GroupedLeases, Ledger
+from pxetwist.state.grouped import GroupedLeases
+from pxetwist.state.groups import Ledger
 from pxetwist.state.leasedesk import FileDesk
 from pxetwist.state.leasefile import LeaseFile
 

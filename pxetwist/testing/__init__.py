@@ -352,6 +352,8 @@ class FakeBoot:
         """Note the choice."""
         self.chosen.append(entry)
 
+    observed = True
+
     def attend(self, observer: IBootObserver) -> None:
         """Keep nobody."""
 

@@ -23,7 +23,7 @@ from pxetwist.interfaces import ILeaseStore
 from pxetwist.model.health import HealthState
 from pxetwist.model.lease import Lease
 from pxetwist.state import postgresql
-from pxetwist.state.grouped import Group
+from pxetwist.state.groups import Group
 from pxetwist.state.leasedatabase import LeaseDatabase
 from pxetwist.testing import make_site
 from pxetwist.testing.contracts import Contract, ThreadClock

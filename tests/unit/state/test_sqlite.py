@@ -20,7 +20,7 @@ from pxetwist.errors import StartError, StateUnavailable
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, LeaseState, Network, Pool
 from pxetwist.state import leasefile, sqlite
-from pxetwist.state.grouped import Group
+from pxetwist.state.groups import Group
 from pxetwist.testing import make_site, result_of
 from pxetwist.testing.contracts import ThreadClock
 
