@@ -123,6 +123,9 @@ class Dhcp4Port:
             broadcast,
         )
         standing = question.standing
+        if standing is None and question.discover is not None:
+            offer = question.discover.standing
+            standing = question.standing = offer.taken_up(incoming) if offer else None
         if standing is None or not self._repeat(standing, incoming, key):
             self._begin(incoming, key)
 

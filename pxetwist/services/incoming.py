@@ -38,7 +38,7 @@ class Answer:
     @property
     def is_ack(self) -> bool:
         """Whether it acknowledges something."""
-        return self.said.message.message_type == Dhcp4Type.ACK
+        return self.said.kind == Dhcp4Type.ACK
 
     @property
     def destination(self) -> Destination:

@@ -6,6 +6,7 @@ What follows from the bytes of a question alone is found out once.
 
 from __future__ import annotations
 
+from copy import copy
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
@@ -53,12 +54,25 @@ class Reply:
     ) -> None:
         """Keep the request for its limits; `note` is what else is to be said of it."""
         self._request = request
+        self._message: Dhcp4Message | None = message
         self._payload = b""
         self.note = note
-        self.message = message
         self.destination = destination
+        self.kind = message.message_type
+        self.yiaddr = message.yiaddr
         self.address = str(message.yiaddr)
+        self._offer: Reply | None = None
         self._summary: tuple[BootPlan | None, BootFile | None, str] | None = None
+
+    @property
+    def message(self) -> Dhcp4Message:
+        """The reply as a message."""
+        if self._message is None:
+            assert self._offer is not None
+            told = self._offer.message
+            options = {**told.options, OptionCode.MESSAGE_TYPE: bytes([Dhcp4Type.ACK])}
+            self._message = attrs.evolve(told, xid=self._request.xid, options=options)
+        return self._message
 
     def payload(self, xid: int) -> bytes:
         """Return the bytes to be sent.
@@ -74,10 +88,9 @@ class Reply:
         """Turn an OFFER into the ACK of a request that is the DISCOVER but for its type and what
         it takes up.
         """
-        told = self.message
-        options = {**told.options, OptionCode.MESSAGE_TYPE: bytes([Dhcp4Type.ACK])}
-        message = attrs.evolve(told, xid=request.xid, options=options)
-        made = Reply(request, message, self.destination, self.note)
+        made = copy(self)
+        made._request, made._message, made._offer = request, None, self
+        made.kind, made._summary = Dhcp4Type.ACK, None
         offer = self._payload
         if offer:
             made._payload = b"%b%c%b" % (offer[:_KIND], Dhcp4Type.ACK, offer[_KIND + 1 :])
@@ -91,9 +104,8 @@ class Reply:
         return known[2]
 
     def _summarise(self, plan: BootPlan | None, boot_file: BootFile | None) -> str:
-        kind = self.message.message_type
-        words = [kind.name if kind else "BOOTP reply"]
-        if int(self.message.yiaddr):
+        words = [self.kind.name if self.kind else "BOOTP reply"]
+        if int(self.yiaddr):
             words.append(self.address)
         if boot_file:
             words.append(f"boot file {boot_file.name} ({boot_file.reason})")
@@ -154,7 +166,8 @@ def _takes_up(message: Dhcp4Message, before: Question) -> bool:
     return (
         before.kind == Dhcp4Type.DISCOVER
         and message.message_type == Dhcp4Type.REQUEST
-        and not int(message.ciaddr or first.ciaddr)
+        and not int(message.ciaddr)
+        and not int(first.ciaddr)
         and message.flags == first.flags
         and message.giaddr == first.giaddr
         and message.chaddr == first.chaddr

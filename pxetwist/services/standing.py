@@ -11,14 +11,15 @@ from typing import Any
 
 import attrs
 
-from pxetwist.exchange.dhcp4 import Asks
+from pxetwist.exchange.dhcp4 import SERVER_PORT, Asks
 from pxetwist.interfaces import IAtHand, IBoot, ILeaseStore
 from pxetwist.model.boot import Edition, Resolution
 from pxetwist.model.identity import Firmware
 from pxetwist.model.lease import Lease, LeaseState, Network
 from pxetwist.services.incoming import Answer, Incoming
 from pxetwist.services.questions import Reply, Situation
-from pxetwist.wire.iana import Dhcp4Type
+from pxetwist.wire.iana import Dhcp4Op, Dhcp4Type
+from pxetwist.wire.options import OptionCode
 
 #: A lease that ends within so many seconds is offered anew, for the client's sake.
 _SOON = 120.0
@@ -30,8 +31,8 @@ _REPEATABLE = frozenset(
 
 @attrs.frozen(eq=False)
 class Standing:
-    """An OFFER of what the client has leased, or an ACK of so many `seconds`, and what must still
-    be so.
+    """An OFFER of what the client has leased, or an ACK, and what must still be so; the lease is
+    for so many `seconds`.
     """
 
     said: Reply
@@ -39,7 +40,7 @@ class Standing:
     edition: Edition
     network: Network
     address: IPv4Address
-    seconds: int | None
+    seconds: int
     situation: Situation
     source: tuple[str, int]
     answer: Answer
@@ -51,22 +52,49 @@ class Standing:
     ) -> Standing | None:
         """Return what stands of an answer; `None` if it is of this moment alone."""
         situation = incoming.question.situation
-        reply, identity = answer.said.message, answer.resolution.request.identity
-        kind = reply.message_type
+        said, identity = answer.said, answer.resolution.request.identity
         if (
             edition is None
             or situation is None
             or not IAtHand.providedBy(store)
             or len(situation.link) != 1
             or situation.asks not in _REPEATABLE
-            or kind != (Dhcp4Type.OFFER if situation.asks is Asks.DISCOVER else Dhcp4Type.ACK)
+            or said.kind != (Dhcp4Type.OFFER if situation.asks is Asks.DISCOVER else Dhcp4Type.ACK)
             or identity.firmware is Firmware.IPXE  # the URL of its script is this boot's
         ):
             return None
-        lasting = seconds if kind == Dhcp4Type.ACK else None
         return cls(
-            *(answer.said, answer.resolution, edition, situation.link[0], reply.yiaddr, lasting),
+            *(said, answer.resolution, edition, situation.link[0], said.yiaddr, seconds),
             *(situation, incoming.source, answer, store),
+        )
+
+    def taken_up(self, incoming: Incoming) -> Standing | None:
+        """Return what acknowledges this OFFER to a REQUEST that takes it up, and says all else
+        as the DISCOVER before it did; `None` if that must be looked at.
+        """
+        message, situation = incoming.question.message, self.situation
+        if (
+            self.said.kind != Dhcp4Type.OFFER
+            or message.options.get(OptionCode.REQUESTED_ADDRESS) != self.address.packed
+            or message.options.get(OptionCode.SERVER_ID) != situation.server_id.packed
+            or message.op != Dhcp4Op.REQUEST
+            or incoming.port != SERVER_PORT
+        ):
+            return None
+        found, before = self.resolution, self.answer
+        request = attrs.evolve(found.request, accepts=True)
+        resolution = Resolution(request, found.verdict, found.steps, found.reason)
+        said = self.said.acknowledged(message)
+        answer = Answer(
+            *(said, incoming.xid, resolution, before.boot_file, before.boot_id, before.view)
+        )
+        selects = Situation(
+            *(situation.server, situation.server_id, Asks.SELECTING, self.address),
+            *(situation.wish, situation.link),
+        )
+        return Standing(
+            *(said, resolution, self.edition, self.network, self.address, self.seconds),
+            *(selects, self.source, answer, self.store),
         )
 
     def repeated(self, boot: IBoot, incoming: Incoming) -> tuple[Answer, Lease | None] | None:
@@ -82,9 +110,8 @@ class Standing:
         held = self.store.present(identity, self.network, now)
         if held is None or (held.address is not address and held.address != address):
             return None
-        if self.seconds is None and (
-            held.state is not LeaseState.LEASED or held.ends < now + _SOON
-        ):
+        offers = self.said.kind == Dhcp4Type.OFFER
+        if offers and (held.state is not LeaseState.LEASED or held.ends < now + _SOON):
             return None
         boot_id = boot.confirm(incoming.question.identity, self.resolution, self.edition, now)
         if not boot_id:
@@ -93,7 +120,7 @@ class Standing:
         answer = Answer(
             *(self.said, incoming.xid, self.resolution, before.boot_file, boot_id, before.view)
         )
-        if self.seconds is None:
+        if offers:
             return answer, None
         lease = Lease(
             *(address, held.key, now + self.seconds, held.network, identity.hostname),
