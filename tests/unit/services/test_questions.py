@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,20 @@ import attrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address as UdpAddress
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from pxetwist.boot.facade import BootFacade
 from pxetwist.boot.loaders import Loader
+from pxetwist.errors import LeaseConflict, StateUnavailable
 from pxetwist.interfaces import IBootPolicy, IHostDirectory, ISteady
 from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Files, Menu, MenuEntry, Protocol
 from pxetwist.model.client_class import ClientClass
 from pxetwist.model.event import BootEvent
 from pxetwist.model.identity import ClientIdentity
-from pxetwist.model.lease import Layer, LeaseTimes, Network
+from pxetwist.model.lease import Layer, Lease, LeaseTimes, Network
 from pxetwist.model.machine import Machine
 from pxetwist.services import questions
 from pxetwist.services.addressing import AddressServer
@@ -85,6 +88,37 @@ class Mutable:
             self.read += 1
 
 
+class LateLeases(MemoryLeases):
+    """Leases that are stored at once, or while it is `late`, when somebody says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.late = False
+        self.waiting: list[Callable[[Exception | None], None]] = []
+
+    def keep(self, lease: Lease, now: float, then: Callable[[Exception | None], None]) -> None:
+        super().keep(lease, now, lambda error: self._ended(then, error))
+
+    async def commit(self, lease: Lease, now: float) -> Lease:
+        stored: Deferred[None] = Deferred()
+        self.keep(
+            lease, now, lambda error: stored.errback(error) if error else stored.callback(None)
+        )
+        await stored
+        return lease
+
+    def _ended(self, then: Callable[[Exception | None], None], error: Exception | None) -> None:
+        if self.late and error is None:
+            self.waiting.append(then)
+        else:
+            then(error)
+
+    def settle(self, error: Exception | None) -> None:
+        waiting, self.waiting = self.waiting, []
+        for then in waiting:
+            then(error)
+
+
 @attrs.define(eq=False)
 class Wire:
     """The socket of a port, and its frames: keeps what is sent, and where to."""
@@ -115,6 +149,7 @@ class Server:
         self.told: list[BootEvent] = []
         self.wire = Wire()
         self.ids = itertools.count(1)
+        self.leases = LateLeases()
         named = {each.name: each for each in networks}
         snponly = Loader("x64", "ipxe", "loaders/own.efi")
         self.boot = BootFacade(self.clock, loaders=[snponly], networks=named, state_folder=folder)
@@ -123,7 +158,7 @@ class Server:
             policies=[("main", self.site_facts)],
             content=[],
             observers=[],
-            leases=MemoryLeases(),
+            leases=self.leases,
         )
         self.boot.attend(mock.Mock(notice=self.told.append))
         known = ClientClass(
@@ -148,20 +183,35 @@ class Server:
     def _socket(self, *args: Any, **kwargs: Any) -> Any:
         return self.wire
 
+    def meet(self, move: Move) -> None:
+        """Let something happen to it that no client has done."""
+        if move.what == "change":
+            self.site_facts.change(move.number)
+        elif move.what == "wait":
+            self.clock.advance((0, 1, 5, 11, 61, 400, 900)[move.number % 7])
+        else:
+            self.leases.late = move.what == "late"
+            with self.counted():
+                self.leases.settle(StateUnavailable("full") if move.what == "unstored" else None)
+
+    def counted(self) -> AbstractContextManager[Any]:
+        """Let boot ids be numbers."""
+        return mock.patch(
+            "pxetwist.boot.sightings.secrets.token_hex",
+            side_effect=lambda _: f"{next(self.ids):04x}",
+        )
+
     def take(self, data: bytes, source: tuple[str, int], destination: str) -> None:
         if self.forgets:
             self.port._questions.forget()
         arrival = Arrival("eth0", 2, str(SERVER), destination)
-        with mock.patch(
-            "pxetwist.boot.sightings.secrets.token_hex",
-            side_effect=lambda _: f"{next(self.ids):04x}",
-        ):
+        with self.counted():
             self.port.received(data, source, arrival)
 
 
 _WORDS = """
 exchange exchange again again again discover select select reboot renew inform release decline
-bootp repeat repeat change wait
+bootp repeat repeat resend change wait late stored unstored
 """
 
 
@@ -241,6 +291,54 @@ class QuestionTests(SynchronousTestCase):
         steps = result_of(server.boot.resolve(asks)).steps
         self.assertEqual([each.who for each in steps], ["this boot"])
 
+    def test_nothing_is_acknowledged_before_it_is_stored(self) -> None:
+        server, talk = self.talking()
+        before = len(server.wire.sent)
+        server.leases.late = True
+        talk.take(Move("exchange"))
+        talk.take(Move("resend"))  # it is being answered
+        self.assertEqual(len(server.wire.sent), before + 1)  # the OFFER
+        server.leases.settle(None)
+        self.assertEqual(len(server.wire.sent), before + 2)
+        self.assertEqual(server.port.counters["repeated"], 1)
+
+    def test_what_is_not_stored_is_not_acknowledged(self) -> None:
+        server, talk = self.talking()
+        server.leases.late = True
+        talk.take(Move("exchange"))
+        before = len(server.wire.sent)
+        server.leases.settle(StateUnavailable("the disk is full"))
+        self.assertEqual(len(server.wire.sent), before)
+        self.assertIn("the disk is full", server.told[-1].summary)
+        self.assertEqual(server.port.in_flight, 0)
+        server.leases.late = False
+        talk.take(Move("resend"))
+        self.assertEqual(len(server.wire.sent), before + 1)
+
+    def test_a_lease_that_another_server_has_given(self) -> None:
+        server, talk = self.talking()
+        server.leases.late = True
+        talk.take(Move("exchange"))
+        now, address = server.clock.seconds(), IPv4Address(talk.offered[0])
+        # As a store that several servers share does it.
+        server.leases._table.put(Lease(address, client(1), now + 600, NETWORK.name))
+        server.leases.late = False
+        server.leases.settle(LeaseConflict("not free"))
+        reply = server.wire.sent[-1][0]
+        assert isinstance(reply, bytes)
+        self.assertEqual(decode(reply).message_type, Dhcp4Type.NAK)
+        self.assertEqual(server.port.in_flight, 0)
+
+    def test_an_offer_is_taken_up_as_it_was_made(self) -> None:
+        server = Server(Path(self.mktemp()), (NETWORK,), forgets=False)
+        talk = Talk([server])
+        talk.take(Move("discover"))
+        with mock.patch.object(AddressServer, "_answer_case", side_effect=AssertionError):
+            talk.take(Move("select"))
+        reply = server.wire.sent[-1][0]
+        assert isinstance(reply, bytes)
+        self.assertEqual(decode(reply).message_type, Dhcp4Type.ACK)
+
     def test_what_is_kept_is_bounded(self) -> None:
         self.patch(questions, "QUESTIONS", 3)
         self.patch(questions, "LATEST", 2)
@@ -265,12 +363,12 @@ class Talk:
     whole: dict[int, Move] = attrs.field(factory=dict)
 
     def take(self, move: Move) -> None:
-        if move.what == "change":
+        if move.what in ("change", "wait", "late", "stored", "unstored"):
             for server in self.servers:
-                server.site_facts.change(move.number)
-        elif move.what == "wait":
-            for server in self.servers:
-                server.clock.advance((0, 1, 5, 11, 61, 400, 900)[move.number % 7])
+                server.meet(move)
+        elif move.what == "resend":
+            if self.last is not None:
+                self.send(*self.last)
         elif move.what == "exchange":
             self.whole[move.who] = move
             self.take(attrs.evolve(move, what="discover"))

@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, Logger
 from twisted.trial.unittest import SynchronousTestCase
 
-from pxetwist.errors import StartError, StateUnavailable
+from pxetwist.errors import LeaseConflict, StartError, StateUnavailable
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, LeaseState, Network, Pool
 from pxetwist.state import leasefile, sqlite
@@ -85,6 +85,27 @@ class WritingTests(SqliteTestCase):
         self.wait(committing)
         self.assertEqual(self.successResultOf(committing).state, LeaseState.LEASED)
         self.assertEqual(self.rows(), 1)
+
+    def test_a_lease_that_is_kept(self) -> None:
+        """It is on the disk when that is said; conflicts are said, and that the store has ended."""
+        store, said = self.start(), list[tuple[object, int]]()
+        offer = result_of(store.offer(client(1), LAB, None, None, (), NOW))
+        assert offer is not None
+        lease = attrs.evolve(offer, ends=NOW + 3600)
+        store.keep(lease, NOW, lambda error: said.append((error, self.rows())))
+        self.assertEqual(said, [])
+        self.clock.run_until(lambda: bool(said))
+        self.assertEqual(said.pop(), (None, 1))
+        held = store.present(client(1), LAB, NOW)
+        self.assertEqual(held and held.state, LeaseState.LEASED)
+
+        errors: list[Exception | None] = []
+        store.keep(attrs.evolve(lease, key=client(2).mac), NOW, errors.append)
+        self.assertIsInstance(errors.pop(), LeaseConflict)
+        self.stop(store)
+        store.keep(attrs.evolve(lease, ends=NOW + 7200), NOW, errors.append)
+        self.assertIsInstance(errors.pop(), StateUnavailable)
+        self.assertEqual(store.present(client(1), LAB, NOW), held)
 
     def test_commits_that_wait_share_one_transaction(self) -> None:
         store = self.start()
