@@ -87,7 +87,7 @@ class WritingTests(SqliteTestCase):
         self.assertEqual(self.rows(), 1)
 
     def test_a_lease_that_is_kept(self) -> None:
-        """It is on the disk when that is said; conflicts are said, and that the store has ended."""
+        """It is on the disk when that is said; so are a conflict and the end of the store."""
         store, said = self.start(), list[tuple[object, int]]()
         offer = result_of(store.offer(client(1), LAB, None, None, (), NOW))
         assert offer is not None
