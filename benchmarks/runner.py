@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import attrs
 
-from benchmarks import answers, dhcp, http, ldap, leases, resolve, servers, storm, tftp
+from benchmarks import answers, dhcp, http, ldap, leases, nfs, resolve, servers, storm, tftp
 from benchmarks.namespaces import Link, linked
 from benchmarks.report import Result, json_line, table
 from benchmarks.servers import Server
@@ -119,6 +119,19 @@ def _http(
     return http.measure(link, chosen, cases, folder, load)
 
 
+def _nfs(
+    link: Link, chosen: Sequence[Server], options: argparse.Namespace, folder: Path
+) -> list[Result]:
+    load = nfs.Load()
+    if options.quick:
+        load = nfs.Load(large=20_000_000, piece=100_000, pieces=20, part=0.05, repeats=1)
+    if options.repeats:
+        load = attrs.evolve(load, repeats=options.repeats)
+    return nfs.measure(
+        link, chosen, _cases(options.cases, nfs.case, tuple(nfs.CASES)), folder, load
+    )
+
+
 def _leases(
     link: Link, chosen: Sequence[Server], options: argparse.Namespace, folder: Path
 ) -> list[Result]:
@@ -151,6 +164,12 @@ BENCHMARKS = {
         " full a pool of a million is: 1%, 50%, 99% or 100%",
         leases.SERVERS,
         _leases,
+    ),
+    "nfs": Benchmark(
+        "bytes and calls per second; a case is read or lockstep (1 MiB, one connection), read16,"
+        " getattr, lookup, copy (500 MB by nfs-cp) or diskless (64 machines read 300 MB each)",
+        servers.NFS,
+        _nfs,
     ),
     "resolve": Benchmark(
         "decisions per second; a case is static, cached, slow or storm",

@@ -143,6 +143,28 @@ kind = local
 """
 
 
+_PXETWIST_NFS = """
+[pxe]
+services = nfs
+policies = fixed
+state = memory
+observers =
+[service:nfs]
+addresses = {address}
+portmapper = no
+connections-per-address = 1024
+[export:bench]
+plugin = directory
+path = {content}
+[policy:fixed]
+profile = linux
+[profile:linux]
+kind = linux
+kernel = large
+root = export:bench
+"""
+
+
 _PXETWIST_HTTP = """
 [pxe]
 services = http, https
@@ -230,6 +252,40 @@ def certificates(place: Place) -> Path:
 
 def _pxetwist_tftp(place: Place) -> Sequence[str]:
     return _pxetwist(place, _PXETWIST_TFTP.format(address=place.address, content=place.content))
+
+
+def _pxetwist_nfs(place: Place) -> Sequence[str]:
+    return _pxetwist(place, _PXETWIST_NFS.format(address=place.address, content=place.content))
+
+
+_GANESHA = """
+NFS_CORE_PARAM {{
+    Protocols = 3; NFS_Port = 2049; MNT_Port = 20048; Bind_addr = {address};
+    Enable_NLM = false; Enable_RQUOTA = false;
+}}
+EXPORT {{
+    Export_Id = 1; Path = {content}; Pseudo = /bench; Access_Type = RO; Squash = None;
+    Protocols = 3; Transports = TCP; SecType = sys; MaxRead = 1048576; PrefRead = 1048576;
+    FSAL {{ Name = VFS; }}
+}}
+LOG {{ Default_Log_Level = WARN; }}
+"""
+
+
+def _ganesha(place: Place) -> Sequence[str]:
+    """Return a program that runs it with the portmapper that it insists on; /run is theirs."""
+    file = place.folder / "ganesha.conf"
+    file.write_text(_GANESHA.format(address=place.address, content=place.content))
+    ganesha = ("ganesha.nfsd", "-F", "-f", str(file), "-L", str(place.folder / "log"))
+    own = ("-N", "NIV_WARN", "-p", str(place.folder / "pid"))
+    portmapper = ("rpcbind", "-f", "-w", "-h", place.address)
+    script = (
+        "mount -t tmpfs tmpfs /run; mkdir -p /run/ganesha /run/rpcbind;"
+        " trap 'kill $one $other; wait; exit 0' TERM;"
+        f" {shlex.join(portmapper)} & one=$!; sleep 1; {shlex.join((*ganesha, *own))} & other=$!;"
+        " wait"
+    )
+    return "unshare", "-m", "sh", "-c", script
 
 
 _DNSMASQ = (
@@ -430,3 +486,12 @@ HTTP = (
     Server("pxetwist", _TWISTD, _pxetwist_http),
     Server("nginx", "nginx", _nginx),
 )
+NFS = (
+    Server("pxetwist", _TWISTD, _pxetwist_nfs),
+    Server("ganesha", "ganesha.nfsd", _ganesha),
+)
+#: What clients of each server of NFS mount.
+NFS_EXPORTS: Mapping[str, Callable[[Place], str]] = {
+    "pxetwist": lambda place: "/bench",
+    "ganesha": lambda place: str(place.content),
+}

@@ -474,6 +474,12 @@ class IBoot(Interface):
     def export(name: str) -> IExport | None:
         """Return the export of this name, if the INI has one; ask once the services start."""
 
+    def export_names() -> Collection[str]:
+        """Return the names of all exports."""
+
+    def sign(body: bytes, purpose: str) -> bytes:
+        """Return 12 bytes that nobody else can make, always the same for a body and a purpose."""
+
     def choose(identity: ClientIdentity, entry: str, now: float) -> None:
         """Note which entry of its menu a machine's firmware shows as chosen: it holds for this
         boot. An empty one takes that back.

@@ -436,6 +436,14 @@ class BootFacade:
             raise ContentNotFound(f"{path}: no folder to be shown")
         return [names[name] for name in sorted(names)]
 
+    def export_names(self) -> Collection[str]:
+        """Return the names of all exports."""
+        return self._exports.keys()
+
+    def sign(self, body: bytes, purpose: str) -> bytes:
+        """Sign with the key of the tokens."""
+        return self.tokens.sign(body, purpose)
+
     def choose(self, identity: ClientIdentity, entry: str, now: float) -> None:
         """Let an entry of a machine's menu be its plan for this boot."""
         sighting = self.sightings.get(identity.key, now)

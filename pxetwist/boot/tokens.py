@@ -64,7 +64,7 @@ class Tokens:
 
     def seal(self, body: bytes, purpose: str) -> str:
         """Return a token of any facts, for a purpose."""
-        return base64.urlsafe_b64encode(body + self._sign(body, purpose)).decode().rstrip("=")
+        return base64.urlsafe_b64encode(body + self.sign(body, purpose)).decode().rstrip("=")
 
     def unseal(self, token: str, size: int, purpose: str) -> bytes | None:
         """Return the facts, of so many bytes, that a token was made of; `None`: it is not ours."""
@@ -75,10 +75,11 @@ class Tokens:
         if base64.urlsafe_b64encode(raw).decode().rstrip("=") != token:
             return None  # some bits of the last character say nothing: one spelling is enough
         body, signature = raw[:size], raw[size:]
-        sealed = hmac.compare_digest(signature, self._sign(body, purpose))
+        sealed = hmac.compare_digest(signature, self.sign(body, purpose))
         return body if len(body) == size and sealed else None
 
-    def _sign(self, body: bytes, purpose: str) -> bytes:
+    def sign(self, body: bytes, purpose: str) -> bytes:
+        """Return the signature of any facts, for a purpose."""
         if not self.key:
             self.key = _stored_key(self.folder / "token.key")
         return hmac.digest(self.key, body + purpose.encode(), hashlib.sha256)[:_SIGNATURE]

@@ -11,7 +11,7 @@ from pxetwist.cli.asking import link_local, request_of, solicit_of
 from pxetwist.cli.server6 import Server6
 from pxetwist.config.assemble import Assembly
 from pxetwist.config.load import Configuration
-from pxetwist.config.web import takes_logs
+from pxetwist.config.web import nfs_options, takes_logs
 from pxetwist.errors import ContentDenied, ContentNotFound, PxeError
 from pxetwist.exchange import dhcp4
 from pxetwist.exchange.dhcp4 import Silence
@@ -62,6 +62,7 @@ class Explanation:
         self.lines: list[str] = []
         self._networks = configuration.networks.values()
         self._classes = configuration.classes
+        self._nfs_options = nfs_options(configuration)
         services = configuration.of_kind("service")
         names = {each.factory.name: each.settings for each in services}
         offer = names["proxydhcp"].offer if "proxydhcp" in names else None
@@ -294,6 +295,9 @@ class Explanation:
                 for initrd in boot.initrds:
                     self.say(f"initrd {initrd}", 1)
                 self.say(f"arguments, as in the profile: {boot.arguments}", 1)
+                if boot.root is not None:
+                    place = f"{self.server}:{boot.root.mount_path}"
+                    self.say(f"root {boot.root}: {place} with {self._nfs_options}", 1)
         if plan.settings:
             self.say("where that stands", 1)
         for setting in plan.settings:

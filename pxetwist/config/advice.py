@@ -66,6 +66,17 @@ def _architectures(configuration: Configuration, machines: Collection[Machine]) 
     return (labels & set(ARCHITECTURE_NAMES)) | own | installed
 
 
+def roots_unserved(configuration: Configuration) -> Iterator[str]:
+    """Profiles whose root is an export, while nothing serves those."""
+    services = {each.factory.name for each in configuration.of_kind("service")}
+    if "nfs" in services:
+        return
+    for profile in configuration.profiles.values():
+        root = profile.wishes.get("root", "")
+        if root.startswith("export:"):
+            yield f"[profile:{profile.name}] root: {root} is not served; mend: services = …, nfs"
+
+
 def profiles_unused(
     configuration: Configuration,
     policies: Sequence[Any],
@@ -222,6 +233,7 @@ ADVICE = (
     grub_with_proxydhcp,
     loaders_missing,
     content_missing,
+    roots_unserved,
     installers_incomplete,
     configurations_hidden,
     menus_shortened,

@@ -19,7 +19,7 @@ from pxetwist.boot.resolver import Identification
 from pxetwist.config.answers import answers_in_the_clear
 from pxetwist.config.load import Configuration, Instance
 from pxetwist.config.server import Server
-from pxetwist.config.web import http_port, https_ports, takes_logs
+from pxetwist.config.web import http_port, https_ports, nfs_options, takes_logs
 from pxetwist.errors import ConfigError, ConfigErrors, Location
 from pxetwist.interfaces import IReloads, Site
 from pxetwist.plugins import KINDS
@@ -93,6 +93,7 @@ def _site(
         https=boot.https.port is not None or boot.https.certified is not None,
         log_server=takes_logs(configuration),
         exports={each.name: each.factory.name for each in configuration.of_kind("export")},
+        nfs_options=nfs_options(configuration),
     )
 
 

@@ -1,4 +1,6 @@
-"""What the services of a configuration mean for what machines are told: URLs, and a log server."""
+"""What the services of a configuration mean for what machines are told: URLs, a log server, and
+how to mount.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from typing import Any
 from pxetwist.boot.https import Https
 from pxetwist.config.load import Configuration
 from pxetwist.model.boot import SecurePort
+from pxetwist.model.nfs_root import MOUNT_OPTIONS, mount_options
 from pxetwist.services.certificates import KeyFiles
 from pxetwist.services.https import Settings
 from pxetwist.services.interfaces import network_interfaces
@@ -30,6 +33,12 @@ def takes_logs(configuration: Configuration) -> bool:
         each.port == SYSLOG_PORT and (not each.addresses or ALL_IPV4 in map(str, each.addresses))
         for each in _services(configuration, "syslog")
     )
+
+
+def nfs_options(configuration: Configuration) -> str:
+    """Return with which options machines mount our exports: those of the first NFS service."""
+    services = _services(configuration, "nfs")
+    return mount_options(services[0].port, services[0].mount_port) if services else MOUNT_OPTIONS
 
 
 def https_ports(configuration: Configuration) -> Https:

@@ -17,7 +17,7 @@ from pxetwist.config import fields
 from pxetwist.config.fields import option
 from pxetwist.errors import TreeDenied, TreeNotFound, TreeStale, TreeWrongKind
 from pxetwist.exports.kernel_handles import key_of, open_by_key
-from pxetwist.exports.open_files import FileData, errors, facts_of, link
+from pxetwist.exports.open_files import ERRORS, FileData, facts_of, link
 from pxetwist.exports.places import Places
 from pxetwist.file_tree import IExport, IFileData, IFileTree
 from pxetwist.interfaces import Site
@@ -100,7 +100,7 @@ class DirectoryTree:
 
     def attributes(self, key: bytes) -> FileAttributes:
         """Return the facts of a file."""
-        with errors():
+        with ERRORS:
             found = os.fstat(self._descriptor(key))
         if not found.st_nlink:
             self._forget(key)
@@ -111,14 +111,14 @@ class DirectoryTree:
         """Return the key of a name."""
         if name in (b"", b".", b"..") or b"/" in name or b"\0" in name:
             raise TreeNotFound(repr(name))
-        with errors():
+        with ERRORS:
             return self._take(directory, name, self._descriptor(directory))
 
     def parent(self, directory: bytes) -> bytes:
         """Return the key of the directory above."""
         if not self.place(directory):
             return directory
-        with errors():
+        with ERRORS:
             above = os.open(b"..", _LOOK | os.O_DIRECTORY, dir_fd=self._descriptor(directory))
             key, mount = key_of(above)
         self._hold(key, above)
@@ -130,7 +130,7 @@ class DirectoryTree:
         """Return the names that lead to a directory. Beside the folder that a link leads to now
         are those that it has led to.
         """
-        with errors():
+        with ERRORS:
             descriptor = self._descriptor(directory)
             if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
                 raise TreeWrongKind("it is no directory")
@@ -154,7 +154,7 @@ class DirectoryTree:
 
     def link_target(self, key: bytes) -> bytes:
         """Return where a symbolic link leads."""
-        with errors():
+        with ERRORS:
             descriptor = self._descriptor(key)
             if not stat.S_ISLNK(os.fstat(descriptor).st_mode):
                 raise TreeWrongKind("it is no symbolic link")
@@ -162,7 +162,7 @@ class DirectoryTree:
 
     def open(self, key: bytes) -> IFileData:
         """Open a regular file: the very one that the key means."""
-        with errors():
+        with ERRORS:
             descriptor = self._descriptor(key)
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise TreeWrongKind("it is no regular file")
@@ -239,7 +239,7 @@ class DirectoryTree:
 
     def listing(self, directory: bytes) -> Listing:
         """Return the names in a directory."""
-        with errors():
+        with ERRORS:
             descriptor = self._descriptor(directory)
             changed = os.fstat(descriptor).st_mtime_ns
             known = self._listings.get(directory)

@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 
 from pxetwist.errors import TreeStale
-from pxetwist.exports.open_files import FileData, errors
+from pxetwist.exports.open_files import ERRORS, FileData
 from pxetwist.file_tree import IFileData
 
 #: What templates are called at their end.
@@ -33,7 +33,7 @@ class Source:
 
     def open(self) -> IFileData:
         """Open the very file that was found."""
-        with errors():
+        with ERRORS:
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             data = FileData(os.open(self.file, flags))
         if os.path.samestat(os.fstat(data.fileno()), self.facts):

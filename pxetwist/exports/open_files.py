@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import attrs
 from zope.interface import implementer
@@ -99,19 +97,23 @@ def link(descriptor: int) -> bytes:
     return b"/proc/self/fd/%d" % descriptor
 
 
-@contextmanager
-def errors() -> Iterator[None]:
-    """Let what the system says be what a tree says."""
-    try:
-        yield
-    except PermissionError as error:
-        raise TreeDenied(error.strerror) from None
-    except OSError as error:
-        match error.errno:
-            case errno.ENOENT | errno.ENAMETOOLONG:
-                raise TreeNotFound(error.strerror) from None
-            case errno.ENOTDIR | errno.ELOOP:
-                raise TreeWrongKind(error.strerror) from None
-            case errno.ESTALE | errno.EINVAL | errno.EOPNOTSUPP:
-                raise TreeStale(error.strerror) from None
-        raise
+class Errors:
+    """Lets what the system says be what a tree says; a class, for it is entered for each file."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if isinstance(error, PermissionError):
+            raise TreeDenied(error.strerror) from None
+        if isinstance(error, OSError):
+            match error.errno:
+                case errno.ENOENT | errno.ENAMETOOLONG:
+                    raise TreeNotFound(error.strerror) from None
+                case errno.ENOTDIR | errno.ELOOP:
+                    raise TreeWrongKind(error.strerror) from None
+                case errno.ESTALE | errno.EINVAL | errno.EOPNOTSUPP:
+                    raise TreeStale(error.strerror) from None
+
+
+ERRORS = Errors()

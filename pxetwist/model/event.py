@@ -16,6 +16,7 @@ class EventKind(enum.Enum):
     ENDED = "ended"  # a transfer ended whole
     FAILED = "failed"  # a transfer ended before its end
     CALLBACK = "callback"  # a machine said how far it is
+    MOUNTED = "mounted"  # a machine was given its root
     SAID = "said"  # a line of a machine's own log
     ORDER = "order"  # an order was taken, or came to its end
     CONFLICT = "conflict"  # an address that was to be offered is in use by somebody else

@@ -62,7 +62,18 @@ def tell(
     summary: str,
     details: Mapping[str, object],
 ) -> None:
-    """Pass an event of a request to the observers."""
+    """Pass an event of a request for content to the observers."""
+    tell_of(site, request, kind, summary, {"path": str(request.wanted), **details})
+
+
+def tell_of(
+    site: Site,
+    request: BootRequest,
+    kind: EventKind,
+    summary: str,
+    details: Mapping[str, object],
+) -> None:
+    """Pass an event of any request to the observers."""
     machine = request.machine.name if request.machine else str(request.identity)
     site.boot.tell(
         BootEvent(
@@ -73,7 +84,7 @@ def tell(
             boot_id=request.boot_id,
             stage=request.stage.value,
             summary=summary,
-            details={"path": str(request.wanted), **details},
+            details=details,
         )
     )
 

@@ -5,6 +5,7 @@ Everything runs on one :class:`twisted.internet.task.Clock`; nothing here opens 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -196,7 +197,7 @@ class FakeBoot:
     boot id. `events` and `reports` collect what was told; machines are given `answer`, which
     may be an exception to raise. `redemption` is what questions for answer files get, or an
     exception to raise; `settled` collects how each of these ended. `loops` says that its
-    iPXE loads itself.
+    iPXE loads itself, `broken` why nothing can be decided.
     """
 
     stores: Sequence[IContentStore] = ()
@@ -212,6 +213,7 @@ class FakeBoot:
     leases: Any = None
     rehearsal: bool = False
     loops: bool = False
+    broken: str = ""
     answer: str | Exception | None = None
     reports: list[MachineReport] = attrs.field(factory=list)
     events: list[BootEvent] = attrs.field(factory=list)
@@ -225,6 +227,9 @@ class FakeBoot:
 
     async def resolve(self, request: BootRequest) -> Resolution:
         """Fill in machine and plan."""
+        if self.broken:
+            failed = attrs.evolve(request, machine=self.machine)
+            return Resolution(failed, Verdict.BROKEN, reason=self.broken)
         ignored = self.plan is not None and self.plan.ignored
         plan = None if ignored else self.plan
         verdict = Verdict.IGNORED if ignored else Verdict.NO_OPINION
@@ -347,6 +352,14 @@ class FakeBoot:
     def export(self, name: str) -> IExport | None:
         """Return the one of this name."""
         return self.exports.get(name)
+
+    def export_names(self) -> Collection[str]:
+        """Return what was given."""
+        return self.exports
+
+    def sign(self, body: bytes, purpose: str) -> bytes:
+        """Return a checksum of both."""
+        return hashlib.blake2b(body + purpose.encode(), digest_size=12).digest()
 
     def choose(self, identity: ClientIdentity, entry: str, now: float) -> None:
         """Note the choice."""

@@ -13,12 +13,12 @@ from xml.etree import ElementTree
 
 import attrs
 
-from benchmarks import dhcp, leases, resolve, storm, tftp
+from benchmarks import dhcp, leases, nfs, resolve, storm, tftp
 from benchmarks.dhcp import Search, highest
 from benchmarks.namespaces import SERVER, linked
 from benchmarks.report import ratios
 from benchmarks.running import running
-from benchmarks.servers import DHCP, STORM, TFTP, Place
+from benchmarks.servers import DHCP, NFS, STORM, TFTP, Place
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 #: Far more than a quick case takes, in seconds.
@@ -97,6 +97,15 @@ class Benchmarks(TestCase):
         drawn = ElementTree.parse(picture).getroot()
         lines = drawn.iter("{http://www.w3.org/2000/svg}polyline")
         self.assertEqual(len(list(lines)), 4)
+
+    def test_nfs(self) -> None:
+        """Every case with both servers, and every byte is looked at."""
+        load = nfs.Load(large=8_000_000, piece=50_000, pieces=5, part=0.01, repeats=1)
+        with linked() as link:
+            results = nfs.measure(link, NFS, tuple(nfs.CASES), self.folder, load)
+        self.assertEqual(len(results), 2 * len(nfs.CASES))
+        for each in results:
+            self.assertGreater(each.value, 0, each.case)
 
     def test_resolve(self) -> None:
         size = resolve.Size(machines=100, decisions=200, storm=20, repeats=1)

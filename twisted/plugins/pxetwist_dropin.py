@@ -105,6 +105,7 @@ tftp = PluginFactory("service", "tftp", "pxetwist.services.tftp", "Files by TFTP
 http = PluginFactory("service", "http", "pxetwist.services.http", "Files and scripts by HTTP.")
 https = PluginFactory("service", "https", "pxetwist.services.https", "Files and scripts by HTTPS.")
 ftp = PluginFactory("service", "ftp", "pxetwist.services.ftp", "Files by FTP, to be read.")
+nfs = PluginFactory("service", "nfs", "pxetwist.services.nfs", "Roots of machines by NFS 3.")
 syslog = PluginFactory(
     "service", "syslog", "pxetwist.services.syslog", "Lines that machines log, to their events."
 )

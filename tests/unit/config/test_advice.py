@@ -45,6 +45,15 @@ class Advice(IniCase):
             ["policies is empty: nothing tells machines what to boot"],
         )
 
+    def test_roots_that_nothing_serves(self) -> None:
+        content = HEAD + "[profile:x]\nkind = linux\nkernel = linux\nroot = export:a\n"
+        content += "[export:a]\nplugin = directory\npath = content\n"
+        self.assertEqual(
+            self.advice(content),
+            ["[profile:x] root: export:a is not served; mend: services = …, nfs"],
+        )
+        self.assertEqual(self.advice(content.replace("tftp", "tftp, nfs")), [])
+
     def test_no_subnet(self) -> None:
         content = HEAD.replace("tftp", "dhcp")
         self.assertEqual(
