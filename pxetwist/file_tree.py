@@ -93,6 +93,15 @@ class IFileTree(Interface):
         """
 
 
+class IVersioned(Interface):
+    """May be provided by an export as well: it has all versions of an image."""
+
+    image: str = Attribute("the name of the image")
+
+    def place(version: str, path: str) -> str:
+        """Return where a path of the root is in the export, in this version."""
+
+
 class IExport(Interface):
     """Has a tree of files for each machine, maybe the same for all."""
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "approve": "Name a machine that reported itself, so that it boots; or reject it.",
     "check": "Look for mistakes in an INI, and for what will not boot.",
     "explain": "Say what a machine would get, step by step, and why.",
+    "image": "Make and keep roots of machines without disks.",
     "leases": "List who has which address; export, import and release leases.",
     "loaders": "Show the boot loaders, and put them where they are served from.",
     "neighbours": "Find other DHCP servers on the wire, and say whether they clash.",

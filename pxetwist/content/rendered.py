@@ -21,6 +21,7 @@ from pxetwist.content import answers, installers
 from pxetwist.content.installers import InstallerFiles
 from pxetwist.content.logins import Logins
 from pxetwist.content.text import TextContent
+from pxetwist.content.versions import Versions
 from pxetwist.errors import ConfigError, ContentError, ContentNotFound, Location, PolicyError
 from pxetwist.interfaces import IBoot, IContent, IContentStore, Site
 from pxetwist.model.answer import Answer
@@ -38,6 +39,7 @@ from pxetwist.model.boot import (
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import parse_mac
 from pxetwist.model.installers import Esxi, Windows
+from pxetwist.model.machine import host_name
 from pxetwist.model.recent import Recent
 
 _LOADERS = (
@@ -90,6 +92,7 @@ class RenderedStore:
         self._environment = environment
         self._texts: Recent[str, jinja2.Template] = Recent(_TEXTS)
         self._logins = Logins(site)
+        self._versions = Versions(site)
         self._answers = answers.AnswerTexts(site, environment)
         self._installers = InstallerFiles(site, self._answers, self._facts)
 
@@ -114,7 +117,8 @@ class RenderedStore:
             raise ContentNotFound(f"{path}: no plan for {request.identity}")
         request = await self._site.boot.begin(request)
         assert request.plan is not None
-        plan = await startable(request.plan, flavour, request, self._site.boot)
+        plan = self._versions.pin(request.plan, request)
+        plan = await startable(plan, flavour, request, self._site.boot)
         request = attrs.evolve(request, plan=plan)
         folders = {
             each.profile: await self._answers.folder(each, request) for each in plan.answers
@@ -191,6 +195,10 @@ class RenderedStore:
             "plan": request.plan,
             "who": request.machine.name if request.machine else str(request.identity),
             "nfs_options": self._site.nfs_options,
+            "bootif": f"01-{request.identity.mac.replace(':', '-')}"
+            if request.identity.mac
+            else "",
+            "host": host_name(request.machine.name) if request.machine else "",
             "callback": self._report_url(request, "callback"),
             "report_url": partial(self._report_url, request),
             "ftp_url": partial(self._ftp_url, request),
@@ -207,7 +215,7 @@ class RenderedStore:
     def _variables(self, request: BootRequest, folders: Mapping[str, str]) -> dict[str, object]:
         facts = self._facts(request)
 
-        def fill(text: str, **more: str) -> str:
+        def fill(text: str, **more: object) -> str:
             return self._template(text).render(**facts, **more)
 
         def script(text: str, flavour: str) -> str:
@@ -216,7 +224,9 @@ class RenderedStore:
 
         def arguments(boot: Files | Windows) -> str:
             answer = boot.answer if isinstance(boot, Files) else None
-            more = _where(answer, folders) if answer else {}
+            more: dict[str, object] = dict(_where(answer, folders)) if answer else {}
+            if isinstance(boot, Files) and boot.root:
+                more["root"] = boot.root
             return " ".join(fill(boot.arguments, **more).split())
 
         ends = request.endpoints

@@ -29,6 +29,8 @@ WISHES: Mapping[str, tuple[str, str]] = {
 #: for the initramfs and kernel-command-line(7) for the system behind it. Installers: see ANSWERED.
 FAMILIES: Mapping[str, Mapping[str, str]] = {
     "generic": {"root": "root={}", "console": "console={}"},
+    "diskless": {"root": "root={}", "console": "console={}"},
+    "initramfs-tools": {"root": "root={}", "console": "console={}"},
     "debian-live": {
         "root": "netboot=nfs nfsroot={}",
         "console": "console={}",

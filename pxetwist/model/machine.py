@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
@@ -43,3 +44,8 @@ class Machine:
     def addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
         """What is reserved for it."""
         return tuple(each for each in (self.address, self.address6) if each is not None)
+
+
+def host_name(name: str) -> str:
+    """Spell a machine's name as hosts may be called (RFC 1123 §2.1)."""
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", name).strip("-.")

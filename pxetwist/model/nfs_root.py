@@ -11,12 +11,17 @@ _EXPORT = re.compile(r"export:([\w.-]+)((?:/[^/\s]+)*)/?")
 _FOREIGN = re.compile(r"nfs://([^/\s:\[\]]+|\[[0-9a-fA-F:]+\])(/\S*)")
 #: The roots of our exports, spelled for templates: their addresses and ports are known later.
 _OURS = "{{ endpoints.host }}"
+_OUR_PATH = "{{ root.mount_path }}"
 #: What a kernel is told of somebody else's server: no version and transport of its own choice.
 _FOREIGN_OPTIONS = "vers=3,proto=tcp,nolock"
-#: How the families spell a root by NFS. Kernel and initramfs-tools: Linux, admin-guide/nfs;
-#: live-boot(7); dracut.cmdline(7); Anaconda's boot options; linuxrc.
+#: How the families spell a root by NFS. Kernels: Linux, admin-guide/nfs; our own images: their
+#: script; initramfs-tools(7), whose nfsmount refuses proto and mountport; live-boot(7);
+#: dracut.cmdline(7); Anaconda's boot options; linuxrc.
 _FORMS: Mapping[str, str] = {
     "generic": "root=/dev/nfs nfsroot={server}:{path},{options} ip=dhcp",
+    "diskless": "boot=pxetwist nfsroot={server}:{path},{options} BOOTIF={{{{ bootif }}}}"
+    " pxetwist.hostname={{{{ host }}}}",
+    "initramfs-tools": "boot=nfs nfsroot={server}:{path},vers=3,tcp",
     "debian-live": "netboot=nfs nfsroot={server}:{path}",
     "dracut": "root=nfs:{server}:{path}:{options} ip=dhcp rd.neednet=1",
     "anaconda": "inst.stage2=nfs:{server}:{path}",
@@ -75,7 +80,7 @@ def nfs_arguments(family: str, root: str) -> str:
     form = _FORMS.get(family, "")
     ours = own_root(root)
     if ours is not None:
-        return form.format(server=_OURS, path=ours.mount_path, options="{{ nfs_options }}")
+        return form.format(server=_OURS, path=_OUR_PATH, options="{{ nfs_options }}")
     foreign = _FOREIGN.fullmatch(root)
     if foreign is None:
         return ""

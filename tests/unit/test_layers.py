@@ -31,7 +31,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "hosts": (*_FOR_PLUGINS, *_STORES),
     "policies": (*_FOR_PLUGINS, *_STORES),
     "state": _FOR_PLUGINS,
-    "content": _FOR_PLUGINS,
+    "content": (*_FOR_PLUGINS, "file_tree"),
     "exports": (
         *_FOR_PLUGINS,
         *("file_tree", "content.iso_index", "content.waiting", "content.answers"),

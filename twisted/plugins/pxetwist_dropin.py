@@ -70,6 +70,12 @@ upstream = PluginFactory(
 rendered = PluginFactory(
     "content", "rendered", "pxetwist.content.rendered", "Scripts of loaders, made from the plan."
 )
+images = PluginFactory(
+    "content", "images", "pxetwist.content.images", "Kernels of what pxetwist image has built."
+)
+image = PluginFactory(
+    "export", "image", "pxetwist.exports.image", "What pxetwist image has built, as a root."
+)
 directory_export = PluginFactory(
     "export", "directory", "pxetwist.exports.directory", "A folder, as the root of machines."
 )

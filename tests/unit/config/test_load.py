@@ -90,7 +90,7 @@ root = export:desktop/../x
                 "pxe.ini:17: [profile:b] root: expected a root like export:NAME or"
                 " export:NAME/folder, got 'export:desktop/../x'",
                 "pxe.ini:18: [export:other] plugin is missing: one of"
-                " directory, iso, machines, overlay",
+                " directory, image, iso, machines, overlay",
             ],
         )
 

@@ -179,7 +179,7 @@ class Profiles(IniCase):
             self.assertEqual(plan.boot.arguments, f"quiet {expected} --- user")
 
     def test_roots_by_nfs(self) -> None:
-        ours = "{{ endpoints.host }}:/desktop/a"
+        ours = "{{ endpoints.host }}:{{ root.mount_path }}"
         told = "vers=3,proto=tcp,nolock"
         for family, root, expected in (
             (
@@ -192,6 +192,13 @@ class Profiles(IniCase):
                 "export:desktop/a",
                 f"root=nfs:{ours}:{{{{ nfs_options }}}} ip=dhcp rd.neednet=1",
             ),
+            (
+                "diskless",
+                "export:desktop/a",
+                f"boot=pxetwist nfsroot={ours},{{{{ nfs_options }}}} BOOTIF={{{{ bootif }}}}"
+                " pxetwist.hostname={{ host }}",
+            ),
+            ("initramfs-tools", "export:desktop/a", f"boot=nfs nfsroot={ours},vers=3,tcp"),
             ("debian-live", "export:desktop/a", f"netboot=nfs nfsroot={ours}"),
             ("generic", "nfs://filer/srv", f"root=/dev/nfs nfsroot=filer:/srv,{told} ip=dhcp"),
             ("debian-live", "nfs://[fd00::1]/srv", "netboot=nfs nfsroot=[fd00::1]:/srv"),
