@@ -30,6 +30,8 @@ LOOP_LIMIT = 4
 _LOOKED_AT = 8
 
 _ORDER = {stage: number for number, stage in enumerate(BootStage)}
+#: A system asks by DHCP as well, and again, after it has its root.
+_ORDER[BootStage.ROOT] = _ORDER[BootStage.KERNEL]
 
 
 @attrs.define
@@ -104,7 +106,9 @@ class Sightings:
             if len(self._by_key) > self._limit:
                 self._forget_one(now)
         sighting.identity = sighting.recall(identity)
-        sighting.stage, sighting.last = stage, now
+        if not (stage is BootStage.KERNEL and sighting.stage is BootStage.ROOT):
+            sighting.stage = stage
+        sighting.last = now
         self._by_key.move_to_end(key)
         return sighting
 

@@ -50,3 +50,12 @@ class SightingsTests(TestCase):
         for number in range(1, 20):
             self.see(number, late)
         self.assertEqual(self.seen(late), list(range(10, 20)))
+
+    def test_a_system_that_has_its_root_asks_again(self) -> None:
+        """Its DHCP client begins no new boot; its firmware does."""
+        stages = (BootStage.KERNEL, BootStage.ROOT, BootStage.KERNEL, BootStage.ROOT)
+        boots = [self.sightings.see(identity(1), stage, 1.0) for stage in stages]
+        self.assertEqual(len({each.boot_id for each in boots}), 1)
+        self.assertIs(boots[-1].stage, BootStage.ROOT)
+        again = self.sightings.see(identity(1), BootStage.FIRMWARE, 2.0)
+        self.assertNotEqual(again.boot_id, boots[0].boot_id)

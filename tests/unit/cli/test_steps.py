@@ -118,6 +118,22 @@ class Resolved(IniCase):
         ):
             self.assertIn(line, lines)
 
+    def test_a_root_by_nfs(self) -> None:
+        """Where the root is, with the ports of our server, and what the kernel is told of it."""
+        ini = INI.replace("= dhcp", "= dhcp, nfs").replace("=/dev/sda1", "=export:desk/a")
+        ini += "[export:desk]\nplugin = directory\npath = desk\n[service:nfs]\nport = 2050\n"
+        self.write("hosts.csv", "name,mac,room\nws1,525400123456,b12\n")
+        explanation = Explanation(assemble(self.load(ini), Clock()), IPv4Address("10.0.0.1"))
+        identity = ClientIdentity(
+            mac="52:54:00:12:34:56", architecture=Architecture.X64_UEFI, firmware=Firmware.IPXE
+        )
+        result_of(explanation.walk(identity, BootStage.FIRMWARE, only=False))
+        options = "vers=3,proto=tcp,port=2050,mountport=20048,mountproto=tcp,nolock"
+        place = "10.0.0.1:/desk/a"
+        lines = "\n".join(explanation.lines)
+        self.assertIn(f"root export:desk/a: {place} with {options}", lines)
+        self.assertIn(f"root=/dev/nfs nfsroot={place},{options} ip=dhcp", lines)
+
     def test_what_does_not_fit(self) -> None:
         """A reply that would grow too long says what it lacks."""
         long = "".join(f"option.{code} = text:{'x' * 250}\n" for code in range(128, 134))
