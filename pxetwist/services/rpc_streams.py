@@ -52,7 +52,7 @@ class RpcConnection(Protocol):
         self._waiting = False  # for room in the socket
         self._paused = False
         self._socket: Any = None
-        self._called = False
+        self.called = False
         self.last: float = streams.reactor.seconds()
 
     def connectionMade(self) -> None:
@@ -80,7 +80,7 @@ class RpcConnection(Protocol):
         silence: float = now - self.last
         if self._records.partial and not self._paused:
             return silence > _HALF
-        return silence > (_IDLE if self._called else _SILENT)
+        return silence > (_IDLE if self.called else _SILENT)
 
     def dataReceived(self, data: bytes) -> None:
         """Take what has come."""
@@ -96,7 +96,7 @@ class RpcConnection(Protocol):
                 if record is None:
                     break
                 call = decode_call(record)
-                self._called = True
+                self.called = True
                 later = self._server.answer(call, self.client, self._reply)
                 if later is not None and not later.called:
                     self._in_flight.add(later)
@@ -209,10 +209,20 @@ class RpcStreams(ServerFactory):
         """Take a connection, unless there are too many."""
         host = host_of(addr)
         same = sum(each.client.address == host for each in self.connections)
-        if len(self.connections) >= self._most or same >= self._most_of_one:
+        full = len(self.connections) >= self._most and not self._make_room()
+        if full or same >= self._most_of_one:
             self._server.counters["too many connections"] += 1
             return None
         return RpcConnection(self._server, self)
+
+    def _make_room(self) -> bool:
+        """Cut the oldest connection on which nobody ever called, if there is one."""
+        silent = [each for each in self.connections if not each.called]
+        if not silent:
+            return False
+        min(silent, key=lambda each: each.last).abort()
+        self._server.counters["silent connections"] += 1
+        return True
 
     def opened(self, connection: RpcConnection) -> None:
         """Keep a connection in sight."""

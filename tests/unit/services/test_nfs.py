@@ -425,11 +425,17 @@ class RpcTests(NfsCase):
 
     def test_too_many_connections(self) -> None:
         self.service = self.make(connections=3, connections_per_address=2)
-        for address in ("10.0.0.1", "10.0.0.1", "10.0.0.2"):
-            self.connect(address)
-        for address in ("10.0.0.1", "10.0.0.3"):
-            peer = IPv4Address("TCP", address, 1)
-            self.assertIsNone(self.service.streams.buildProtocol(peer))
+        oldest = self.connect()
+        self.clock.advance(1)
+        self.connect("10.0.0.1")
+        self.assertIsNone(self.service.streams.buildProtocol(IPv4Address("TCP", "10.0.0.1", 1)))
+        self.connect("10.0.0.2")
+        self.connect("10.0.0.3")  # those that say nothing make room
+        self.assertTrue(vars(oldest.transport).get("disconnected"))
+        oldest.connectionLost()
+        for connection in self.service.streams.connections:
+            connection.dataReceived(as_record(rpc_call(100003, 3, 0)))
+        self.assertIsNone(self.service.streams.buildProtocol(IPv4Address("TCP", "10.0.0.4", 1)))
         self.assertEqual(self.service.counts()["too many connections"], 2)
         self.assertEqual(self.service.counts()["connections"], 3)
 
