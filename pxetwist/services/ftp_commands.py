@@ -257,9 +257,13 @@ class FtpCommands(ftp.FTP):
         clock, size = self._site.reactor, span.end - span.start
         began, whole = clock.seconds(), False
         try:
-            await send_span(data, content, span)
+            if span.start < span.end:
+                await send_span(data, content, span)
             await data.finish()
             whole = True
+        except (ContentError, OSError) as error:
+            self._site.log.warn("A transfer by FTP broke off: {error}", error=error)
+            raise Unfit from None
         finally:
             seconds = clock.seconds() - began
             requests.tell_sent(

@@ -215,6 +215,14 @@ class CommandTests(FtpCase):
         for wrong in ("-1", "x", "1" * 19, "²"):
             self.assertEqual(self.codes(f"REST {wrong}"), ["501"], wrong)
 
+    def test_empty_files_and_such_as_are_cut_short(self) -> None:
+        self.files["empty"] = b""
+        self.files["cut"] = MemoryContent(b"123", ContentInfo(5))
+        self.log_in()
+        self.assertEqual(self.fetch("RETR empty"), (["150", "226"], b""))
+        self.assertEqual(self.fetch("RETR cut"), (["150", "451"], b""))
+        self.assertEqual(self.boot.events[-1].kind, EventKind.FAILED)
+
     def test_text_is_translated(self) -> None:
         self.files["grub.cfg"] = b"a\nb\n"
         self.log_in()
