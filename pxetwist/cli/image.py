@@ -68,7 +68,7 @@ def _image(verb: Verb, configuration: Configuration) -> Image:
 def _build(verb: Verb, configuration: Configuration) -> int:
     image, begun = _image(verb, configuration), time.monotonic()
     recipe = _recipe(verb, configuration)
-    name = verb["version"] or datetime.now().strftime("%Y%m%d-%H%M%S")
+    name = verb["name"] or datetime.now().strftime("%Y%m%d-%H%M%S")
     with image.locked():
         made = build(image, name, recipe, partial(print, flush=True))
         if not (verb["keep"] and image.current):

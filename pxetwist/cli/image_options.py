@@ -44,7 +44,7 @@ class BuildOptions(Verb):
         ["kernel", "k", None, "Another package of the kernel; linux-image-cloud-amd64 is small."],
         ["arch", "a", None, "The machines' architecture, if it is not this machine's: arm64, …"],
         ["files", None, None, "A folder whose files are copied over the root."],
-        ["version", None, None, "Its name; left out, the time of now."],
+        ["name", "n", None, "What the version is called; left out, the time of now."],
     ]
     optFlags = [["keep", None, "Let machines go on with the version that they start now."]]
 

@@ -10,6 +10,7 @@ import attrs
 from pxetwist.config.load import Configuration
 from pxetwist.content.directory import Directory
 from pxetwist.model.content import ContentPath
+from pxetwist.model.image_use import FOLDER
 
 
 @attrs.frozen
@@ -32,17 +33,21 @@ class ContentFolder:
 
 def content_folders(configuration: Configuration) -> list[ContentFolder]:
     """Return the folders of all content stores that have one."""
-    return [
-        ContentFolder(Directory(store.settings.root, store.settings.ignore_case), store.prefix)
-        for store in configuration.of_kind("content")
-        if store.factory.name == "directory"
-    ]
+    found = []
+    for store in configuration.of_kind("content"):
+        if store.factory.name == "directory":
+            directory = Directory(store.settings.root, store.settings.ignore_case)
+            found.append(ContentFolder(directory, store.prefix))
+        elif store.factory.name == "images":
+            directory = Directory(configuration.state_folder / FOLDER, ignore_case=False)
+            found.append(ContentFolder(directory, ContentPath((FOLDER,))))
+    return found
 
 
 def folders_are_all(configuration: Configuration) -> bool:
     """Whether no file can come from a store that we cannot look into."""
     names = {store.factory.name for store in configuration.of_kind("content")}
-    return "directory" in names and not names - {"directory", "rendered"}
+    return "directory" in names and not names - {"directory", "images", "rendered"}
 
 
 def files_in_folders(configuration: Configuration) -> Callable[[str], bool]:

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Collection, Iterator, Sequence
 
 from pxetwist.diskless.folder import ImageError, ImageVersion
+from pxetwist.diskless.tools import PATHS
 
 #: What the initramfs must hold, and what for.
 _NEEDED = (
@@ -18,8 +19,9 @@ _NEEDED = (
 _CARDS = re.compile(r".*/drivers/net/.*\.ko(\.\w+)?")
 _MEND = "build the image anew"
 #: Lists an initramfs, the second argument, with the tool that is in the root, the first one.
-_LIST = """\
+_LIST = f"""\
 set -e
+{PATHS}
 mount -t tmpfs tmpfs "$1/mnt"
 touch "$1/mnt/initrd"
 mount --bind "$2" "$1/mnt/initrd"

@@ -47,7 +47,7 @@ def network_command(root: Path) -> str:
 
 def name_it(root: Path, name: str) -> None:
     """Let machines be called `name` until they are told their own one."""
-    for each in _LEFT:
+    for each in (*_LEFT, "etc/hostname"):
         (root / each).unlink(missing_ok=True)
     (root / "etc" / "hostname").write_text(f"{name}\n")
     (root / "etc" / "hosts").write_text(_HOSTS)

@@ -123,9 +123,12 @@ class Tools:
             policy.unlink(missing_ok=True)
 
 
+#: Where Debian's programs are, whatever the path of who calls us is.
+PATHS = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH"
 #: Runs the second argument in the root that the first one names.
-_INSIDE = """\
+_INSIDE = f"""\
 set -e
+{PATHS}
 mount -t proc proc "$1/proc"
 mount -t sysfs -o ro sys "$1/sys"
 mount --rbind /dev "$1/dev"

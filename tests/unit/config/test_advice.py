@@ -54,6 +54,15 @@ class Advice(IniCase):
         )
         self.assertEqual(self.advice(content.replace("tftp", "tftp, nfs")), [])
 
+    def test_images_that_are_not_built(self) -> None:
+        content = HEAD.replace("rendered", "rendered, images\nstate-folder = var")
+        content += "[profile:x]\nkind = linux\nkernel = images/lab/current/vmlinuz\n"
+        complaint = "profile 'x' names images/lab/current/vmlinuz, which no content folder has"
+        self.assertEqual(self.advice(content), [complaint])
+        self.write("var/images/lab/1/vmlinuz", "")
+        (self.folder / "var" / "images" / "lab" / "current").symlink_to("1")
+        self.assertEqual(self.advice(content), [])
+
     def test_no_subnet(self) -> None:
         content = HEAD.replace("tftp", "dhcp")
         self.assertEqual(
