@@ -117,7 +117,7 @@ def _run(link: Link, server: Running, name: str, load: Load) -> Run:
     output = link.run(command, load.seconds + 20)
     cpu = server.cpu() - before
     total = re.search(r"(\d+) requests in ([\d.]+)s, ([\d.]+)([KMG]?)B read", output)
-    if total is None or "Non-2xx" in output or int(total[1]) == 0:
+    if total is None or "Non-2xx" in output or float(total[3]) == 0:
         raise LabError(f"wrk {url}: {output.strip()[-300:]}")
     seconds = float(total[2])
     if asked.large:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import resource
 import sys
 from collections.abc import Coroutine
 from functools import partial
@@ -28,6 +29,8 @@ T = TypeVar("T")
 #: So many more objects than before let the collector look at the youngest ones: an answer makes
 #: dozens, and none in a ring.
 _YOUNG = 20_000
+#: So many files may be open, if the system lets us say so: each connection is one.
+_FILES = 65_536
 
 _log = Logger(namespace="pxetwist")
 
@@ -90,7 +93,16 @@ def makeService(options: Options) -> MultiService:
     sys.excepthook = _except_hook
     gc.freeze()  # what was built stays
     gc.set_threshold(_YOUNG, 20, 20)
+    _allow_files()
     return assembly.root
+
+
+def _allow_files() -> None:
+    """Raise the limit of open files, which is 1024 for most; the hard one stays as it is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _logs_to_terminal(options: Options) -> bool:

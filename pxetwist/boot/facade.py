@@ -18,7 +18,7 @@ from zope.interface import implementer
 from pxetwist.boot.answers import Answers
 from pxetwist.boot.https import Https
 from pxetwist.boot.loaders import Loader, Loaders
-from pxetwist.boot.neighbours import neighbour_mac, peer_address, peer_link
+from pxetwist.boot.neighbours import Neighbours, peer_address, peer_link
 from pxetwist.boot.offered import Offers
 from pxetwist.boot.policies import Policies
 from pxetwist.boot.resolver import IDENTIFICATION, BootResolver, Identification
@@ -119,6 +119,7 @@ class BootFacade:
         self.loaders = Loaders(tuple(loaders))
         self.sightings = Sightings()
         self._offers = Offers()
+        self._neighbours = Neighbours()
         self.tokens = Tokens(state_folder)
         self._attending: list[IBootObserver] = []
         self.attach(hosts=(), policies=(), content=(), observers=(), leases=None)
@@ -195,7 +196,10 @@ class BootFacade:
             sighting = self.sightings.get(mac, now)
             if sighting is None:
                 return ClientIdentity(mac=mac, address=peer), ""
-        return attrs.evolve(sighting.identity, address=peer), sighting.boot_id
+        identity = sighting.identity
+        if identity.address != peer:
+            identity = attrs.evolve(identity, address=peer)
+        return identity, sighting.boot_id
 
     def seen_at(self, address: str, now: float) -> bool:
         """Whether a machine was seen at this address lately, without asking anybody."""
@@ -206,7 +210,7 @@ class BootFacade:
         lease = await self.leases.holder(peer, now) if self.leases else None
         if lease is not None and lease.key.count(":") == 5:
             return str(lease.key)
-        return neighbour_mac(peer, link=link)
+        return self._neighbours.mac(peer, link, now)
 
     def redeem(
         self, token: str, now: float, purpose: str = ""

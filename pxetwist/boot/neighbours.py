@@ -5,12 +5,18 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 from pxetwist.model.identity import address_mac
+from pxetwist.model.recent import Recent
 
 _TABLE = Path("/proc/net/arp")
+#: So long (seconds) the kernel's word is taken for the next request of a peer. No address is
+#: given to another machine in that time; who is to have a secret is looked up each time.
+_FRESH = 1.0
+_REMEMBERED = 4096
 _COMPLETE = 0x2
 
 # Netlink (rtnetlink(7), linux/neighbour.h): there is no file with the neighbours of IPv6.
@@ -23,6 +29,7 @@ _ADDRESS, _HARDWARE = 1, 2
 _USELESS = 0x01 | 0x20 | 0x40  # incomplete, failed, none needed
 
 
+@lru_cache(4096)
 def peer_address(text: str) -> IPv4Address | IPv6Address | None:
     """Read the address of a peer as sockets spell it; `None` if it is none."""
     try:
@@ -37,6 +44,27 @@ def peer_link(text: str) -> int:
     """Return the number of the interface that a link-local peer is behind; 0: it is not told."""
     zone = text.partition("%")[2]
     return int(zone) if zone.isdigit() else 0
+
+
+class Neighbours:
+    """Answers as :func:`neighbour_mac` does, and for a moment without asking the kernel again: a
+    machine puts many questions one after the other. Strangers are not remembered as such.
+    """
+
+    def __init__(self) -> None:
+        self._known: Recent[tuple[IPv4Address | IPv6Address, int], tuple[str, float]] = Recent(
+            _REMEMBERED
+        )
+
+    def mac(self, address: IPv4Address | IPv6Address, link: int, now: float) -> str:
+        """Return the MAC of a neighbour, or an empty text."""
+        known = self._known.get((address, link))
+        if known is not None and now - known[1] < _FRESH:
+            return known[0]
+        found = neighbour_mac(address, link=link)
+        if found:
+            self._known.put((address, link), (found, now))
+        return found
 
 
 def neighbour_mac(address: IPv4Address | IPv6Address, table: Path = _TABLE, link: int = 0) -> str:

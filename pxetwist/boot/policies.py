@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
@@ -27,14 +27,18 @@ class Policies:
     sightings: Sightings
     policies: Sequence[tuple[str, IBootPolicy]]
     rehearsal: bool = False
+    _begins: Mapping[str, IBootPolicy] = attrs.field(init=False)
+
+    @_begins.default
+    def _find_those_that_begin(self) -> Mapping[str, IBootPolicy]:
+        return {name: each for name, each in self.policies if IBegins.providedBy(each)}
 
     async def begin(self, request: BootRequest, now: float) -> BootRequest:
         """Put the plan of a request into effect; see :meth:`IBoot.begin`."""
-        begins = {name: each for name, each in self.policies if IBegins.providedBy(each)}
         for _ in range(_TRIES):
             if request.plan is None:
                 raise ContentNotFound(f"no plan any more for {request.identity}")
-            policy = begins.get(request.plan.policy)
+            policy = self._begins.get(request.plan.policy)
             if policy is None or self.rehearsal:
                 return request
             if await IBegins(policy).begin(request):

@@ -13,6 +13,7 @@ from zope.interface import implementer
 from pxetwist.config import fields
 from pxetwist.config.fields import option
 from pxetwist.content.listing import page
+from pxetwist.content.small_files import SmallFiles
 from pxetwist.errors import ContentDenied, ContentNotFound
 from pxetwist.interfaces import IContent, IContentStore, IListsFolders, Site
 from pxetwist.model.boot import BootRequest, Protocol
@@ -70,9 +71,18 @@ class Directory:
 
     root: Path
     ignore_case: bool = True
+    _small: SmallFiles = attrs.field(init=False, factory=SmallFiles, eq=False, repr=False)
 
-    async def open(self, path: ContentPath, request: BootRequest) -> File:
-        """Open a file."""
+    async def open(self, path: ContentPath, request: BootRequest) -> IContent:
+        """Open a file; a small one may be in memory already."""
+        kept = self._small.get(f"{self.root}/{path}", media_type_of(path.name))
+        return self.open_file(path) if kept is None else kept
+
+    def open_file(self, path: ContentPath) -> File:
+        """Open a file on the disk.
+
+        :raises ContentNotFound: if there is none.
+        """
         parts = tuple(os.fsencode(part) for part in path.parts)
         root = self._open_root()
         try:
@@ -146,7 +156,9 @@ class Directory:
             os.close(found)
         tag = f"{facts.st_dev:x}-{facts.st_ino:x}-{facts.st_mtime_ns:x}-{facts.st_size:x}"
         media_type = media_type_of(os.fsdecode(parts[-1]))
-        return File(descriptor, ContentInfo(facts.st_size, facts.st_mtime, tag, media_type))
+        info = ContentInfo(facts.st_size, facts.st_mtime, tag, media_type)
+        self._small.keep(descriptor, facts, info)
+        return File(descriptor, info)
 
     def _find(self, root: int, parts: tuple[bytes, ...]) -> int:
         """Open a name for looking at it only, which touches no device and waits for no pipe."""

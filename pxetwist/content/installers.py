@@ -75,7 +75,7 @@ class InstallerFiles:
         :raises ContentNotFound: if it is, but not for this machine.
         :raises PolicyError: if it cannot be made; the reason is for people.
         """
-        place = _PLACE.fullmatch(str(path))
+        place = _PLACE.fullmatch(str(path)) if path.parts[0] == "install" else None
         if place is not None:
             request = await self._entitled(place[1], place[2], request)
             if request.plan is None or _is_secret(request.plan.boot, place[3]):

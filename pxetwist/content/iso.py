@@ -83,7 +83,7 @@ class IsoStore(Service):
         """Open an image, or a file in it."""
         for folder, image, inside in self._places(path.parts):
             try:
-                file = await Directory(folder, self._ignore_case).open(image, request)
+                file = Directory(folder, self._ignore_case).open_file(image)
             except ContentNotFound:
                 continue
             if not inside:

@@ -65,8 +65,7 @@ _KINDS: dict[type, str] = {
 #: `grub.cfg-01-52-54-00-12-34-56` and `pxelinux.cfg/01-52-54-00-12-34-56` name a machine.
 _LOCKED = re.compile(r"menu/[^/]+\.ipxe")
 _NAMED = re.compile(r"(?:grub\.cfg-)?01-((?:[0-9a-f]{2}-){5}[0-9a-f]{2})", re.IGNORECASE)
-
-
+_GAPS = re.compile(r"\n{3,}")
 #: So many texts of profiles are kept compiled, at least.
 _TEXTS = 256
 
@@ -90,6 +89,7 @@ class RenderedStore:
     def __init__(self, site: Site, environment: jinja2.Environment) -> None:
         self._site = site
         self._environment = environment
+        self._globals = dict(environment.globals)
         self._texts: Recent[str, jinja2.Template] = Recent(_TEXTS)
         self._logins = Logins(site)
         self._versions = Versions(site)
@@ -110,7 +110,7 @@ class RenderedStore:
         flavour = flavour_of(path)
         if not flavour:
             raise ContentNotFound(str(path))
-        if _LOCKED.fullmatch(str(path)):
+        if _is_locked(path):
             request = await self._unlocked(path, request)
         request = await self._for_named(path, request)
         if request.plan is None:
@@ -119,7 +119,8 @@ class RenderedStore:
         assert request.plan is not None
         plan = self._versions.pin(request.plan, request)
         plan = await startable(plan, flavour, request, self._site.boot)
-        request = attrs.evolve(request, plan=plan)
+        if plan is not request.plan:
+            request = attrs.evolve(request, plan=plan)
         folders = {
             each.profile: await self._answers.folder(each, request) for each in plan.answers
         }
@@ -181,10 +182,16 @@ class RenderedStore:
         if flavour == "ipxe" and self._site.boot.looping(request.identity, now):
             name = "stopped.ipxe.j2"
         try:
-            text = self._environment.get_template(name).render(self._variables(request, folders))
+            template = self._environment.get_template(name)
+            text = self._filled(template, self._variables(request, folders))
         except jinja2.TemplateError as error:
             raise PolicyError(f"template {name}: {error}") from error
         return _tidy(text)
+
+    def _filled(self, template: jinja2.Template, variables: Mapping[str, object]) -> str:
+        """Do what `template.render` does, and copy the variables once instead of three times."""
+        context = template.new_context({**self._globals, **variables}, shared=True)
+        return "".join(template.root_render_func(context))
 
     def _facts(self, request: BootRequest) -> dict[str, object]:
         """Return what every text may use."""
@@ -216,7 +223,7 @@ class RenderedStore:
         facts = self._facts(request)
 
         def fill(text: str, **more: object) -> str:
-            return self._template(text).render(**facts, **more)
+            return self._filled(self._template(text), {**facts, **more})
 
         def script(text: str, flavour: str) -> str:
             body = fill(text)
@@ -227,7 +234,8 @@ class RenderedStore:
             more: dict[str, object] = dict(_where(answer, folders)) if answer else {}
             if isinstance(boot, Files) and boot.root:
                 more["root"] = boot.root
-            return " ".join(fill(boot.arguments, **more).split())
+            text = boot.arguments
+            return " ".join((fill(text, **more) if "{" in text else text).split())
 
         ends = request.endpoints
         by_web = request.identity.speaks_http or ends.secure is not None
@@ -337,9 +345,14 @@ async def _has(boot: IBoot, request: BootRequest, file: str) -> bool:
     return True
 
 
+def _is_locked(path: ContentPath) -> bool:
+    """Whether a path is that of one entry of the machine's menu."""
+    return path.parts[0] == "menu" and _LOCKED.fullmatch(str(path)) is not None
+
+
 def flavour_of(path: ContentPath) -> str:
     """Return which loader asks for such a name; empty: it is no generated text."""
-    if path.name in ("boot.ipxe", "autoexec.ipxe") or _LOCKED.fullmatch(str(path)):
+    if path.name in ("boot.ipxe", "autoexec.ipxe") or _is_locked(path):
         return "ipxe"
     if path.name == "grub.cfg" or (
         path.name.startswith("grub.cfg-") and _NAMED.fullmatch(path.name)
@@ -393,7 +406,7 @@ def _grub_words(text: str) -> str:
 
 def _tidy(text: str) -> str:
     lines = [line.rstrip() for line in text.splitlines()]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
+    return _GAPS.sub("\n\n", "\n".join(lines)).strip() + "\n"
 
 
 def build(settings: Settings, site: Site) -> RenderedStore:
@@ -410,6 +423,7 @@ def build(settings: Settings, site: Site) -> RenderedStore:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,  # loaders read plain text
+        auto_reload=settings.templates is not None,
     )
     environment.filters["basename"] = lambda text: text.rsplit("/", 1)[-1]
     environment.filters["grub_quote"] = _grub_quote

@@ -1,4 +1,4 @@
-"""Contents that are texts in memory."""
+"""Contents that are in memory."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from pxetwist.model.content import ContentInfo
 
 
 @implementer(IContent)
-class TextContent:
-    """A text in memory."""
+class DataContent:
+    """Bytes in memory."""
 
-    def __init__(self, text: str, modified: float, media_type: str = "text/plain") -> None:
-        self._data = text.encode()
-        tag = hashlib.sha256(self._data).hexdigest()[:16]
-        self.info = ContentInfo(len(self._data), modified, tag, media_type)
+    def __init__(self, data: bytes, info: ContentInfo) -> None:
+        self.info = info
+        self._data = data
 
     async def read(self, offset: int, length: int) -> bytes:
         """Return a part of it."""
@@ -29,3 +28,12 @@ class TextContent:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+class TextContent(DataContent):
+    """A text in memory."""
+
+    def __init__(self, text: str, modified: float, media_type: str = "text/plain") -> None:
+        data = text.encode()
+        tag = hashlib.sha256(data).hexdigest()[:16]
+        super().__init__(data, ContentInfo(len(data), modified, tag, media_type))

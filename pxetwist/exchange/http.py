@@ -21,7 +21,7 @@ from pxetwist.model.content import ContentInfo
 
 _MOST_RANGES = 16
 
-#: Returns a request header's value by its name.
+#: Returns a request header's value by its name in lower case.
 Header = Callable[[str], str | None]
 
 
@@ -145,13 +145,13 @@ def _validators(info: ContentInfo) -> tuple[tuple[str, str], ...]:
 
 def _condition(info: ContentInfo, header: Header) -> int:
     """Return 412 or 304 if a condition of the request says so, else 200 (RFC 9110 §13.2.2)."""
-    match, since = header("If-Match"), _date(header("If-Unmodified-Since"))
+    match, since = header("if-match"), _date(header("if-unmodified-since"))
     if match is not None:
         if not _listed(info, match, weak=False):
             return 412
     elif since is not None and info.modified and int(info.modified) > since:
         return 412
-    none, since = header("If-None-Match"), _date(header("If-Modified-Since"))
+    none, since = header("if-none-match"), _date(header("if-modified-since"))
     if none is not None:
         return 304 if _listed(info, none, weak=True) else 200
     if since is not None and info.modified and int(info.modified) <= since:
@@ -177,10 +177,10 @@ def _date(value: str | None) -> int | None:
 
 def _ranges(info: ContentInfo, header: Header) -> list[Span] | None:
     """Return the ranges to send, empty if none can be, `None` if the whole is to be sent."""
-    value = header("Range")
+    value = header("range")
     if value is None or not value.lower().startswith("bytes="):
         return None
-    condition = header("If-Range")
+    condition = header("if-range")
     if condition is not None and not _same(info, condition):
         return None
     specs = value[len("bytes=") :].split(",")

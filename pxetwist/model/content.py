@@ -5,6 +5,10 @@ from __future__ import annotations
 import attrs
 
 
+def _joined(path: ContentPath) -> str:
+    return "/".join(path.parts)
+
+
 @attrs.frozen
 class ContentPath:
     """A relative path with ``/`` between its parts that cannot climb out of a root.
@@ -13,6 +17,9 @@ class ContentPath:
     """
 
     parts: tuple[str, ...]
+    _text: str = attrs.field(
+        init=False, eq=False, repr=False, default=attrs.Factory(_joined, takes_self=True)
+    )
 
     @classmethod
     def parse(cls, name: bytes | str) -> ContentPath:
@@ -53,7 +60,7 @@ class ContentPath:
         return ContentPath(self.parts[count:])
 
     def __str__(self) -> str:
-        return "/".join(self.parts)
+        return self._text
 
 
 @attrs.frozen

@@ -128,6 +128,10 @@ class BootProfile:
     origins: Mapping[str, str] = attrs.field(factory=dict, eq=False)
     extends: str = attrs.field(default="", eq=False)
     answer: Answer | None = None
+    #: What a plan is made of, by architecture: it is asked for each time a machine asks.
+    _made: dict[Architecture | None, tuple[Boot, tuple[Setting, ...]]] = attrs.field(
+        init=False, factory=dict, eq=False, repr=False
+    )
 
     @property
     def lacks(self) -> str:
@@ -142,12 +146,13 @@ class BootProfile:
 
         :raises PolicyError: if the profile has nothing for that architecture.
         """
+        made = self._made.get(architecture)
+        if made is None:
+            made = self._boot(architecture), tuple(self._settings(architecture))
+            self._made[architecture] = made
+        boot, settings = made
         return BootPlan(
-            self._boot(architecture),
-            profile=self.name,
-            reason=reason,
-            loader=self._loader,
-            settings=tuple(self._settings(architecture)),
+            boot, profile=self.name, reason=reason, loader=self._loader, settings=settings
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections import Counter
 from typing import Any
 
@@ -138,3 +139,22 @@ class HttpService(TcpService):
     def __init__(self, settings: Settings, site: Site) -> None:
         self.settings = settings
         super().__init__(settings.addresses, settings.port, ContentFactory(site, settings), site)
+
+    def startService(self) -> None:
+        """Know how many connections there may be, and listen."""
+        self.factory.connections = self._affordable(self.settings.connections)
+        super().startService()
+
+    def _affordable(self, wanted: int) -> int:
+        """Return how many connections there may be: half of the files are for others."""
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if files == resource.RLIM_INFINITY or wanted <= files // 2:
+            return wanted
+        self._site.log.warn(
+            "{few} connections at a time, not {wanted}: no more than {files} files may be open"
+            " (see ulimit -n, LimitNOFILE)",
+            few=files // 2,
+            wanted=wanted,
+            files=files,
+        )
+        return files // 2

@@ -6,8 +6,6 @@ iPXE does what ``Retry-After`` says; firmware, GRUB and installers do not, and a
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 #: So many are let in, unless something else is said.
 AT_ONCE = 512
@@ -17,6 +15,13 @@ _FORGOTTEN = 30.0  # seconds after which a client that did not come again has lo
 _REMEMBERED = 16384
 
 
+def queues(agent: str, size: int) -> bool:
+    """Whether a client waits for its turn: by what it calls itself, and the bytes that it asks
+    for.
+    """
+    return size >= LARGE and "iPXE" in agent
+
+
 class HttpAdmission:
     """Lets `at_once` in, and of those that were sent away the first ones first."""
 
@@ -24,18 +29,6 @@ class HttpAdmission:
         self.sending = 0
         self._at_once = at_once
         self._waiting: OrderedDict[str, float] = OrderedDict()  # when they came last
-
-    @contextmanager
-    def turn(self, client: str, agent: str, size: int, now: float) -> Iterator[int]:
-        """Let a client in for so many bytes, if it is its turn: 0; else give the seconds in
-        which it should come again. `agent` is what it calls itself.
-        """
-        wait = self.enter(client, now) if size >= LARGE and "iPXE" in agent else None
-        try:
-            yield wait or 0
-        finally:
-            if wait == 0:
-                self.leave()
 
     def enter(self, client: str, now: float) -> int:
         """Let a client in, and return 0; else return in how many seconds it should come again.

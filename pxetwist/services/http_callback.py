@@ -23,7 +23,7 @@ from pxetwist.wire.http1 import KEPT
 _NOT_FOUND = text_answer(404, "Not found")
 LATER = text_answer(503, "Try again", ("Retry-After", "5"))
 #: The topics: the words that their paths end with, and the methods of each.
-_TOPICS: dict[str, dict[str, tuple[str, ...]]] = {
+TOPICS: dict[str, dict[str, tuple[str, ...]]] = {
     "callback": {
         **dict.fromkeys(("done", "failed", "progress"), ("POST", "GET")),
         "order": ("POST",),
@@ -44,10 +44,10 @@ class Said:
 async def report_answer(site: Site, target: Target, said: Said) -> Answer | None:
     """Take a report and answer it; `None`: the path is not one for reports."""
     topic, *rest = target.path.parts
-    if topic not in _TOPICS or not rest:
+    if topic not in TOPICS or not rest:
         return None
     token, word = rest[0], "/".join(rest[1:])
-    methods = _TOPICS[topic].get(word)
+    methods = TOPICS[topic].get(word)
     if methods is None:
         return None
     if said.method not in methods:

@@ -21,10 +21,10 @@ from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.redemption import AnswerQuestion, Redemption
 from pxetwist.services import requests
 from pxetwist.services.blocks import read_exactly
-from pxetwist.services.http_admission import HttpAdmission
+from pxetwist.services.http_admission import HttpAdmission, queues
 from pxetwist.services.http_answers import FOLDER, asked_for, judged, whole_answer
 from pxetwist.services.http_body import send_span
-from pxetwist.services.http_callback import LATER, Said, report_answer
+from pxetwist.services.http_callback import LATER, TOPICS, Said, report_answer
 from pxetwist.services.http_delivery import Delivery
 from pxetwist.services.http_target import BadTarget, Target, identify
 from pxetwist.wire.http1 import Head
@@ -53,7 +53,7 @@ class ContentExchange:
         self.channel = channel
         self.octets = 0
         self._method = head.method
-        self._header = head.get
+        self._header = head.fields.get
         self._target = head.target
         self._body = body
         self._site: Site = channel.factory.site
@@ -104,54 +104,54 @@ class ContentExchange:
         except ValueError:
             self._short(_NOT_FOUND)
             return
-        report = await report_answer(self._site, target, self._said())
-        if report is not None:
-            self._short(report)
-            return
+        if target.path.parts[0] in TOPICS:
+            report = await report_answer(self._site, target, self._said())
+            if report is not None:
+                self._short(report)
+                return
         if self._method not in ("GET", "HEAD"):
             self._short(_NOT_ALLOWED)
             return
-        question = self._question(target)
-        if question is not None:
-            await self._answer_file(question)
+        if target.path.parts[0] == FOLDER:
+            request = self._request(target, ClientIdentity(), "")
+            await self._answer_file(asked_for(target, self.channel.peer, request))
             return
-        request = await self._resolve(target)
-        if request is None:
+        resolved = await self._resolve(target)
+        if resolved is None:
             self._short(_NOT_FOUND)
             return
         try:
-            content = await self._site.boot.open(target.path, request)
+            content = await self._site.boot.open(target.path, resolved)
         except LoginNeeded:
             self._short(_LOGIN)
             return
         except ContentError:
             self._short(_NOT_FOUND)
-            requests.tell_missing(self._site, request)
+            requests.tell_missing(self._site, resolved)
             return
         except PolicyError as error:
             self._short(_BROKEN)
-            requests.tell_failed(self._site, request, error)
+            requests.tell_failed(self._site, resolved, error)
             return
         try:
-            await self._send_in_turn(content, request)
+            await self._send_in_turn(content, resolved)
         finally:
             content.close()
 
     async def _send_in_turn(self, content: IContent, request: BootRequest) -> None:
         size = content.info.size if self._method == "GET" else 0
-        who, agent = self.channel.peer, self._header("user-agent") or ""
+        if not queues(self._header("user-agent") or "", size):
+            await self._send(content, request)
+            return
         admission: HttpAdmission = self.channel.factory.admission
-        with admission.turn(who, agent, size, self._site.reactor.seconds()) as wait:
-            if wait:
-                self._short(text_answer(503, "Try again", ("Retry-After", str(wait))))
-            else:
-                await self._send(content, request)
-
-    def _question(self, target: Target) -> AnswerQuestion | None:
-        if target.path.parts[0] != FOLDER:
-            return None
-        request = self._request(target, ClientIdentity(), "")
-        return asked_for(target, self.channel.peer, request)
+        wait = admission.enter(self.channel.peer, self._site.reactor.seconds())
+        if wait:
+            self._short(text_answer(503, "Try again", ("Retry-After", str(wait))))
+            return
+        try:
+            await self._send(content, request)
+        finally:
+            admission.leave()
 
     async def _answer_file(self, question: AnswerQuestion) -> None:
         """Give an answer file to who may have it."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from ipaddress import ip_address
+from typing import Any
 from urllib.parse import parse_qs, unquote_to_bytes
 from uuid import UUID
 
 import attrs
 
+from pxetwist.boot.neighbours import peer_address
 from pxetwist.interfaces import Site
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity, Firmware, inventory_mark, parse_mac
@@ -19,6 +20,9 @@ _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})|%00")
 _ABSOLUTE = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{32,}")
 _AGENTS = (("iPXE/", Firmware.IPXE), ("UefiHttpBoot/", Firmware.UEFI_HTTP))
+
+
+_NOTHING = ClientIdentity()
 
 
 class BadTarget(ValueError):
@@ -43,12 +47,16 @@ class Target:
         :raises BadTarget: if it is malformed.
         :raises ValueError: if it is empty or climbs out of the root.
         """
-        raw, _, query = _ABSOLUTE.sub(b"", uri, count=1).partition(b"?")
+        if not uri.startswith(b"/"):
+            uri = _ABSOLUTE.sub(b"", uri, count=1)
+        raw, _, query = uri.partition(b"?")
         if not raw.startswith(b"/") or _BAD_ESCAPE.search(raw):
             raise BadTarget(f"malformed: {uri!r}")
         path, token = ContentPath.parse(unquote_to_bytes(raw)), ""
         if len(path.parts) > 2 and path.parts[0] == "boot" and _TOKEN.fullmatch(path.parts[1]):
             token, path = path.parts[1], ContentPath(path.parts[2:])
+        if not query:
+            return cls(path, token)
         plain = query.decode("latin-1").replace("+", "%2B")  # iPXE leaves it; it is no space
         pairs = parse_qs(plain, max_num_fields=50)
         return cls(path, token, {name: values[0] for name, values in pairs.items()})
@@ -66,7 +74,7 @@ async def identify(
     is passed over if it is known to be another machine.
     """
     now = site.reactor.seconds()
-    said = _said(target.query)
+    said = _said(target.query) if target.query else _NOTHING
     if target.token:
         found: tuple[ClientIdentity, str] | None = site.boot.redeem(target.token, now)
         if found is None:
@@ -75,20 +83,23 @@ async def identify(
     else:
         identity, boot_id = await site.boot.identify(peer, now)
         if said.mac and identity.mac and said.mac != identity.mac:
-            said = ClientIdentity()  # nobody is given the answer of another machine
+            said = _NOTHING  # nobody is given the answer of another machine
         if not identity.key:  # known by nothing else, as a client behind a router
             said = attrs.evolve(said, serial="", asset="") if said.mac else said
             identity, boot_id = said, ""
         elif said.architecture is not None:
             identity = attrs.evolve(identity, architecture=said.architecture)
+    news: dict[str, Any] = {}
     if said.serial or said.asset:
-        identity = attrs.evolve(identity, serial=said.serial, asset=said.asset)
-    with suppress(ValueError):
-        identity = attrs.evolve(identity, address=ip_address(peer.partition("%")[0]))
+        news |= {"serial": said.serial, "asset": said.asset}
+    address = peer_address(peer)
+    if address is not None and address != identity.address:
+        news["address"] = address
     if identity.firmware is Firmware.UNKNOWN:
         known = (firmware for start, firmware in _AGENTS if agent.startswith(start))
-        identity = attrs.evolve(identity, firmware=next(known, Firmware.UNKNOWN))
-    return identity, boot_id
+        firmware = next(known, Firmware.UNKNOWN)
+        news |= {"firmware": firmware} if firmware is not Firmware.UNKNOWN else {}
+    return attrs.evolve(identity, **news) if news else identity, boot_id
 
 
 def _said(query: dict[str, str]) -> ClientIdentity:

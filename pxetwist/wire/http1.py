@@ -56,10 +56,6 @@ class Head:
     length: int
     expects: bool
 
-    def get(self, name: str) -> str | None:
-        """Return the value of a field, by its name in any case."""
-        return self.fields.get(name.lower())
-
 
 def find_head(data: bytearray, seen: int) -> int:
     """Return where the head ends that these bytes begin with; 0: not yet. `seen` of them have
@@ -71,10 +67,10 @@ def find_head(data: bytearray, seen: int) -> int:
         del data[:2]
     end = data.find(b"\r\n\r\n", max(seen - 3, 0), HEAD)
     if end < 0:
-        if len(data) >= HEAD:
-            raise BadRequest(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too long a head")
         if len(data) > LINE and data.find(b"\r\n", 0, LINE) < 0:
             raise BadRequest(HTTPStatus.REQUEST_URI_TOO_LONG, "too long a request line")
+        if len(data) >= HEAD:
+            raise BadRequest(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too long a head")
     return end + 4 if end >= 0 else 0
 
 

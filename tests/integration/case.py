@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -73,6 +76,18 @@ class LanCase(NetworkCase):
         self.server = self.start(self.lan.server, command(self.ini_file))
         self.server.wait_for(rf"\[service:{self.service}\] listens on", 60)
         return self.server
+
+    def memory(self) -> int:
+        """Return the resident memory of the server, in MiB."""
+        status = Path(f"/proc/{self.server.pid}/status").read_text()
+        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        assert found is not None
+        return int(found[1]) // 1024
+
+    def counts(self) -> Counter[str]:
+        os.kill(self.server.pid, signal.SIGUSR2)
+        line = self.server.wait_for(rf"service {self.service}: (.*)\n", 20)[1]
+        return Counter({name: int(n) for name, n in re.findall(r"([\w -]+?) (\d+)(?:, |$)", line)})
 
 
 class ServedCase(LanCase):

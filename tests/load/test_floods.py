@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -47,18 +45,6 @@ class FloodCase(ClientsCase):
 
     def build(self, program: str) -> None:
         run("cc", "-O2", "-o", str(self.folder / program), str(LOAD / f"{program}.c"))
-
-    def memory(self) -> int:
-        """Return the resident memory of the server, in MiB."""
-        status = Path(f"/proc/{self.server.pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
-        assert found is not None
-        return int(found[1]) // 1024
-
-    def counts(self) -> Counter[str]:
-        os.kill(self.server.pid, signal.SIGUSR2)
-        line = self.server.wait_for(rf"service {self.service}: (.*)\n", 20)[1]
-        return Counter({name: int(n) for name, n in re.findall(r"([a-z ]+?) (\d+)(?:, |$)", line)})
 
 
 class FloodTests(FloodCase):

@@ -39,12 +39,12 @@ class HeadTests(SynchronousTestCase):
             "User-Agent: UefiHttpBoot/1.0",
         )
         self.assertEqual((found.method, found.target), ("HEAD", b"/EFI/x.efi"))
-        self.assertEqual(found.get("user-AGENT"), "UefiHttpBoot/1.0")
+        self.assertEqual(found.fields["user-agent"], "UefiHttpBoot/1.0")
         self.assertTrue(found.keeps)
-        self.assertEqual((found.length, found.get("Range")), (0, None))
+        self.assertEqual((found.length, found.fields.get("range")), (0, None))
         ipxe = head("GET /a?b=${c} HTTP/1.1", "Connection: keep-alive", "Host:10.0.0.1:8080")
         self.assertTrue(ipxe.keeps)
-        self.assertEqual(ipxe.get("Host"), "10.0.0.1:8080")
+        self.assertEqual(ipxe.fields["host"], "10.0.0.1:8080")
         self.assertFalse(head("GET / HTTP/1.0").keeps)
 
     def test_connections_that_end(self) -> None:
@@ -125,6 +125,7 @@ class FindTests(SynchronousTestCase):
             return int(self.assertRaises(BadRequest, find_head, bytearray(data), 0).status)
 
         self.assertEqual(status(b"GET /" + b"x" * LINE), 414)
+        self.assertEqual(status(b"GET /" + b"x" * HEAD), 414)
         self.assertEqual(status(b"GET / HTTP/1.1\r\nA: " + b"x" * HEAD), 431)
         self.assertEqual(status(b"GET / HTTP/1.1\r\nA: " + b"x" * HEAD + b"\r\n\r\n"), 431)
         self.assertEqual(find_head(bytearray(b"GET / HTTP/1.1\r\nA: " + b"x" * 9000), 0), 0)

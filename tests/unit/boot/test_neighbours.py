@@ -9,6 +9,7 @@ from pathlib import Path
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from pxetwist.boot import neighbours
 from pxetwist.boot.facade import BootFacade
 from pxetwist.boot.neighbours import (
     neighbour_mac,
@@ -20,7 +21,7 @@ from pxetwist.model.boot import BootStage, Endpoints
 from pxetwist.model.identity import ClientIdentity, address_mac
 from pxetwist.testing import result_of
 
-MAC = "52:54:00:12:34:01"
+MAC, OTHER = "52:54:00:12:34:01", "52:54:00:12:34:02"
 ADDRESS = IPv6Address("fd77::5")
 
 
@@ -79,3 +80,33 @@ class IdentityTests(SynchronousTestCase):
     def test_urls(self) -> None:
         ends = Endpoints("fd77::1", 8080)
         self.assertEqual((ends.http, ends.tftp), ("http://[fd77::1]:8080", "tftp://[fd77::1]"))
+
+
+class MomentTests(SynchronousTestCase):
+    """The kernel is not asked for each of many requests."""
+
+    def setUp(self) -> None:
+        self.table = {"10.0.0.9": MAC}
+        self.asked: list[str] = []
+        self.patch(neighbours, "neighbour_mac", self.ask)
+        self.known = neighbours.Neighbours()
+
+    def ask(self, address: IPv4Address, link: int = 0) -> str:
+        self.asked.append(str(address))
+        return self.table.get(str(address), "")
+
+    def mac(self, address: str, now: float, link: int = 0) -> str:
+        return self.known.mac(IPv4Address(address), link, now)
+
+    def test_a_machine_is_remembered_for_a_moment(self) -> None:
+        self.assertEqual([self.mac("10.0.0.9", now) for now in (5.0, 5.5, 5.9)], [MAC] * 3)
+        self.assertEqual(len(self.asked), 1)
+        self.table["10.0.0.9"] = OTHER
+        self.assertEqual(self.mac("10.0.0.9", 6.0), OTHER)
+        self.assertEqual(self.mac("10.0.0.9", 6.0, link=3), OTHER)
+        self.assertEqual(len(self.asked), 3)
+
+    def test_a_stranger_is_not(self) -> None:
+        self.assertEqual(self.mac("10.0.0.8", 5.0), "")
+        self.table["10.0.0.8"] = OTHER
+        self.assertEqual(self.mac("10.0.0.8", 5.1), OTHER)

@@ -15,7 +15,7 @@ EARLIER = "Tue, 14 Nov 2023 22:13:19 GMT"
 
 
 def ask(info: ContentInfo = INFO, method: str = "GET", **headers: str) -> Answer:
-    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    given = {name.replace("_", "-").lower(): value for name, value in headers.items()}
     return answer(info, method, given.get, lambda: "BOUNDARY")
 
 
