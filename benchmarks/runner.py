@@ -188,6 +188,9 @@ BENCHMARKS = {
     ),
 }
 
+#: Names for several of them in one run.
+GROUPS = {"content": ("tftp", "http")}
+
 
 def _cases(text: str, parse: Callable[[str], T], default: Sequence[T]) -> Sequence[T]:
     try:
@@ -216,7 +219,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _measure(options: argparse.Namespace) -> list[Result]:
-    names = options.benchmark or list(BENCHMARKS)
+    names = _names(options.benchmark)
+    _check_servers(names, options.servers)
     if options.cases and len(names) > 1:
         raise LabError("--cases needs the name of one benchmark")
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before the run", file=sys.stderr)
@@ -229,15 +233,26 @@ def _measure(options: argparse.Namespace) -> list[Result]:
     return results
 
 
+def _names(wanted: Sequence[str]) -> Sequence[str]:
+    """Return the benchmarks that are meant, each once; nothing means all."""
+    found = [each for name in wanted for each in GROUPS.get(name, (name,))]
+    return list(dict.fromkeys(found)) or list(BENCHMARKS)
+
+
+def _check_servers(names: Sequence[str], wanted: str) -> None:
+    """Insist that each server that is named is one of a benchmark that is run."""
+    known = {server.name for name in names for server in BENCHMARKS[name].servers}
+    for name in wanted.split(",") if wanted else ():
+        if name not in known:
+            raise LabError(f"there is no server {name!r} (known: {', '.join(sorted(known))})")
+
+
 def _chosen(known: Sequence[Server], wanted: str) -> Sequence[Server]:
     """Return the servers that are named, else the usual ones that are installed."""
     if not wanted:
         return [server for server in known if server.installed and server.usual]
     by_name = {server.name: server for server in known}
-    for name in wanted.split(","):
-        if name not in by_name:
-            raise LabError(f"there is no server {name!r} (known: {', '.join(by_name)})")
-    return [by_name[name] for name in wanted.split(",")]
+    return [by_name[name] for name in wanted.split(",") if name in by_name]
 
 
 def _listing() -> Sequence[str]:
@@ -247,6 +262,7 @@ def _listing() -> Sequence[str]:
         for server in benchmark.servers:
             note = "" if server.usual else " (if it is named)"
             lines.append(f"    {server.name}{note if server.installed else ' (not installed)'}")
+    lines += [f"{group}: {' and '.join(names)}" for group, names in GROUPS.items()]
     return lines
 
 
@@ -256,7 +272,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Measures pxetwist and other servers in turn and prints ratios. Needs root.",
     )
     add = parser.add_argument
-    add("benchmark", nargs="*", choices=[[], *BENCHMARKS], help="which ones; default: all")
+    add(
+        "benchmark", nargs="*", choices=[[], *BENCHMARKS, *GROUPS], help="which ones; default: all"
+    )
     add(
         "--servers",
         default="",

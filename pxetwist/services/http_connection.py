@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from pxetwist.exchange.http import head_bytes, text_answer
+from pxetwist.services.http_body import wire_of
 from pxetwist.services.http_exchange import ContentExchange
 from pxetwist.services.sockets6 import host_of
 from pxetwist.wire.http1 import HEAD, BadRequest, Body, Head, find_head, read_head
@@ -64,7 +65,7 @@ class ContentChannel(Protocol):
             host_of(self.transport.getPeer()),
             host_of(self.transport.getHost()),
         )
-        wire = getattr(self.transport, "transport", self.transport)  # below TLS
+        wire = wire_of(self.transport)
         if isinstance(wire, tcp.Connection):
             wire.setTcpNoDelay(True)
             wire.setTcpKeepAlive(True)

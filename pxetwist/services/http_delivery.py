@@ -12,6 +12,8 @@ from typing import Any
 from twisted.internet import tcp
 from twisted.internet.task import deferLater
 
+from pxetwist.services.http_body import wire_of
+
 #: So long (seconds) the client has to take it, before its connection is given up.
 PATIENCE = 10.0
 _LOOK_EVERY = 0.05
@@ -25,7 +27,7 @@ class Delivery:
     """
 
     def __init__(self, transport: Any) -> None:
-        wire = getattr(transport, "transport", transport)  # below TLS
+        wire = wire_of(transport)
         self._socket: socket.socket | None = None
         self._needed = 0
         if isinstance(wire, tcp.Connection) and wire.connected:

@@ -27,6 +27,8 @@ PROFILES = {
 #: Groups of DHE (RFC 7919), so that firmware without ECDHE has forward secrecy, too.
 _DH_GROUP = Path(__file__).with_name("ffdhe2048.pem")
 _HTTP = b"http/1.1"
+#: SSL_MODE_ENABLE_PARTIAL_WRITE (SSL_CTX_set_mode(3)): to memory, all is written at once.
+_PARTIAL_WRITE = 0x1
 #: Files are looked at when somebody connects, no more often than this (seconds).
 _LOOK_EVERY = 2.0
 
@@ -124,6 +126,7 @@ def make_context(pair: KeyPair, profile: str, client_ca: Path | None) -> SSL.Con
     context.set_options(
         SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE
     )
+    context.clear_mode(_PARTIAL_WRITE)
     context.set_cipher_list(PROFILES[profile].encode())
     context.load_tmp_dh(str(_DH_GROUP))
     context.set_session_id(b"pxetwist")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bootlab.machines import Firmware, Machine
-from tests.e2e.case import STRANGER, BootCase
+from bootlab.processes import wait_until
+from tests.e2e.case import PATIENCE, STRANGER, BootCase
 
 
 class LinuxTests(BootCase):
@@ -20,6 +21,22 @@ class LinuxTests(BootCase):
         self.assert_booted(self.boot("bios-ipxe", Firmware.BIOS), "bios-ipxe")
         self.assertEqual(self.asked("tftp"), [])
         self.assertEqual(self.asked("http")[1:], ["lab/vmlinuz", "lab/initrd.gz"])
+
+    def test_bios_ipxe_that_waits(self) -> None:
+        """One large file at a time: iPXE comes again when it is told to, and boots in its turn."""
+        one = "interfaces = br0\n[service:http]\ndownloads-at-once = 1"
+        self.serve(change=("interfaces = br0", one))
+        other = self.lab.lan.host("other", "10.77.0.200/24")
+        words = ["curl", "-sS", "-A", "iPXE/1.21.1", "--limit-rate", "50K", "-o", "/dev/null"]
+        url = f"http://{self.lab.lan.address}/lab/initrd.gz"
+        slow = self.lab.keep(other.start([*words, url], self.lab.folder / "slow.log"))
+        machine = self.boot("bios-ipxe", Firmware.BIOS)
+        wait_until(lambda: self.asked("http").count("lab/vmlinuz") > 2, PATIENCE, "a third try")
+        self.assertTrue(slow.running)
+        self.assertNotIn("Linux version", machine.text)
+        slow.stop()
+        self.assert_booted(machine, "bios-ipxe")
+        self.assertEqual(self.asked("http")[-1], "lab/initrd.gz")
 
     def test_uefi_ipxe(self) -> None:
         """OVMF, snponly.efi by TFTP, then iPXE's script, kernel and initramfs by HTTP."""

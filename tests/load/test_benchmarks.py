@@ -81,6 +81,15 @@ class Benchmarks(TestCase):
             [each["note"] for each in windows], ["got 1468, window 16", "got 1468, window 1"]
         )
 
+    def test_content(self) -> None:
+        """TFTP and HTTP in one run; each with those of the servers that it knows."""
+        results = self.results("content")
+        self.assertEqual({each["benchmark"] for each in results}, {"tftp", "http"})
+        for each in results:
+            self.assertGreater(each["value"], 0, each)
+        by_http = [each["case"] for each in results if each["benchmark"] == "http"]
+        self.assertEqual(by_http, ["large", "https", "small", "script"])
+
     def test_storm(self) -> None:
         """Machines go the whole way with both, and a picture shows when."""
         files = storm.Files(nbp=50_000, kernel=50_000, initrd=100_000, longest=60)
