@@ -57,6 +57,7 @@ class ContentChannel(Protocol):
         self._late = False  # a part of a request is here
         self._closing = False
         self._reading = True
+        self._direct: socket.socket | None = None  # nothing waits in the transport's buffer
         self._room: Deferred[None] | None = None  # the client takes nothing now
 
     def connectionMade(self) -> None:
@@ -71,6 +72,7 @@ class ContentChannel(Protocol):
             wire.setTcpKeepAlive(True)
             handle = wire.getHandle()
             handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD)
+            self._direct = handle if wire is self.transport else None
         self.transport.registerProducer(self, True)
         self.factory.entered(self)
 
@@ -142,7 +144,7 @@ class ContentChannel(Protocol):
         self._head = head = read_head(raw)
         self._body = Body(head.length) if head.length else None
         if head.expects and not self._data:
-            self.transport.write(_CONTINUE)
+            self.write(_CONTINUE)
         return True
 
     def _await_rest(self) -> None:
@@ -166,7 +168,7 @@ class ContentChannel(Protocol):
         answer = text_answer(status, status.phrase)
         self.factory.counters[str(answer.status)] += 1
         head = head_bytes(answer, self.factory.reactor.seconds(), last=True)
-        self.transport.write(head + b"".join(each for each in answer.body if type(each) is bytes))
+        self.write(head + b"".join(each for each in answer.body if type(each) is bytes))
         self.close()
 
     # What the exchange does
@@ -180,6 +182,26 @@ class ContentChannel(Protocol):
         self.factory.idle(self)
         if not self._looping:
             self._go_on()
+
+    def write(self, data: bytes) -> None:
+        """Write a part of an answer: to the socket itself as long as that takes all, for the way
+        through the reactor takes as long as the rest of a small answer.
+        """
+        direct = self._direct
+        if direct is not None:
+            try:
+                sent = direct.send(data)
+            except OSError:  # its buffer is full; what else it may be, the transport finds out
+                sent = 0
+            if sent == len(data):
+                return
+            data = data[sent:]
+            self.use_buffer()
+        self.transport.write(data)
+
+    def use_buffer(self) -> None:
+        """Write no more but to the transport, which others write to."""
+        self._direct = None
 
     def room(self) -> Deferred[None] | None:
         """Return what to wait for before more is written; `None`: nothing."""

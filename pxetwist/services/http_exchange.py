@@ -252,7 +252,7 @@ class ContentExchange:
         pieces = [head_bytes(result, now, last=last)]
         if self._method != "HEAD":
             pieces += [piece for piece in body if isinstance(piece, bytes)]
-        self.channel.transport.write(b"".join(pieces))
+        self.channel.write(b"".join(pieces))
 
     async def _send(self, content: IContent, request: BootRequest) -> None:
         result = answer(content.info, self._method, self._header, _boundary)
@@ -283,10 +283,12 @@ class ContentExchange:
         return await read_exactly(content, piece.start, piece.end - piece.start)
 
     async def _send_pieces(self, result: Answer, content: IContent) -> None:
+        if content.fileno() is None:
+            self.channel.use_buffer()
         self._write(result)
         for piece in result.body:
             if isinstance(piece, bytes):
-                self.channel.transport.write(piece)
+                self.channel.write(piece)
             elif piece.start < piece.end:
                 await send_span(self, content, piece)
 
