@@ -18,12 +18,14 @@ from zope.interface import implementer
 from pxetwist.config.fields import Converter, Line, boolean, lines, option
 from pxetwist.errors import ConfigError, ConfigErrors, Location, PolicyError
 from pxetwist.interfaces import IAdvises, IBootPolicy, IExplains, ISteady, Site
-from pxetwist.model.boot import BootPlan, BootRequest
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Protocol
+from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine
 from pxetwist.model.profile import BootProfile
 from pxetwist.policies import grammar, judgement, outcomes, reach, suggestion
 from pxetwist.policies.conditions import (
     PASSING,
+    Condition,
     Expression,
     Vocabulary,
     conditions,
@@ -32,6 +34,9 @@ from pxetwist.policies.conditions import (
 )
 from pxetwist.policies.outcomes import NEXT, SILENCE, Outcome
 from pxetwist.wire.iana import ARCHITECTURE_NAMES
+
+#: Times are the same for everybody.
+_NOBODY = BootRequest(ClientIdentity(), BootStage.FIRMWARE, Protocol.DHCP)
 
 
 def rule_lines(value: str) -> tuple[Line, ...]:
@@ -101,13 +106,13 @@ class RulesPolicy:
     profiles: Mapping[str, BootProfile]
     clock: Callable[[], float]
     labels_override: bool = False
-    _edition: int | None = attrs.field(init=False)
+    _passing: Sequence[Condition] = attrs.field(init=False)
     _plans: dict[tuple[str, str, str], BootPlan] = attrs.field(factory=dict, eq=False, init=False)
 
-    @_edition.default
-    def _count(self) -> int | None:
+    @_passing.default
+    def _that_pass(self) -> Sequence[Condition]:
         named = (each for rule in self.rules for each in conditions(rule.expression))
-        return None if any(each.key in PASSING for each in named) else 0
+        return [each for each in named if each.key in PASSING]
 
     async def plan_boot(self, request: BootRequest) -> BootPlan | None:
         """Return the plan of the first rule that matches; `None` if none does or it says next.
@@ -121,9 +126,14 @@ class RulesPolicy:
                 return self._plan(rule, request)
         return None
 
-    def edition(self) -> int | None:
-        """With rules that look at the time no decision lasts."""
-        return self._edition
+    def edition(self) -> int:
+        """With rules that look at the time a decision lasts until one of their times begins or
+        ends: each of these is a bit.
+        """
+        if not self._passing:
+            return 0
+        now = self.clock()
+        return sum(each.holds(_NOBODY, now) << bit for bit, each in enumerate(self._passing))
 
     def explain(self, request: BootRequest) -> list[str]:
         """Say of each rule tried why it does not match, and which one decides."""

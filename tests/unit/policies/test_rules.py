@@ -218,6 +218,22 @@ class ConditionTests(RulesTestCase):
             found = result_of(policy.plan_boot(request()))
             self.assertEqual(found is not None, expected, text)
 
+    def test_an_edition_ends_where_a_time_does(self) -> None:
+        """Where the editions of two moments are the same, so are the decisions."""
+        texts = (
+            "time=08:00-10:00 room=b12 -> local",
+            "!time=09:00-11:00 -> debian12",
+            "date=2026-12-05 -> live",
+        )
+        decided: dict[int, str] = {}
+        for hour in range(48):
+            policy = self.policy(*texts, now=1796342400.0 + hour * 3600)
+            plan = result_of(policy.plan_boot(request()))
+            profile = plan.profile if plan else ""
+            self.assertEqual(decided.setdefault(policy.edition(), profile), profile, hour)
+        self.assertEqual(set(decided.values()), {"", "local", "debian12", "live"})
+        self.assertEqual(self.policy("room=b12 -> local").edition(), 0)
+
     def test_the_zone_must_exist(self) -> None:
         convert = attrs.fields(rules.Settings).timezone.metadata["convert"]
         self.assertEqual(convert("Europe/Berlin"), ZoneInfo("Europe/Berlin"))
