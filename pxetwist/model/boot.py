@@ -263,8 +263,12 @@ class BootRequest:
     secure: bool = False
     granted: str = ""
 
-    def answered(self, machine: Machine | None, plan: BootPlan | None) -> BootRequest:
-        """Return it with machine and plan; every message is, so it must not cost much."""
+    def answered(
+        self, machine: Machine | None, plan: BootPlan | None, *, accepts: bool = False
+    ) -> BootRequest:
+        """Return it with machine and plan, as of somebody who `accepts` them if that is said;
+        every message is, so it must not cost much.
+        """
         return BootRequest(
             self.identity,
             self.stage,
@@ -275,7 +279,7 @@ class BootRequest:
             plan,
             boot_id=self.boot_id,
             login=self.login,
-            accepts=self.accepts,
+            accepts=self.accepts or accepts,
             secure=self.secure,
             granted=self.granted,
         )

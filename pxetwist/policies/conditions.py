@@ -66,7 +66,11 @@ class Condition:
         values = self._values(request, now)
         if not self.patterns:
             return bool(values)
-        return any(pattern.passes(value) for value in values for pattern in self.patterns)
+        for value in values:
+            for pattern in self.patterns:
+                if pattern.passes(value):
+                    return True
+        return False
 
     def finding(self, request: BootRequest, now: float) -> str:
         """Say what the request has there: ``room is 'b12'``."""
@@ -94,6 +98,7 @@ class Condition:
         )
 
 
+Test = Callable[[BootRequest, float], bool]
 Expression = Condition | Not[Condition] | All[Condition] | AnyOf[Condition]
 
 
@@ -171,15 +176,35 @@ def conditions(expression: Expression) -> Iterable[Condition]:
 
 def holds(expression: Expression, request: BootRequest, now: float) -> bool:
     """Whether a request fulfils an expression."""
+    return test_of(expression)(request, now)
+
+
+def test_of(expression: Expression) -> Test:
+    """Return what tells whether requests fulfil an expression; it is fast."""
     match expression:
         case Condition():
-            return expression.holds(request, now)
+            return expression.holds
         case Not(part):
-            return not holds(part, request, now)
+            other = test_of(part)
+            return lambda request, now: not other(request, now)
         case All(parts):
-            return all(holds(each, request, now) for each in parts)
+            return _joined([test_of(each) for each in parts], decisive=False)
         case AnyOf(parts):
-            return any(holds(each, request, now) for each in parts)
+            return _joined([test_of(each) for each in parts], decisive=True)
+
+
+def _joined(tests: Sequence[Test], *, decisive: bool) -> Test:
+    """Join tests: the first result that is `decisive` counts for all."""
+    if len(tests) == 1:
+        return tests[0]
+
+    def test(request: BootRequest, now: float) -> bool:
+        for each in tests:
+            if each(request, now) is decisive:
+                return decisive
+        return not decisive
+
+    return test
 
 
 def why(expression: Expression, request: BootRequest, now: float, wanted: bool = True) -> str:

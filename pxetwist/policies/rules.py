@@ -27,9 +27,10 @@ from pxetwist.policies.conditions import (
     PASSING,
     Condition,
     Expression,
+    Test,
     Vocabulary,
     conditions,
-    holds,
+    test_of,
     why,
 )
 from pxetwist.policies.outcomes import NEXT, SILENCE, Outcome
@@ -84,14 +85,20 @@ class Rule:
     location: Location
     #: In which ways it can match; `None`: in too many to look at.
     ways: list[reach.Way] | None = attrs.field(eq=False, repr=False)
+    _holds: Test = attrs.field(
+        init=False,
+        eq=False,
+        repr=False,
+        default=attrs.Factory(lambda self: test_of(self.expression), takes_self=True),
+    )
 
     def matches(self, request: BootRequest, now: float) -> bool:
         """Whether it decides about this request."""
-        return holds(self.expression, request, now) and bool(self.outcome.profile_name(request))
+        return self._holds(request, now) and bool(self.outcome.profile_name(request))
 
     def obstacle(self, request: BootRequest, now: float) -> str:
         """Say why it does not match this request."""
-        if not holds(self.expression, request, now):
+        if not self._holds(request, now):
             return why(self.expression, request, now)
         return f"the machine has no label {self.outcome.label!r}"
 

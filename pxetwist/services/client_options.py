@@ -71,7 +71,9 @@ class ClientOptions:
         if known is not None and known[0] is machine and known[1] is view:
             return known[2]
         layer = machine_layer(machine)
-        said = attrs.evolve(view.told, options=dhcp4_options.told([layer], view.told.options))
+        theirs = view.told
+        options = dhcp4_options.told([layer], theirs.options)
+        said = Told(options, theirs.always, theirs.next_server)
         own = ClientView(view.network, view.classes, view.lease_times, (*view.layers, layer), said)
         if len(self._own) >= _MACHINES:
             self._own.clear()

@@ -6,7 +6,6 @@ What follows from the bytes of a question alone is found out once.
 
 from __future__ import annotations
 
-from copy import copy
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
@@ -88,7 +87,8 @@ class Reply:
         """Turn an OFFER into the ACK of a request that is the DISCOVER but for its type and what
         it takes up.
         """
-        made = copy(self)
+        made = Reply.__new__(Reply)
+        vars(made).update(vars(self))
         made._request, made._message, made._offer = request, None, self
         made.kind, made._summary = Dhcp4Type.ACK, None
         offer = self._payload

@@ -82,7 +82,7 @@ class Standing:
         ):
             return None
         found, before = self.resolution, self.answer
-        request = attrs.evolve(found.request, accepts=True)
+        request = found.request.answered(found.machine, found.plan, accepts=True)
         resolution = Resolution(request, found.verdict, found.steps, found.reason)
         said = self.said.acknowledged(message)
         answer = Answer(
