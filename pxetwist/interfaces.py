@@ -257,6 +257,11 @@ class IOrderStore(Interface):
         their labels, as they were at most one second ago.
         """
 
+    def edition() -> int | None:
+        """Return a number which is another one as soon as `find` may answer otherwise; `None`:
+        that cannot be told without asking it.
+        """
+
     async def add(order: Order) -> Order:
         """Store a new order and return it with its number.
 

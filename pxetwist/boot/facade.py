@@ -273,11 +273,12 @@ class BootFacade:
             resolution = self._offers.recall(request, now, edition)
         if resolution is None:
             resolution = await self.resolver.resolve(request)
+            if edition != self.edition():
+                edition = None
             if (
                 dhcp
                 and resolution.verdict is not Verdict.BROKEN
                 and (edition is not None or not request.accepts)
-                and edition == self.edition()
             ):
                 self._offers.note(resolution, now, edition)
         certificate = request.identity.certificate

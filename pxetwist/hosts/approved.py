@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from pxetwist.errors import DirectoryUnavailable, StateUnavailable
-from pxetwist.interfaces import IHostDirectory, IReservations, Site
+from pxetwist.interfaces import IHostDirectory, IReservations, ISteady, Site
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine
 from pxetwist.state import discovered
@@ -26,7 +26,7 @@ class Settings:
     """Nothing to set: the machines are in discovered.sqlite in the state folder."""
 
 
-@implementer(IHostDirectory, IReservations)
+@implementer(IHostDirectory, IReservations, ISteady)
 class ApprovedDirectory(Service):
     """The approved machines, with a copy in memory that is at most a second old."""
 
@@ -35,6 +35,7 @@ class ApprovedDirectory(Service):
         self._pool = Pool(database, discovered.SCHEMA, site.reactor, f"hosts {site.name}")
         self._copy = Refreshed(self._load, site.reactor, site.log)
         self._change = -1
+        self._edition = 0
         self._by_mac: dict[str, Machine] = {}
         self._by_uuid: dict[UUID, Machine] = {}
         self._addresses: Collection[IPv4Address | IPv6Address] = ()
@@ -66,6 +67,10 @@ class ApprovedDirectory(Service):
             found = found or self._by_uuid.get(uuid)
         return found
 
+    def edition(self) -> int | None:
+        """Count how often other machines were read, while that is not long ago."""
+        return self._edition if self._copy.current else None
+
     def reserved_addresses(self) -> Collection[IPv4Address | IPv6Address]:
         """Return the addresses that were given with an approval."""
         return self._addresses
@@ -73,9 +78,11 @@ class ApprovedDirectory(Service):
     async def _load(self) -> None:
         nothing: tuple[int, Sequence[Machine] | None] = (-1, ())
         work = partial(discovered.machines, self._change)
-        self._change, machines = await self._pool.read(work, nothing)
-        if machines is None:
+        change, machines = await self._pool.read(work, nothing)
+        if machines is None or change == self._change:
             return
+        self._change = change
+        self._edition += 1
         named = [attrs.evolve(machine, directory=self._site.name) for machine in machines]
         self._by_mac = {mac: machine for machine in named for mac in machine.macs}
         self._by_uuid = {machine.uuid: machine for machine in named if machine.uuid}

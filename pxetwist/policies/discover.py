@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from pxetwist.config.fields import Line, integer, option, seconds
 from pxetwist.errors import ConfigError
-from pxetwist.interfaces import IBegins, IBootPolicy, IHears, Site
+from pxetwist.interfaces import IBegins, IBootPolicy, IHears, ISteady, Site
 from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Protocol, Script
 from pxetwist.model.discovery import Discovery, DiscoveryState
 from pxetwist.model.event import BootEvent, EventKind
@@ -75,7 +75,7 @@ class Settings:
     )
 
 
-@implementer(IBootPolicy, IBegins, IHears)
+@implementer(IBootPolicy, IBegins, IHears, ISteady)
 class DiscoverPolicy(Service):
     """Decides for machines that no directory knows."""
 
@@ -84,6 +84,7 @@ class DiscoverPolicy(Service):
         self._settings = settings
         self._site = site
         self._pool = Pool(database, discovered.SCHEMA, site.reactor, f"policy {site.name}")
+        self._edition = 0
         self._released: OrderedDict[tuple[str, str], DiscoveryState] = OrderedDict()
 
     def stopService(self) -> Deferred[None] | None:
@@ -98,6 +99,7 @@ class DiscoverPolicy(Service):
             return None
         key = (identity.mac, request.boot_id)
         decided = self._released.get(key)
+        self._edition += decided is not None
         if decided is DiscoveryState.APPROVED:
             del self._released[key]  # no directory knows it yet: it goes on waiting
         elif decided is not None:
@@ -108,6 +110,10 @@ class DiscoverPolicy(Service):
             reason="no directory knows it: it reports itself",
             loader="ipxe",
         )
+
+    def edition(self) -> int:
+        """Count what was decided for one boot alone: nothing that was decided then lasts."""
+        return self._edition
 
     def _fallback(self, request: BootRequest) -> BootPlan | None:
         if self._settings.fallback is None:
@@ -140,6 +146,7 @@ class DiscoverPolicy(Service):
 
     def _go_on(self, report: MachineReport, state: DiscoveryState, word: str) -> str:
         self._released[report.identity.mac, report.boot_id] = state
+        self._edition += 1
         if len(self._released) > _REMEMBERED:
             self._released.popitem(last=False)
         base = self._site.boot.script_base(_request(report), report.time)

@@ -23,7 +23,7 @@ from twisted.internet.task import LoopingCall
 from zope.interface import implementer
 
 from pxetwist.errors import ConfigError, Location, OrderConflict, PolicyError, StateUnavailable
-from pxetwist.interfaces import IBegins, IBootPolicy, IHears, Site
+from pxetwist.interfaces import IBegins, IBootPolicy, IHears, ISteady, Site
 from pxetwist.model.boot import BootPlan, BootRequest, BootStage
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.order import Order, OrderState, Taker
@@ -58,7 +58,7 @@ class Choice:
         return f"{self.order} is {self.order.state.value}: then {self.profile}"
 
 
-@implementer(IBootPolicy, IBegins, IHears)
+@implementer(IBootPolicy, IBegins, IHears, ISteady)
 class OrdersPolicy(Service):
     """Decides for machines that have an order, or had one."""
 
@@ -67,6 +67,7 @@ class OrdersPolicy(Service):
         self.store = store
         self._site = site
         self._then = settings.then.text if settings.then else ""
+        self._decided = 0  # so often about a machine with orders
         self._sweeping = LoopingCall(self._sweep)
         self._sweeping.clock = site.reactor
 
@@ -92,6 +93,13 @@ class OrdersPolicy(Service):
             return None
         profile = self._profile(choice.profile, request)
         return profile.plan(request.identity.architecture, choice.reason)
+
+    def edition(self) -> int | None:
+        """Nothing lasts that is decided by an order: it is taken, and its time passes. That a
+        machine has none lasts until somebody gives one to any.
+        """
+        known = self.store.edition()
+        return None if known is None else known + self._decided
 
     async def begin(self, request: BootRequest) -> bool:
         """Let this boot take the order; `False`: it is taken, over, or was exchanged."""
@@ -141,6 +149,7 @@ class OrdersPolicy(Service):
         orders = await self._orders(request)
         if not orders:
             return None
+        self._decided += 1
         now, taker = self._now(), Taker(request.identity.mac, request.boot_id)
         for order in orders:
             same = request.stage is BootStage.KERNEL and order.taken_by(taker)

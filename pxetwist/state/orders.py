@@ -194,6 +194,7 @@ class Orders:
         self.pool = Pool(database, SCHEMA, site.reactor, f"policy {site.name}")
         self._copy = Refreshed(self._load, site.reactor, site.log)
         self._change = 0
+        self._edition = 0
         self._last: dict[str, dict[str, Order]] = {}
 
     def stop(self) -> Deferred[None] | None:
@@ -205,6 +206,10 @@ class Orders:
         await self._copy.fresh()
         last = self._last
         return [order for name in machines if name in last for order in last[name].values()]
+
+    def edition(self) -> int | None:
+        """Count what has changed in the copy, while that is fresh enough."""
+        return self._edition if self._copy.current else None
 
     async def add(self, order: Order) -> Order:
         """Store a new order."""
@@ -248,12 +253,14 @@ class Orders:
         change, rows = await self.pool.read(partial(_changed_since, self._change), empty)
         if change < self._change:
             self._last.clear()
+            self._edition += 1
         self._change = change
         for _, *row in rows:
             self._remember(_order(row))
 
     def _remember(self, order: Order) -> None:
         """Keep the last order of each machine and label, in its last state."""
+        self._edition += 1
         labels = self._last.setdefault(order.machine, {})
         known = labels.get(order.label)
         if known is None or known.number <= order.number:

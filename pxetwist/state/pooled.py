@@ -183,7 +183,7 @@ class Refreshed:
         """
         for _ in range(2):  # a reading that began too early is followed by one more
             now = self._reactor.seconds()
-            if now - self._read < self.age:
+            if self.current:
                 return
             if self._waiting is None and now - self._tried >= self.age:
                 self._waiting, self._tried = [], now
@@ -195,6 +195,11 @@ class Refreshed:
             await waiting
         if not self._loaded:
             raise StateUnavailable(self._error)
+
+    @property
+    def current(self) -> bool:
+        """Whether nobody who asks now has to wait."""
+        return bool(self._reactor.seconds() - self._read < self.age)
 
     def expire(self) -> None:
         """Let the next one who asks wait for a new copy: this one is known to be old."""

@@ -166,6 +166,37 @@ class DiscoveryTests(DiscoverCase):
         self.report(again)
         self.assertIn("ws99: profile everyday", self.script(request))
 
+    def test_what_lasts(self) -> None:
+        """That a machine reports lasts, and that one is known; what comes after a report does
+        not, and an approval ends what was decided.
+        """
+        self.start(wait=60.0, fallback=Line("local", Location("pxe.ini", 1)))
+
+        def editions() -> tuple[int | None, int]:
+            return self.directory.edition(), self.policy.edition()
+
+        request = self.dhcp()
+        before = editions()
+        self.assertIsNotNone(before[0])
+        self.dhcp(KNOWN)
+        self.dhcp()
+        self.assertEqual(editions(), before)
+        waiting = self.report(self.script(request))
+        self.clock.advance(60)
+        self.assertIsNone(self.directory.edition())  # others may have changed it meanwhile
+        self.report(waiting)
+        _, released = editions()
+        self.assertGreater(released, before[1])
+        self.assertIn("profile local", self.script(request))
+        self.assertGreater(self.policy.edition(), released)
+        self.command(partial(discovered.approve, MAC, "ws99", {}))
+        self.clock.advance(1)
+        self.dhcp()
+        known, _ = editions()
+        assert known is not None
+        assert before[0] is not None
+        self.assertGreater(known, before[0])
+
     def test_time_is_over(self) -> None:
         """It boots the fallback; at its next boot it waits again."""
         self.start(wait=60.0, fallback=Line("local", Location("pxe.ini", 1)))

@@ -205,6 +205,27 @@ class LifeTests(OrdersCase):
         calls = node.events(EventKind.CALLBACK)
         self.assertEqual(calls, ["says progress: half way", "says done: hurra"])
 
+    def test_what_lasts(self) -> None:
+        """That a machine has no order lasts until somebody gives one, but no order does."""
+        node = self.node()
+        policy = node.policy
+        self.assertIsNone(policy.edition())  # nothing was read
+        node.dhcp()
+        before = policy.edition()
+        assert before is not None
+        node.dhcp(mac=OTHER)
+        self.assertEqual(policy.edition(), before)
+        self.clock.advance(1)
+        self.assertIsNone(policy.edition())
+        node.dhcp()
+        self.assertEqual(policy.edition(), before)
+        self.order(node)
+        for _ in range(2):
+            found = node.dhcp().plan
+            self.assertEqual(found and found.profile, "install")
+            last, before = before, policy.edition() or 0
+            self.assertGreater(before, last)
+
     def test_then(self) -> None:
         """That of the order before that of the policy; until it is cancelled."""
         node = self.node(then=Line("local", Location("pxe.ini", 3)))
