@@ -39,9 +39,13 @@ class Following:
         self.piece = piece
         self.size = window * piece.packet
         self.stride = window
-        self._begun = self.at = (first - piece.first) * piece.packet
+        self._begun = self.at = self.begins(piece) + (first - piece.first) * piece.packet
         self.end = self.at + count * self.size
         self.wanted = _ACK | (first - 1) & 0xFFFF
+
+    def begins(self, piece: Piece) -> int:
+        """Return what `at` is where a piece begins."""
+        return 0
 
     def answered(self, now: float) -> None:
         """Take note that the window of the wanted ACK was sent."""

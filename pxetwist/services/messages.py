@@ -10,13 +10,14 @@ import ctypes
 import os
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Sequence
 from typing import Any
 
 #: Datagrams of one system call.
 BATCH = 64
-#: Datagrams that wait to be sent: the answers to those of one call, and a batch beside them.
-ROOM = 2 * BATCH
+#: The head of a datagram that has none.
+SHORT = -2
 #: Bytes of a name, the larger one, that of IPv6.
 NAME = 28
 
@@ -32,8 +33,6 @@ _SCOPE = struct.Struct("@I")
 _FAMILY = struct.Struct("@H")
 _CONTROL_HEAD = struct.Struct("@Nii")  # struct cmsghdr: length, level, kind
 
-#: Of a datagram: its name, its first four bytes as a number, and its length.
-Head = tuple[bytes, int, int]
 #: What socket.recvmsg() and sendmsg() call ancillary data.
 Control = list[tuple[int, int, bytes]]
 
@@ -76,14 +75,13 @@ _sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int
 
 
 def _repeated(one: str) -> list[struct.Struct]:
-    """Return what packs 0, 1, … :data:`ROOM` times `one`."""
-    return [struct.Struct("@" + one * count) for count in range(ROOM + 1)]
+    """Return what packs 0, 1, … :data:`BATCH` times `one`."""
+    return [struct.Struct("@" + one * count) for count in range(BATCH + 1)]
 
 
 _NAMES = _repeated(f"{NAME}s")
 _HEADS = [struct.Struct(f"!{count}I") for count in range(BATCH + 1)]
 _LENGTHS = _repeated(f"{_LENGTH}xI{_SIZE - _LENGTH - 4}x")
-_PIECES = _repeated("PN")
 
 
 def address_of(buffer: Any) -> int:
@@ -171,16 +169,23 @@ class Inbox:
             raise OSError(number, os.strerror(number))
         return count
 
-    def heads(self, count: int) -> Iterator[Head]:
-        """Return name, first four bytes as a number, and length of each."""
-        names = _NAMES[count].unpack_from(self._names)
-        heads = _HEADS[count].unpack_from(self._heads)
-        return zip(names, heads, _LENGTHS[count].unpack_from(self._view), strict=True)
+    def names(self, count: int) -> tuple[bytes, ...]:
+        """Return the name of each."""
+        return _NAMES[count].unpack_from(self._names)
 
-    def data(self, at: int, length: int) -> bytes:
+    def heads(self, count: int) -> Sequence[int]:
+        """Return the first four bytes of each as a number; :data:`SHORT` if it has fewer."""
+        heads = _HEADS[count].unpack_from(self._heads)
+        lengths = _LENGTHS[count].unpack_from(self._view)
+        if min(lengths) >= _HEAD:
+            return heads
+        both = zip(heads, lengths, strict=True)
+        return [head if length >= _HEAD else SHORT for head, length in both]
+
+    def data(self, at: int) -> bytes:
         """Return the datagram with a number, counted from 0."""
         whole = self._heads[_HEAD * at :][:_HEAD] + self._rests[_REST * at :][:_REST]
-        return bytes(whole[:length])
+        return bytes(whole[: self._messages[at].length])
 
     def control(self, at: int) -> Control:
         """Return its control messages."""
@@ -190,17 +195,17 @@ class Inbox:
 
 
 class Outbox:
-    """Datagrams that wait to be sent together, :data:`ROOM` at most; the envelope of each is the
+    """Datagrams that wait to be sent together, :data:`BATCH` at most; the envelope of each is the
     name of its receiver and `control` bytes of control messages.
     """
 
     def __init__(self, name_length: int, control: int = 0) -> None:
         size = NAME + control
-        self._envelopes = bytearray(size * ROOM)
-        pieces = self._pieces = (_Piece * ROOM)()
-        messages = self._messages = (_Message * ROOM)()
+        self._envelopes = bytearray(size * BATCH)
+        pieces = self._pieces = (_Piece * BATCH)()
+        messages = self._messages = (_Message * BATCH)()
         envelopes = address_of(self._envelopes)
-        for at in range(ROOM):
+        for at in range(BATCH):
             messages[at].header = _Header(
                 name=envelopes + size * at,
                 name_length=name_length,
@@ -210,29 +215,34 @@ class Outbox:
                 control_length=control,
             )
         self._address = ctypes.addressof(messages)
+        self._places = memoryview(pieces).cast("B").cast("L")
         self._waiting: list[bytes] = []
-        self._places: list[int] = []
+        self._addresses: list[int] = []
+        self._sizes: list[int] = []
         self._kept: list[object] = []
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._sizes)
 
     def extend(
-        self, envelopes: Sequence[bytes], places: Sequence[int], owners: Sequence[object]
+        self, envelopes: Sequence[bytes], addresses: Sequence[int], sizes: Sequence[int]
     ) -> None:
-        """Take datagrams: of each its envelope, two places, which are the address and the number
-        of its bytes, and an owner, as long as which they live.
-        """
+        """Take datagrams: of each its envelope, where it lies in memory, and how many bytes."""
         self._waiting += envelopes
-        self._places += places
-        self._kept += owners
+        self._addresses += addresses
+        self._sizes += sizes
+
+    def keep(self, owner: object) -> None:
+        """Let something live, and with it its bytes, until all was sent."""
+        self._kept.append(owner)
 
     def seal(self) -> int:
         """Make ready what waits, and return how many that is."""
         envelopes = b"".join(self._waiting)
         self._envelopes[: len(envelopes)] = envelopes
-        count = len(self._kept)
-        _PIECES[count].pack_into(self._pieces, 0, *self._places)
+        count = len(self._sizes)
+        self._places[0 : 2 * count : 2] = array("L", self._addresses)
+        self._places[1 : 2 * count : 2] = array("L", self._sizes)
         return count
 
     def send(self, descriptor: int, start: int, end: int) -> int:
@@ -250,6 +260,5 @@ class Outbox:
 
     def clear(self) -> None:
         """Forget what waits."""
-        self._waiting.clear()
-        self._places.clear()
-        self._kept.clear()
+        for each in (self._waiting, self._addresses, self._sizes, self._kept):
+            each.clear()

@@ -10,8 +10,9 @@ import errno
 import socket
 import struct
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from itertools import repeat
+from typing import Any, cast
 
 from twisted.logger import Logger
 
@@ -20,7 +21,6 @@ from pxetwist.services.images import Piece
 from pxetwist.services.messages import (
     BATCH,
     Control,
-    Head,
     Inbox,
     Outbox,
     name_of,
@@ -44,7 +44,6 @@ _BUFFER = 4 << 20
 _ERROR = struct.Struct("@I")  # the first field of struct sock_extended_err is an errno
 _ERRORS_AT_ONCE = 256
 _LEFT = 4096  # peers that are remembered when they have gone
-_HEAD = 4  # bytes of an ACK
 _ACK = int(Opcode.ACK)
 _REQUESTS = (int(Opcode.RRQ), int(Opcode.WRQ))
 _NO_SEGMENTS = (errno.EINVAL, errno.EIO, errno.EOPNOTSUPP, errno.EMSGSIZE)
@@ -103,6 +102,7 @@ class SharedPort:
         self._inbox = Inbox()
         self.outbox = Outbox(family.name_length, control)
         self._left: dict[bytes, None] = {}
+        self._nobody = cast(SharedTransfer, Following())  # wants no ACK
         self.reading = False
 
     def knew(self, name: bytes) -> bool:
@@ -132,44 +132,51 @@ class SharedPort:
                 self.count(error)
             self._closed_ports()
             return
-        self.reading = True
-        try:
-            self._deliver(count, now)
-        finally:
+        others = self._answer(count, now)
+        self.flush()
+        if others:
+            self.reading = True
+            for number, name, head in others:
+                self._treat(number, name, head, now)
             self.reading = False
             self.flush()
 
-    def _deliver(self, count: int, now: float) -> None:
-        find = self.transfers.get
-        envelopes: list[bytes] = []
-        places: list[int] = []
-        kept: list[object] = []
-        for number, head in enumerate(self._inbox.heads(count)):
-            name, said, length = head
-            transfer = find(name)
-            if transfer is None or transfer.wanted != said or length != _HEAD:
-                self._treat(transfer, number, head, now)
-                continue
-            # What Following.answered() does, without a call: this is done for each block.
-            at, size, piece = transfer.at, transfer.size, transfer.piece
-            transfer.at = stop = at + size
-            transfer.heard = now
-            transfer.wanted = said + 1 if stop < transfer.end else NONE
-            envelopes.append(transfer.envelope)
-            places += (piece.address + at, size)
-            kept.append(piece)
-        self.outbox.extend(envelopes, places, kept)
+    def _answer(self, count: int, now: float) -> Sequence[tuple[int, bytes, int]]:
+        """Answer ACKs that come in order, and return the numbers, names and heads of the others.
 
-    def _treat(self, transfer: SharedTransfer | None, number: int, head: Head, now: float) -> None:
-        name, said, length = head
+        This is done for each block, so without a call (:meth:`Following.answered`) for it.
+        """
+        names, heads = self._inbox.names(count), self._inbox.heads(count)
+        transfers = map(self.transfers.get, names, repeat(self._nobody))
+        others: list[tuple[int, bytes, int]] = []
+        envelopes: list[bytes] = []
+        addresses: list[int] = []
+        sizes: list[int] = []
+        for number, transfer, head in zip(range(count), transfers, heads, strict=True):
+            if transfer.wanted != head:
+                others.append((number, names[number], head))
+                continue
+            at, size = transfer.at, transfer.size
+            envelopes.append(transfer.envelope)
+            addresses.append(at)
+            sizes.append(size)
+            transfer.at = at = at + size
+            transfer.wanted = head + 1 if at < transfer.end else NONE
+            transfer.heard = now
+        self.outbox.extend(envelopes, addresses, sizes)
+        return others
+
+    def _treat(self, number: int, name: bytes, head: int, now: float) -> None:
+        """Deliver a datagram."""
+        transfer = self.transfers.get(name)
         try:
-            if transfer is not None and said >> 16 == _ACK and length >= _HEAD:
-                transfer.receiver.acknowledged(said & 0xFFFF, now)
-            elif transfer is not None and (said >> 16 not in _REQUESTS or length < _HEAD):
-                transfer.receiver.received(self._inbox.data(number, length), now)
+            if transfer is not None and head >> 16 == _ACK:
+                transfer.receiver.acknowledged(head & 0xFFFF, now)
+            elif transfer is not None and head >> 16 not in _REQUESTS:
+                transfer.receiver.received(self._inbox.data(number), now)
             elif self._stranger is not None:
-                data = self._inbox.data(number, length)
-                self._stranger(data, peer_of(name), self._inbox.control(number))
+                data, control = self._inbox.data(number), self._inbox.control(number)
+                self._stranger(data, peer_of(name), control)
         except Exception:
             self._log.failure("A packet of a transfer could not be treated")
 
@@ -241,7 +248,8 @@ class SharedTransfer(Following):
     def send_part(self, piece: Piece, start: int, stop: int) -> None:
         """Send bytes of a piece as one datagram, together with those of others."""
         outbox = self._port.outbox
-        outbox.extend((self.envelope,), (piece.address + start, stop - start), (piece,))
+        outbox.extend((self.envelope,), (piece.address + start,), (stop - start,))
+        outbox.keep(piece)
         if len(outbox) >= BATCH or not self._port.reading:
             self._port.flush()
 
@@ -262,6 +270,10 @@ class SharedTransfer(Following):
             else:
                 break
         return True
+
+    def begins(self, piece: Piece) -> int:
+        """Return the address of a piece's packets."""
+        return piece.address
 
     def follow(self, piece: Piece, first: int, window: int, count: int) -> None:
         """Answer ACKs that come in order, but those of larger windows."""
