@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import re
+from typing import Any
 
 import attrs
 from zope.interface import implementer
 
 from pxetwist.config import fields
 from pxetwist.config.fields import Converter, Line, option
-from pxetwist.errors import ConfigError, TreeNotFound
+from pxetwist.errors import ConfigError
 from pxetwist.exports.layers import Layer, tag_of
 from pxetwist.exports.overlay_tree import OverlayTree
 from pxetwist.exports.path_patterns import PathPatterns
-from pxetwist.file_tree import IExport, IFileTree
+from pxetwist.exports.version_trees import Below, VersionsTree
+from pxetwist.file_tree import IExport, IFileTree, IVersioned
 from pxetwist.interfaces import Site
 from pxetwist.model.boot import BootRequest
 from pxetwist.model.recent import Recent
 
 #: So many machines' trees are kept.
 _TREES = 256
+#: So many versions of its image share what they know with all machines.
+_VERSIONS = 16
 
 
 def _words(value: str) -> tuple[Line, ...]:
@@ -65,7 +70,8 @@ def build(settings: Settings, site: Site) -> OverlayExport:
         if plugin is None or plugin == "overlay":
             what = "an overlay: name its layers" if plugin else "no export"
             raise ConfigError(name.location, f"layers: {name.text} is {what}")
-    return OverlayExport(settings, site)
+    versioned = site.exports[settings.layers[-1].text] == "image"
+    return (VersionedOverlayExport if versioned else OverlayExport)(settings, site)
 
 
 @implementer(IExport)
@@ -77,24 +83,20 @@ class OverlayExport:
         self._hidden = settings.hide
         self._site = site
         self._layers: Recent[tuple[str, IFileTree], Layer] = Recent(_TREES * 2)
-        self._trees: Recent[tuple[IFileTree, ...], OverlayTree] = Recent(_TREES)
+        self._trees: Recent[tuple[IFileTree, ...], IFileTree] = Recent(_TREES)
 
     def tree(self, request: BootRequest) -> IFileTree:
         """Return the tree that a machine's layers make."""
-        trees = tuple(self._tree_of(name, request) for name in self._names)
+        trees = tuple(self._site.boot.export(name).tree(request) for name in self._names)
         found = self._trees.get(trees)
         if found is None:
-            layers = [self._layer(*each) for each in zip(self._names, trees, strict=True)]
-            found = OverlayTree(layers, self._hidden, self._site.reactor.seconds)
+            found = self._made(trees)
             self._trees.put(trees, found)
         return found
 
-    def _tree_of(self, name: str, request: BootRequest) -> IFileTree:
-        export = self._site.boot.export(name)
-        if export is None:
-            raise TreeNotFound(f"there is no export {name}")
-        tree: IFileTree = export.tree(request)
-        return tree
+    def _made(self, trees: tuple[IFileTree, ...]) -> IFileTree:
+        layers = [self._layer(*each) for each in zip(self._names, trees, strict=True)]
+        return OverlayTree(layers, self._hidden, self._site.reactor.seconds)
 
     def _layer(self, name: str, tree: IFileTree) -> Layer:
         """Return what machines with the same tree share."""
@@ -103,3 +105,40 @@ class OverlayExport:
             found = Layer(name, tree, self._site.reactor.seconds)
             self._layers.put((name, tree), found)
         return found
+
+
+@implementer(IVersioned)
+class VersionedOverlayExport(OverlayExport):
+    """The same above each version of the image that is the lowest layer."""
+
+    def __init__(self, settings: Settings, site: Site) -> None:
+        super().__init__(settings, site)
+        self._versions: Recent[tuple[IFileTree, tuple[bytes, ...]], Below] = Recent(_VERSIONS)
+
+    @property
+    def image(self) -> str:
+        """The name of the image."""
+        return str(self._images.image)
+
+    def place(self, version: str, path: str) -> str:
+        """Return where a path of the root is in the export, in this version."""
+        return str(self._images.place(version, path))
+
+    @property
+    def _images(self) -> Any:
+        return self._site.boot.export(self._names[-1])
+
+    def _made(self, trees: tuple[IFileTree, ...]) -> IFileTree:
+        *upper, images = trees
+
+        def place_of(version: bytes) -> tuple[bytes, ...]:
+            return tuple(os.fsencode(self.place(os.fsdecode(version), "")).split(b"/"))
+
+        def above(version: Below) -> IFileTree:
+            shared = self._versions.get((images, version.names))
+            if shared is None:
+                shared = version
+                self._versions.put((images, version.names), version)
+            return super(VersionedOverlayExport, self)._made((*upper, shared))
+
+        return VersionsTree(images, place_of, above)

@@ -26,7 +26,7 @@ class Below:
 
     def __init__(self, tree: IFileTree, names: tuple[bytes, ...], top: bytes) -> None:
         self._tree = tree
-        self._names = names
+        self.names = names
         self._top = top
         self.attributes: Callable[[bytes], FileAttributes] = tree.attributes
         self.look_up: Callable[[bytes, bytes], bytes] = tree.look_up
@@ -46,9 +46,9 @@ class Below:
     def place(self, directory: bytes) -> tuple[bytes, ...]:
         """Return the names that lead to a directory from this one."""
         names = self._tree.place(directory)
-        if names[: len(self._names)] != self._names:
+        if names[: len(self.names)] != self.names:
             raise TreeStale("it is in another version")
-        return names[len(self._names) :]
+        return names[len(self.names) :]
 
 
 @implementer(IFileTree)
@@ -62,7 +62,7 @@ class VersionsTree:
         self,
         images: IFileTree,
         place_of: Callable[[bytes], tuple[bytes, ...]],
-        made: Callable[[IFileTree], IFileTree],
+        made: Callable[[Below], IFileTree],
     ) -> None:
         self._images = images
         self._place_of = place_of

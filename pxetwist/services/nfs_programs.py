@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
+from twisted.internet.task import deferLater
+
 from pxetwist.errors import TreeError
 from pxetwist.exchange.nfs3 import Nfs3
 from pxetwist.exchange.nfs_nodes import NfsError, Node
@@ -30,6 +32,8 @@ _PRIVILEGED = 1024
 #: So many mounts of one machine are listed.
 _MOUNTS = 32
 _LOADER = b"iPXE"
+#: So many seconds a mount waits for a tree.
+_PATIENCE = 20
 
 
 class Gate:
@@ -119,7 +123,7 @@ class MountProgram:
             self._counters[f"mounts of {_REFUSALS[error.status]}"] += 1
             return mount.encode_refused(_status(error))
         try:
-            node = self._found(visitor, path)
+            node = await self._known(visitor, path)
         except NfsError as error:
             self._tell(visitor, path, stage, error)
             return mount.encode_refused(_status(error))
@@ -128,6 +132,19 @@ class MountProgram:
             visitor.mounted[path] = None
         await self._sessions.session(client)
         return mount.encode_mounted(node.handle)
+
+    async def _known(self, visitor: Visitor, path: bytes) -> Node:
+        """Return the directory of a path; wait for a tree that is being read, because nothing in
+        the protocol tells a machine to mount later.
+        """
+        for _ in range(_PATIENCE):
+            try:
+                return self._found(visitor, path)
+            except NfsError as error:
+                if error.status is not Status.JUKEBOX:
+                    raise
+            await deferLater(self._site.reactor, 1.0)
+        return self._found(visitor, path)
 
     def _found(self, visitor: Visitor, path: bytes) -> Node:
         parts = tuple(part for part in path.split(b"/") if part not in (b"", b"."))

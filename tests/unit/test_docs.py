@@ -96,6 +96,7 @@ class IniTests(SynchronousTestCase):
         (self.folder / "tftpboot").mkdir(parents=True)
         (self.folder / "own" / "debian12").mkdir(parents=True)
         (self.folder / "images").mkdir()
+        (self.folder / "machine-files").mkdir()
         (self.folder / "images" / "debian-12.iso").write_bytes(b"")
         (self.folder / "pki").mkdir()
         (self.folder / "uploads").mkdir()

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
 
 from pxetwist.config.fields import Line
 from pxetwist.errors import (
@@ -20,10 +22,10 @@ from pxetwist.errors import (
     TreeWrongKind,
 )
 from pxetwist.exports.layers import Layer
-from pxetwist.exports.overlay import OverlayExport, Settings, build
+from pxetwist.exports.overlay import OverlayExport, Settings, VersionedOverlayExport, build
 from pxetwist.exports.overlay_tree import OverlayTree
 from pxetwist.exports.path_patterns import PathPatterns
-from pxetwist.file_tree import IExport, IFileTree
+from pxetwist.file_tree import IExport, IFileTree, IVersioned
 from pxetwist.model.boot import BootRequest, BootStage, Protocol
 from pxetwist.model.file_tree import KEY_SIZE, FileKind
 from pxetwist.model.identity import ClientIdentity
@@ -216,6 +218,14 @@ class HiddenTests(SynchronousTestCase):
                 PathPatterns.parse(wrong)
 
 
+@implementer(IVersioned)
+class MemoryVersions(MemoryExport):
+    image = "room"
+
+    def place(self, version: str, path: str) -> str:
+        return f"{version}/root/{path}".rstrip("/")
+
+
 class ExportTests(SynchronousTestCase):
     def lines(self, *names: str) -> tuple[Line, ...]:
         return tuple(Line(name, Location("pxe.ini", 7)) for name in names)
@@ -242,6 +252,28 @@ class ExportTests(SynchronousTestCase):
         self.assertEqual(walk(one, "etc/passwd"), walk(two, "etc/passwd"))
         self.assertIs(export.tree(self.request("ws1")), one)
         self.assertRaises(TreeNotFound, export.tree, self.request("ws3"))
+
+    def test_an_image_in_versions(self) -> None:
+        """The export has its versions as the image has: a boot is of one of them."""
+        images = memory_tree({"v1/root/name": b"image", "v1/root/a": b"1", "v2/root/a": b"2"})
+        own = {
+            name: memory_tree({"name": name.encode()}, name.encode()) for name in ("ws1", "ws2")
+        }
+        boot = FakeBoot(exports={"own": MemoryExport(own), "image": MemoryVersions({"": images})})
+        site = make_site(boot, exports={"own": "machines", "image": "image"})
+        export = build(Settings(layers=self.lines("own", "image")), site)
+        assert isinstance(export, VersionedOverlayExport)
+        verifyObject(IVersioned, export)
+        self.assertEqual((export.image, export.place("v1", "usr")), ("room", "v1/root/usr"))
+        one, two = (export.tree(self.request(name)) for name in ("ws1", "ws2"))
+        for tree, name in ((one, b"ws1"), (two, b"ws2")):
+            self.assertEqual(tree.open(walk(tree, "v1/root/name")).read(0, 9), name)
+            self.assertEqual(tree.open(walk(tree, "v2/root/a")).read(0, 9), b"2")
+        self.assertEqual(walk(one, "v1/root/a"), walk(two, "v1/root/a"))
+        self.assertRaises(TreeStale, two.open, walk(one, "v1/root/name"))
+        self.assertFalse(
+            IVersioned.providedBy(self.make({"a": MemoryExport({}), "b": MemoryExport({})}))
+        )
 
     def test_layers_that_are_none(self) -> None:
         site = make_site(exports={"a": "directory", "b": "overlay"})

@@ -10,10 +10,13 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
+from pxetwist.errors import TreeLater
 from pxetwist.exports.directory import DirectoryExport, DirectoryTree
 from pxetwist.exports.places import Places
-from pxetwist.model.boot import BootPlan, BootStage, Files
+from pxetwist.file_tree import IExport, IFileTree
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Files
 from pxetwist.model.event import EventKind
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine
@@ -108,6 +111,39 @@ class NfsCase(SynchronousTestCase):
         status, handle = caller.mount(path)
         self.assertEqual(status, 0)
         return handle
+
+
+@implementer(IExport)
+class ReadLater:
+    """An export that is not known at once."""
+
+    def __init__(self, files: IFileTree) -> None:
+        self.files, self.known = files, False
+
+    def tree(self, request: BootRequest) -> IFileTree:
+        if not self.known:
+            raise TreeLater("it is being read")
+        return self.files
+
+
+class LaterTests(NfsCase):
+    def test_a_mount_waits_for_a_tree_that_is_being_read(self) -> None:
+        request: Any = None
+        export = ReadLater(self.boot.exports["desktop"].tree(request))
+        self.boot.exports["desktop"] = export
+        for soon in (True, False):
+            export.known = False
+            connection = self.connect()
+            transport: Any = connection.transport
+            mount = rpc_call(100005, 3, 1, opaque(b"/desktop"), credentials=auth_sys())
+            connection.dataReceived(as_record(mount))
+            self.clock.advance(1)
+            self.assertEqual(transport.value(), b"")
+            export.known = soon
+            self.clock.pump([1] * 20)
+            [reply] = records(transport.value())
+            status = int.from_bytes(result_of(reply)[:4], "big")
+            self.assertEqual(status, 0 if soon else 10006)
 
 
 class ViewTests(NfsCase):
