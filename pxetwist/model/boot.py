@@ -35,6 +35,7 @@ class Protocol(enum.Enum):
     HTTP = "http"
     NFS = "nfs"
     FTP = "ftp"
+    SFTP = "sftp"
 
 
 @attrs.frozen

@@ -170,7 +170,8 @@ class DataPort(ServerFactory):
                 self._listening = listen(reactor, self, host, port)
             except StartError:
                 continue
-            self.port = self._listening.getHost().port  # type: ignore[attr-defined]
+            where: Any = self._listening.getHost()
+            self.port = where.port
             return
         raise StartError("every port is in use")
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import attrs
 
 from pxetwist.errors import ContentDenied, ContentError, ContentNotFound
-from pxetwist.model.content import ContentPath
+from pxetwist.model.content import ContentPath, Listed
 
 _PREFIX, _SUFFIX = ".pxetwist-", ".part"
 _STALE = 86400.0  # seconds after which a part is of a server that was killed
@@ -60,6 +60,24 @@ class Uploads:
             os.close(folder)
             raise
         return Upload(folder, path.name, self.limit, self.replace)
+
+    def listed(self, parts: tuple[str, ...]) -> list[Listed]:
+        """Return the files and folders in a folder, but for links and what is being written.
+
+        :raises ContentNotFound: if there is no such folder.
+        """
+        folder = self._folder(parts)
+        try:
+            with os.scandir(folder) as entries:
+                shown = [each for each in entries if not each.name.startswith(".")]
+                facts = [(each.name, each.stat(follow_symlinks=False)) for each in shown]
+        finally:
+            os.close(folder)
+        return [
+            Listed(name, None if stat.S_ISDIR(found.st_mode) else found.st_size, found.st_mtime)
+            for name, found in facts
+            if stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode)
+        ]
 
     def clean(self) -> None:
         """Remove what a server that was killed has left behind."""

@@ -100,6 +100,8 @@ class IniTests(SynchronousTestCase):
         (self.folder / "images" / "debian-12.iso").write_bytes(b"")
         (self.folder / "pki").mkdir()
         (self.folder / "uploads").mkdir()
+        (self.folder / "drop").mkdir()
+        (self.folder / "alice.keys").touch()
         for name in ("boot", "install"):
             certificates.write_server(self.folder / "pki", "10.0.0.1", name=name)
         certificates.write_authority(self.folder / "pki" / "ca.pem")

@@ -112,6 +112,9 @@ http = PluginFactory("service", "http", "pxetwist.services.http", "Files and scr
 https = PluginFactory("service", "https", "pxetwist.services.https", "Files and scripts by HTTPS.")
 ftp = PluginFactory("service", "ftp", "pxetwist.services.ftp", "Files by FTP, to be read.")
 nfs = PluginFactory("service", "nfs", "pxetwist.services.nfs", "Roots of machines by NFS 3.")
+sftp = PluginFactory(
+    "service", "sftp", "pxetwist.services.sftp", "Files by SFTP, and uploads of operators."
+)
 syslog = PluginFactory(
     "service", "syslog", "pxetwist.services.syslog", "Lines that machines log, to their events."
 )

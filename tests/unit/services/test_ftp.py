@@ -305,7 +305,8 @@ class DataTests(FtpCase):
         self._said()
         self.log_in()
         self.assertEqual(self.codes("PASV", "EPSV 1", "EPSV 2"), ["502", "522", "229"])
-        self.assertEqual(self.ports[-1][1].getHost().host, "fd00::1")  # type: ignore[attr-defined]
+        where: Any = self.ports[-1][1].getHost()
+        self.assertEqual(where.host, "fd00::1")
 
     def test_the_ports_of_a_range(self) -> None:
         self.factory.ports = range(20000, 20003)
