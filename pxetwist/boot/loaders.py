@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from pxetwist.model.boot import BootFile, BootPlan, Image, Nbp, Script, native_program
+from pxetwist.model.boot import BootFile, BootPlan, Image, Iscsi, Nbp, Script, native_program
 from pxetwist.model.families import LOADER_FAMILIES
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.installers import Windows
@@ -108,8 +108,9 @@ def _family(plan: BootPlan) -> str:
     """Return the family that a plan asks for, that its only script is written for, or that alone
     can do it.
     """
-    if isinstance(plan.boot, Image):
-        return "ipxe"
+    if isinstance(plan.boot, Image | Iscsi):
+        by_memdisk = isinstance(plan.boot, Image) and plan.boot.memdisk
+        return (by_memdisk and plan.loader) or "ipxe"
     if plan.loader or not isinstance(plan.boot, Script):
         return plan.loader
     texts = {"ipxe": plan.boot.ipxe, "grub": plan.boot.grub, "pxelinux": plan.boot.pxelinux}

@@ -44,6 +44,7 @@ def _bios_modules() -> Iterator[Source]:
 #: What is known of Debian and its derivatives; signed files keep the names that shim asks for.
 SOURCES = (
     Source("ipxe", "/usr/lib/ipxe/undionly.kpxe", "loaders/undionly.kpxe"),
+    Source("syslinux-common", "/usr/lib/syslinux/memdisk", "loaders/memdisk"),
     Source("ipxe", "/usr/lib/ipxe/snponly.efi", "loaders/snponly.efi"),
     Source("ipxe", "/usr/lib/ipxe/ipxe.efi", "loaders/ipxe.efi"),
     Source("shim-signed", "/usr/lib/shim/shimx64.efi.signed", "loaders/shimx64.efi"),

@@ -146,6 +146,24 @@ def secrets_in_the_clear(configuration: Configuration) -> Iterator[str]:
             )
 
 
+def disks_without_number(configuration: Configuration) -> Iterator[str]:
+    """Where disks begin is a matter of the target."""
+    for name, profile in configuration.profiles.items():
+        if profile.iscsi is not None and "lun" not in profile.origins:
+            yield (
+                f"profile {name!r} starts from LUN 0, where tgt has its controller and LIO the"
+                " first disk: say lun = 1 for tgt, lun = 0 for LIO"
+            )
+
+
+def memdisk_without_bios(configuration: Configuration) -> Iterator[str]:
+    """memdisk lives on calls of BIOS."""
+    for name, profile in configuration.profiles.items():
+        others = {*profile.image, *profile.kernel} - {"", "bios"}
+        if profile.memdisk and others:
+            yield f"profile {name!r} has {', '.join(sorted(others))}, but memdisk needs BIOS"
+
+
 def grub_with_proxydhcp(configuration: Configuration) -> Iterator[str]:
     """GRUB takes the server from the ACK of the plain DHCP server and asks that one by TFTP."""
     services = {each.factory.name for each in configuration.of_kind("service")}
@@ -230,6 +248,8 @@ ADVICE = (
     families_unheard,
     scripts_missing,
     secrets_in_the_clear,
+    disks_without_number,
+    memdisk_without_bios,
     grub_with_proxydhcp,
     loaders_missing,
     content_missing,

@@ -11,7 +11,7 @@ from pxetwist.boot.https import Https
 from pxetwist.config.fields import Keyed, OptionText, boolean, option, seconds, secret_file
 from pxetwist.config.ini import Section
 from pxetwist.errors import ConfigError
-from pxetwist.model.answer import LIFE, Answer, Value
+from pxetwist.model.answer import CREDENTIALS, LIFE, Answer, Value
 from pxetwist.model.families import ANSWERED
 from pxetwist.model.profile import BootProfile, names_answer
 
@@ -94,6 +94,29 @@ def read_values(
         return None
     said = [name for name in section.options if name.startswith(("answer.", "secret"))]
     return _answer(found, section, said[0], errors) if said else None
+
+
+def read_credentials(
+    found: AnswerOptions, section: Section, errors: list[ConfigError]
+) -> Answer | None:
+    """Make what a machine logs in to an iSCSI target with, which is always secret; `None`: it
+    need not, or there is a mistake.
+    """
+    if not found.answer:
+        return None
+    before = len(errors)
+    for user, secret in (("chap-user", "chap-secret"), ("reverse-user", "reverse-secret")):
+        given = [name for name in (user, secret) if name in found.answer]
+        if len(given) == 1:
+            word = f"answer.{user} and answer.{secret} go together"
+            errors.append(section.error(word, f"answer.{given[0]}"))
+    if "" in found.answer or "chap-user" not in found.answer:
+        word = "a login has answer.chap-user and answer.chap-secret, and no template"
+        errors.append(section.error(word, next(iter(section.options))))
+    if len(errors) > before:
+        return None
+    made = _answer(found, section, "answer.chap-user", errors)
+    return attrs.evolve(made, template=CREDENTIALS, secret=True)
 
 
 def _answer(

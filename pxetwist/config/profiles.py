@@ -9,23 +9,26 @@ from pathlib import Path
 
 import attrs
 
-from pxetwist.config.answers import AnswerOptions, read_answer, read_values
+from pxetwist.config.answers import AnswerOptions, read_answer, read_credentials, read_values
 from pxetwist.config.bind import bind, did_you_mean
 from pxetwist.config.fields import (
     Converter,
     Keyed,
+    boolean,
     choice,
+    integer,
     list_of,
     option,
     path,
     per_architecture,
+    port,
     seconds,
     text,
 )
 from pxetwist.config.heritage import Heir, heirs
 from pxetwist.config.ini import Section
 from pxetwist.errors import ConfigError
-from pxetwist.model.boot import Script
+from pxetwist.model.boot import Iscsi, Script
 from pxetwist.model.families import (
     BY_ANSWER,
     FAMILIES,
@@ -61,7 +64,8 @@ class ProfileSettings(AnswerOptions):
     loader: str = option(
         choice(*LOADER_FAMILIES),
         default="",
-        doc="Of linux, script, menu: the loader family that must do it; else any may.",
+        doc="Of linux, script, menu, and of image with memdisk: the loader family that must do"
+        " it; else any may.",
     )
     kernel: dict[str, str] = option(
         per_architecture(text),
@@ -130,6 +134,29 @@ class ProfileSettings(AnswerOptions):
         default=attrs.Factory(dict),
         doc="Of image: content path or URL (HTTP) of an image of a disk or CD.",
     )
+    memdisk: bool = option(
+        boolean,
+        default=False,
+        doc="Of image: let memdisk take all of it into memory, instead of iPXE read it piece by"
+        " piece. It needs BIOS. kernel is the path of memdisk, arguments are what it is told.",
+    )
+    server: str = option(
+        text, default="", doc="Of iscsi: name or address of the target's server; a template."
+    )
+    target: str = option(
+        text,
+        default="",
+        doc="Of iscsi: the target's name, as iqn.2026-01.net.example:ws1; a template.",
+    )
+    target_port: int = option(port, default=3260, doc="Of iscsi: TCP port of the server.")
+    lun: int = option(
+        integer(0, 16383), default=0, doc="Of iscsi: number of the disk at the target."
+    )
+    initiator: str = option(
+        text,
+        default="",
+        doc="Of iscsi: the name of the machine for the target; a template. Left out: iPXE's own.",
+    )
     ipxe: Path | None = option(
         path, default=None, doc="Of script: the file of your own iPXE script."
     )
@@ -165,7 +192,12 @@ _FITTING = {
     ProfileKind.LOCAL: (),
     ProfileKind.SCRIPT: ("loader", "ipxe", "grub", "pxelinux"),
     ProfileKind.NBP: ("nbp",),
-    ProfileKind.IMAGE: ("image",),
+    ProfileKind.IMAGE: ("loader", "image", "memdisk", "kernel", "arguments", "arguments-add"),
+    ProfileKind.ISCSI: (
+        *("server", "target", "target-port", "lun", "initiator"),
+        *("kernel", "initrds", "arguments", "arguments-add"),
+        *("answer", "secret-plain", "secret-once", "secret-life"),
+    ),
     ProfileKind.MENU: ("loader", "entries", "default", "timeout"),
     ProfileKind.SILENCE: (),
 }
@@ -228,6 +260,15 @@ def _fits(
             errors.append(section.error(unknown_wish(found.family, plain), name))
     given = {name.partition(".")[0] for name in section.options}
     needed = NEEDED.get(kind, ())
+    starting = ("", "ipxe", "pxelinux") if found.memdisk else ("", "ipxe")
+    if kind is ProfileKind.IMAGE and found.loader not in starting:
+        errors.append(section.error(f"{found.loader} starts no images", "loader"))
+    if kind is ProfileKind.IMAGE and not found.memdisk:
+        for name in section.options:
+            if name.partition(".")[0] in ("kernel", "arguments", "arguments-add"):
+                errors.append(section.error("only memdisk = yes needs it", name))
+    if kind is ProfileKind.ISCSI and "server" not in given and not is_base:
+        errors.append(section.error("a profile of kind iscsi needs a server"))
     if needed and not given.intersection(needed) and not is_base:
         errors.append(section.error(f"a profile of kind {kind.value} needs {' or '.join(needed)}"))
     return len(errors) == before
@@ -284,6 +325,8 @@ def _profile(heir: Heir, found: ProfileSettings, errors: list[ConfigError]) -> B
             grub=content(found.grub, "grub"),
             pxelinux=content(found.pxelinux, "pxelinux"),
         ),
+        memdisk=found.memdisk,
+        iscsi=_iscsi(found) if kind is ProfileKind.ISCSI and found.target else None,
         media=found.media,
         wim=found.wim,
         share=found.share,
@@ -296,8 +339,14 @@ def _profile(heir: Heir, found: ProfileSettings, errors: list[ConfigError]) -> B
         extends=heir.base,
         answer=read_values(found, section, errors)
         if kind in INSTALLERS
+        else read_credentials(found, section, errors)
+        if kind is ProfileKind.ISCSI
         else read_answer(found, section, found.family, found.arguments.values(), errors),
     )
+
+
+def _iscsi(found: ProfileSettings) -> Iscsi:
+    return Iscsi(found.server, found.target, found.target_port, found.lun, found.initiator)
 
 
 def _one_line(value: str) -> str:

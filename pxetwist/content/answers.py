@@ -29,6 +29,7 @@ TEMPLATES = (
     "meta-data.j2",
     "vendor-data.j2",
     "autoyast.xml.j2",
+    "credentials.ipxe.j2",
 )
 #: Variables of every template, and what they stand for if a profile does not say.
 DEFAULTS = {
@@ -74,6 +75,7 @@ def filters() -> dict[str, Callable[[str], str]]:
     """Return what templates need to put values into files of others."""
     return {
         "b64": lambda text: base64.b64encode(text.encode()).decode(),
+        "hexraw": lambda text: text.encode().hex(),
         "shell": shlex.quote,
         "url_host": lambda url: urlsplit(url).netloc,
         "url_path": lambda url: urlsplit(url).path or "/",

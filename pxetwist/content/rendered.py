@@ -31,6 +31,7 @@ from pxetwist.model.boot import (
     BootRequest,
     Files,
     Image,
+    Iscsi,
     LocalDisk,
     Menu,
     Nbp,
@@ -57,6 +58,7 @@ _KINDS: dict[type, str] = {
     Esxi: "esxi",
     Nbp: "nbp",
     Image: "image",
+    Iscsi: "iscsi",
     LocalDisk: "local",
     Script: "script",
     Menu: "menu",
@@ -229,7 +231,19 @@ class RenderedStore:
             body = fill(text)
             return body.removeprefix("#!ipxe").lstrip() if flavour == "ipxe" else body
 
-        def arguments(boot: Files | Windows) -> str:
+        def word(text: str) -> str:
+            """Fill in a name of iSCSI, which nothing in a script may go beyond."""
+            filled = fill(text).strip()
+            if not re.fullmatch(r"[\w.:\[\]-]+", filled):
+                raise PolicyError(f"{text!r} makes {filled!r}, which is no name for iSCSI")
+            return filled
+
+        def san_uri(boot: Iscsi) -> str:
+            server = word(boot.server)
+            host = f"[{server}]" if server.count(":") > 1 else server
+            return f"iscsi:{host}::{boot.port}:{boot.lun:x}:{word(boot.target)}"
+
+        def arguments(boot: Files | Windows | Image | Iscsi) -> str:
             answer = boot.answer if isinstance(boot, Files) else None
             more: dict[str, object] = dict(_where(answer, folders)) if answer else {}
             if isinstance(boot, Files) and boot.root:
@@ -247,6 +261,9 @@ class RenderedStore:
             "kind": _kind,
             "arguments": arguments,
             "script": script,
+            "word": word,
+            "san_uri": san_uri,
+            "credentials_url": lambda boot: _where(boot.answer, folders)["answer"],
             "url": _url(base),
             "file_url": partial(self._installers.url, request, folders),
             "locked_url": lambda name: self._locked_url(request, name),
@@ -316,7 +333,11 @@ def _files_of(boot: Boot) -> tuple[str, ...]:
             return (boot.mboot,)
         case Files():
             return (boot.kernel, *boot.initrds)
-        case Nbp() | Image():
+        case Image():
+            return (boot.path, boot.memdisk) if boot.memdisk else (boot.path,)
+        case Iscsi():
+            return (boot.kernel, *boot.initrds) if boot.kernel else ()
+        case Nbp():
             return (boot.path,)
     return ()
 
@@ -327,7 +348,9 @@ def _asks_passwords(menu: Menu, flavour: str, request: BootRequest) -> bool:
 
 
 def _lacks_text(boot: Boot, flavour: str) -> bool:
-    if isinstance(boot, Windows | Esxi | Image):
+    if isinstance(boot, Image) and boot.memdisk:
+        return flavour == "grub"
+    if isinstance(boot, Windows | Esxi | Image | Iscsi):
         return flavour != "ipxe"
     return isinstance(boot, Script) and not getattr(boot, flavour)
 

@@ -12,6 +12,8 @@ from pxetwist.errors import Location
 #: So long (seconds) after the URL was made a secret answer may be fetched, unless the INI says
 #: otherwise.
 LIFE = 900.0
+#: The script by which iPXE learns what to log in to an iSCSI target with.
+CREDENTIALS = "credentials.ipxe"
 #: What belongs to an answer, in the same folder: cloud-init asks for all of it.
 _TOGETHER = {"user-data": ("user-data", "meta-data", "vendor-data")}
 

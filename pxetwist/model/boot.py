@@ -107,10 +107,31 @@ class Nbp:
 @attrs.frozen
 class Image:
     """An image of a disk or CD that the machine starts from as if it had that: its content path
-    or URL. Only iPXE can do it.
+    or URL. iPXE does it, or the program `memdisk`, which takes all of it into memory first and
+    is given `arguments`.
     """
 
     path: str
+    memdisk: str = ""
+    arguments: str = ""
+
+
+@attrs.frozen
+class Iscsi:
+    """A disk of an iSCSI target, on `lun` of the site's `server`: the machine starts from it, or,
+    with a `kernel`, has it while that runs. `server`, `target` and `initiator` (none: iPXE's
+    own) are templates. `answer` holds what it logs in with, if it must. Only iPXE can do it.
+    """
+
+    server: str
+    target: str
+    port: int = 3260
+    lun: int = 0
+    initiator: str = ""
+    kernel: str = ""
+    initrds: tuple[str, ...] = ()
+    arguments: str = ""
+    answer: Answer | None = None
 
 
 @attrs.frozen
@@ -133,7 +154,7 @@ class MenuEntry:
 
     name: str
     title: str
-    boot: Files | Windows | Esxi | Nbp | Image | Script | LocalDisk
+    boot: Files | Windows | Esxi | Nbp | Image | Iscsi | Script | LocalDisk
     locked: bool = False
 
 
@@ -168,7 +189,7 @@ class Ignored:
     """Stay silent."""
 
 
-Boot = Files | Windows | Esxi | Nbp | Image | Script | LocalDisk | Menu | Ignored
+Boot = Files | Windows | Esxi | Nbp | Image | Iscsi | Script | LocalDisk | Menu | Ignored
 
 
 def native_program(boot: Boot) -> str:
@@ -220,7 +241,7 @@ class BootPlan:
         found = [
             boot.answer
             for boot in (self.boot, *boots)
-            if isinstance(boot, Files | Windows | Esxi)
+            if isinstance(boot, Files | Windows | Esxi | Iscsi)
             and boot.answer
             and (boot.answer.secret or isinstance(boot, Files))
         ]

@@ -16,6 +16,7 @@ from pxetwist.model.boot import (
     Files,
     Ignored,
     Image,
+    Iscsi,
     LocalDisk,
     Menu,
     MenuEntry,
@@ -60,6 +61,7 @@ class ProfileKind(enum.Enum):
     SCRIPT = "script"
     NBP = "nbp"
     IMAGE = "image"
+    ISCSI = "iscsi"
     MENU = "menu"
     SILENCE = "silence"
 
@@ -79,6 +81,10 @@ def names_answer(arguments: str) -> bool:
     return re.search(r"\banswer(_folder)?\b", arguments) is not None
 
 
+#: Options of iSCSI disks that tell where they are.
+ISCSI_NAMES = ("server", "target", "initiator")
+#: Where memdisk is, unless a profile says so.
+MEMDISK = "loaders/memdisk"
 #: What a kind needs at least one of.
 NEEDED = {
     ProfileKind.LINUX: ("kernel",),
@@ -87,10 +93,11 @@ NEEDED = {
     ProfileKind.SCRIPT: ("ipxe", "grub", "pxelinux"),
     ProfileKind.NBP: ("nbp",),
     ProfileKind.IMAGE: ("image",),
+    ProfileKind.ISCSI: ("target",),
     ProfileKind.MENU: ("entries",),
 }
 #: The kinds that have arguments.
-ARGUMENTED = (ProfileKind.LINUX, ProfileKind.WINDOWS, ProfileKind.ESXI)
+ARGUMENTED = (ProfileKind.LINUX, ProfileKind.WINDOWS, ProfileKind.ESXI, ProfileKind.ISCSI)
 #: Those that nothing but iPXE can start, with wimboot and mboot.
 INSTALLERS = (ProfileKind.WINDOWS, ProfileKind.ESXI)
 
@@ -101,9 +108,10 @@ class BootProfile:
 
     `initrds` hold their paths separated by white space. `wishes` (root, console, locale, …) are
     spelled as arguments in the way of the `family`. `media` is the folder of a medium of Windows
-    or ESXi, `texts` are the site's templates of what is made for each machine, by name. `entries`
-    are the profiles of a menu. `origins` say for people where each option stands, by its name in
-    the INI; `extends` is the profile that it took options over from.
+    or ESXi; with `memdisk` an image is started by that, and `iscsi` is a disk without what differs
+    by architecture. `texts` are the site's templates of what is made for each machine, by name.
+    `entries` are the profiles of a menu. `origins` say for people where each option stands, by its
+    name in the INI; `extends` is the profile that it took options over from.
     """
 
     name: str
@@ -115,6 +123,8 @@ class BootProfile:
     arguments: PerArchitecture = attrs.field(factory=dict)
     nbp: PerArchitecture = attrs.field(factory=dict)
     image: PerArchitecture = attrs.field(factory=dict)
+    memdisk: bool = False
+    iscsi: Iscsi | None = None
     media: PerArchitecture = attrs.field(factory=dict)
     wim: PerArchitecture = attrs.field(factory=dict)
     share: str = ""
@@ -138,6 +148,8 @@ class BootProfile:
         """What it must have to be booted, if it has not: others extend it, it is but a base."""
         holder = self.script if self.kind is ProfileKind.SCRIPT else self
         needed = NEEDED.get(self.kind, ())
+        if self.kind is ProfileKind.ISCSI:
+            return "" if self.iscsi is not None else "target"
         there = any(getattr(holder, option) for option in needed)
         return "" if there else " or ".join(needed)
 
@@ -164,6 +176,8 @@ class BootProfile:
         """Say why it cannot take a setting of that name; empty if it can."""
         kind = self.kind
         if name == "loader" and kind in (ProfileKind.LINUX, ProfileKind.SCRIPT, ProfileKind.MENU):
+            return ""
+        if name == "loader" and kind is ProfileKind.IMAGE and self.memdisk:
             return ""
         if kind is ProfileKind.MENU:
             misfits = [entry.misfit(name) for entry in self.entries]
@@ -214,6 +228,8 @@ class BootProfile:
         values = {"kernel": self.kernel, "initrds": self.initrds, "nbp": self.nbp}
         values |= {"image": self.image, "arguments": self.arguments}
         values |= {"media": self.media, "wim": self.wim}
+        if self.iscsi is not None:
+            values |= {name: {"": getattr(self.iscsi, name)} for name in ISCSI_NAMES}
         for name, each in values.items():
             value = for_architecture(each, architecture)
             if value:
@@ -252,7 +268,9 @@ class BootProfile:
             case ProfileKind.NBP:
                 return Nbp(self._needed(self.nbp, architecture, "nbp"))
             case ProfileKind.IMAGE:
-                return Image(self._needed(self.image, architecture, "image"))
+                return self._image(architecture)
+            case ProfileKind.ISCSI:
+                return self._iscsi(architecture)
             case ProfileKind.MENU:
                 return self._menu(architecture)
             case ProfileKind.LINUX:
@@ -268,6 +286,29 @@ class BootProfile:
                 return self._windows(architecture)
             case ProfileKind.ESXI:
                 return self._esxi(architecture)
+
+    def _image(self, architecture: Architecture | None) -> Image:
+        image = Image(self._needed(self.image, architecture, "image"))
+        if not self.memdisk:
+            return image
+        if architecture is not None and architecture is not Architecture.X86_BIOS:
+            raise PolicyError(
+                f"profile {self.name!r}: memdisk needs BIOS, and this is {architecture.short}"
+            )
+        kernel = for_architecture(self.kernel, architecture) or MEMDISK
+        return attrs.evolve(
+            image, memdisk=kernel, arguments=for_architecture(self.arguments, architecture)
+        )
+
+    def _iscsi(self, architecture: Architecture | None) -> Iscsi:
+        assert self.iscsi is not None
+        return attrs.evolve(
+            self.iscsi,
+            kernel=for_architecture(self.kernel, architecture),
+            initrds=tuple(for_architecture(self.initrds, architecture).split()),
+            arguments=for_architecture(self.arguments, architecture),
+            answer=self.answer,
+        )
 
     def _windows(self, architecture: Architecture | None) -> Windows:
         media = self._needed(self.media, architecture, "media").rstrip("/")

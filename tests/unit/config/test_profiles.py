@@ -117,9 +117,9 @@ class Profiles(IniCase):
             errors,
             [
                 "pxe.ini:3: [profile:a] kernel.x64: only a profile of kind linux or windows or"
-                " esxi has one",
-                "pxe.ini:4: [profile:a] loader: only a profile of kind linux or script or menu"
-                " has one",
+                " esxi or image or iscsi has one",
+                "pxe.ini:4: [profile:a] loader: only a profile of kind linux or script or image"
+                " or menu has one",
                 "pxe.ini:5: [profile:b] a profile of kind linux needs kernel",
                 "pxe.ini:8: [profile:c] a profile of kind script needs ipxe or grub or pxelinux",
                 "pxe.ini:12: [profile:d] grub: cannot read nix.cfg: No such file or directory",
