@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from pxetwist.config.fields import option, path
 from pxetwist.content import answers, installers
+from pxetwist.content.context import Later, QuickContext
 from pxetwist.content.installers import InstallerFiles
 from pxetwist.content.logins import Logins
 from pxetwist.content.text import TextContent
@@ -208,7 +209,7 @@ class RenderedStore:
             if request.identity.mac
             else "",
             "host": host_name(request.machine.name) if request.machine else "",
-            "callback": self._report_url(request, "callback"),
+            "callback": Later(partial(self._report_url, request, "callback")),
             "report_url": partial(self._report_url, request),
             "ftp_url": partial(self._ftp_url, request),
         }
@@ -448,6 +449,7 @@ def build(settings: Settings, site: Site) -> RenderedStore:
         autoescape=False,  # loaders read plain text
         auto_reload=settings.templates is not None,
     )
+    environment.context_class = QuickContext
     environment.filters["basename"] = lambda text: text.rsplit("/", 1)[-1]
     environment.filters["grub_quote"] = _grub_quote
     environment.filters["grub_words"] = _grub_words

@@ -32,7 +32,8 @@ class Versions:
         pins = _Pins(self._images, self._site.boot)
         boot = plan.boot
         if isinstance(boot, Files):
-            plan = attrs.evolve(plan, boot=pins.files(boot))
+            pinned = pins.files(boot)
+            plan = plan if pinned is boot else attrs.evolve(plan, boot=pinned)
         elif isinstance(boot, Menu):
             entries = [
                 attrs.evolve(each, boot=pins.files(each.boot))
@@ -69,12 +70,11 @@ class _Pins:
 
     def files(self, files: Files) -> Files:
         """Return it with versions."""
-        return attrs.evolve(
-            files,
-            kernel=self._path(files.kernel),
-            initrds=tuple(map(self._path, files.initrds)),
-            root=self._root(files.root) if files.root else None,
-        )
+        kernel, initrds = self._path(files.kernel), tuple(map(self._path, files.initrds))
+        root = self._root(files.root) if files.root else None
+        if (kernel, initrds, root) == (files.kernel, files.initrds, files.root):
+            return files
+        return attrs.evolve(files, kernel=kernel, initrds=initrds, root=root)
 
     def _path(self, path: str) -> str:
         parts = path.lstrip("/").split("/")
