@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from bootlab.machines import Firmware, Machine
 from bootlab.processes import wait_until
 from tests.e2e.case import PATIENCE, STRANGER, BootCase
@@ -28,7 +30,10 @@ class LinuxTests(BootCase):
         self.serve(change=("interfaces = br0", one))
         other = self.lab.lan.host("other", "10.77.0.200/24")
         words = ["curl", "-sS", "-A", "iPXE/1.21.1", "--limit-rate", "50K", "-o", "/dev/null"]
-        url = f"http://{self.lab.lan.address}/lab/initrd.gz"
+        large = self.site.with_name("tftpboot") / "large"  # more than the kernel's buffers take
+        large.touch()
+        os.truncate(large, 200_000_000)
+        url = f"http://{self.lab.lan.address}/large"
         slow = self.lab.keep(other.start([*words, url], self.lab.folder / "slow.log"))
         machine = self.boot("bios-ipxe", Firmware.BIOS)
         wait_until(lambda: self.asked("http").count("lab/vmlinuz") > 2, PATIENCE, "a third try")
