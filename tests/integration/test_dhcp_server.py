@@ -192,7 +192,9 @@ class DhcpServerTests(ClientsCase):
         got = self.told(far, interface="eth1")
         self.assertEqual((got["ip_address"], got["routers"]), ("10.78.0.50", "10.78.0.1"))
         self.server.wait_for(r"ACK, 10\.78\.0\.50", 10)
-        client = int((self.folder / f"{far.name}.pid").read_text())
+        pid = self.folder / f"{far.name}.pid"
+        wait_until(lambda: pid.exists() and bool(pid.read_text()), 10, "the client's process id")
+        client = int(pid.read_text())
         os.kill(client, signal.SIGKILL)
         before = len(re.findall(r"ACK, 10\.78\.0\.50", self.server.text))
         renewing = ["busybox", "udhcpc", "-i", "eth1", "-f", "-r", "10.78.0.50", "-s", "/bin/true"]
