@@ -69,11 +69,13 @@ def case(word: str) -> str:
 
 @attrs.frozen
 class Load:
-    """The size of the file that is copied, in bytes; that of each of the files of a root, and how
-    many there are; what part of each case's questions is asked; how many runs there are.
+    """The size of the file that is copied, in bytes, and of that which is read over and over; that
+    of each of the files of a root, and how many there are; what part of each case's questions is
+    asked; how many runs there are.
     """
 
     large: int = 500_000_000
+    medium: int = 100_000_000
     piece: int = 1_000_000
     pieces: int = 300
     part: float = 1.0
@@ -92,6 +94,7 @@ def measure(
     run("cc", "-O2", "-o", str(generator), str(SOURCE))
     content.mkdir()
     _fill(content / "large", load.large)
+    _fill(content / "medium", load.medium)
     for number in range(load.pieces):
         _fill(content / str(number), load.piece)
     with ExitStack() as stack:
@@ -151,7 +154,7 @@ def _generate(
         *(str(generator), "-H", place.address, "-e", NFS_EXPORTS[server.server.name](place)),
         *("-d", str(place.content), "-m", asked.mode, "-c", str(asked.connections)),
         *("-q", str(asked.depth), "-s", str(asked.read_size), "-n", str(count)),
-        *("-t", f"{_LIMIT:g}"),
+        *("-f", "medium", "-t", f"{_LIMIT:g}"),
     )
     output = link.run(command, _LIMIT + 20)
     try:

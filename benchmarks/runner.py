@@ -124,7 +124,9 @@ def _nfs(
 ) -> list[Result]:
     load = nfs.Load()
     if options.quick:
-        load = nfs.Load(large=20_000_000, piece=100_000, pieces=20, part=0.05, repeats=1)
+        load = nfs.Load(
+            large=20_000_000, medium=20_000_000, piece=100_000, pieces=20, part=0.05, repeats=1
+        )
     if options.repeats:
         load = attrs.evolve(load, repeats=options.repeats)
     return nfs.measure(

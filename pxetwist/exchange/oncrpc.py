@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -24,6 +25,8 @@ from pxetwist.wire.oncrpc import (
 #: So large may a call be: what it may write is less, and nothing is written here.
 MAX_RECORD = 128 << 10
 _NULL = 0
+_MARK = struct.Struct("!I")
+_BELIEVED = (int(AuthFlavor.NONE), int(AuthFlavor.SYS))
 
 C = TypeVar("C")
 #: What is sent one after the other, and joined by nobody.
@@ -50,7 +53,8 @@ class Records:
 
     def feed(self, data: bytes) -> None:
         """Take what has come."""
-        self._stream = self._stream[self._at :] + data if self.partial else data
+        rest = self._stream[self._at :]
+        self._stream = rest + data if rest else data
         self._at = 0
 
     def next(self) -> bytes | None:
@@ -60,7 +64,7 @@ class Records:
         """
         while len(self._stream) >= self._at + 4:
             start = self._at + 4
-            mark = int.from_bytes(self._stream[self._at : start], "big")
+            mark = _MARK.unpack_from(self._stream, self._at)[0]
             size = mark & ~LAST_FRAGMENT
             if not size or size + len(self._record) > self._limit:
                 raise WireError(f"a fragment of {size} bytes", self._at)
@@ -106,7 +110,7 @@ def choose(programs: Mapping[int, Program[C]], call: Call) -> Handler[C]:
         raise Refused(program_mismatch(call.xid, min(program.versions), max(program.versions)))
     if call.procedure == _NULL:
         raise Refused(reply_head(call.xid))
-    if call.flavor not in (AuthFlavor.NONE, AuthFlavor.SYS):
+    if call.flavor not in _BELIEVED:
         raise Refused(auth_error(call.xid, AuthStatus.BAD_CREDENTIALS))
     handler = procedures.get(call.procedure)
     if handler is None:

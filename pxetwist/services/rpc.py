@@ -58,10 +58,10 @@ class RpcServer:
         except Exception as error:
             send((self._failed(call, error),))
             return None
-        if isinstance(body, Coroutine):
-            return Deferred.fromCoroutine(self._later(call, body, send))
-        send(_reply(call, body))
-        return None
+        if isinstance(body, (bytes, tuple)):
+            send(_reply(call, body))
+            return None
+        return Deferred.fromCoroutine(self._later(call, body, send))
 
     async def _later(
         self, call: Call, body: Coroutine[Any, Any, Body], send: Callable[[Pieces], None]

@@ -127,10 +127,11 @@ class RpcConnection(Protocol):
         self._paused = full
 
     def _reply(self, pieces: Pieces) -> None:
-        size = sum(map(len, pieces))
+        size = len(pieces[0]) if len(pieces) == 1 else sum(map(len, pieces))
         self._queued += size
         self._out.append(record_mark(size) + pieces[0])
-        self._out.extend(piece for piece in pieces[1:] if len(piece))
+        if len(pieces) > 1:
+            self._out.extend(piece for piece in pieces[1:] if len(piece))
 
     # Sending
 
@@ -144,15 +145,24 @@ class RpcConnection(Protocol):
             self._out.clear()
             self._queued = 0
         elif self._send():
-            self._waiting = True
             transport.registerProducer(self, False)
+            self._waiting = True
 
     def _send(self) -> bool:
         """Send; return whether something is left for when the socket has room."""
         out = self._out
         try:
             while out:
-                self._sent(self._socket.sendmsg(list(islice(out, _PIECES))))
+                pieces = list(islice(out, _PIECES))
+                size = sum(map(len, pieces))
+                count = self._socket.sendmsg(pieces)
+                if count == size and len(pieces) == len(out):
+                    out.clear()
+                    self._queued = 0
+                    return False
+                self._sent(count)
+                if count < size:
+                    return True
         except BlockingIOError:
             return True
         except OSError as error:
@@ -174,9 +184,9 @@ class RpcConnection(Protocol):
             del out[0]
 
     def resumeProducing(self) -> None:
-        """Go on: the socket has room."""
+        """Go on: the socket has room; but when this is registered, it has none yet."""
         transport: Any = self.transport
-        if self._send():
+        if not self._waiting or self._send():
             transport.startWriting()
             return
         self._waiting = False

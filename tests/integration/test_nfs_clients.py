@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from bootlab.network import Lan, Namespace
-from bootlab.processes import LabError, wait_until
+from bootlab.processes import LabError, run, wait_until
 from tests.integration.case import ServedCase
 
 INI = """
@@ -39,30 +39,35 @@ path = tree
 """
 ONE, TWO = "52:54:00:00:00:01", "52:54:00:00:00:02"
 MACHINES = f"name,mac,profile\none,{ONE},desktop\ntwo,{TWO},kiosk\n"
-#: Opens a thousand connections; on one more asks for 2,000 times 1 MiB, and reads none of it.
-FLOOD = """
+#: What scripts that call by themselves begin with: `root` is the handle of the mounted tree,
+#: `file` that of ``large`` in it.
+CALLS = """
 import socket, struct, sys, time
-from pxetwist.testing.nfs import as_record, auth_sys, result_of, rpc_call
-from pxetwist.wire.xdr import opaque, take_opaque
+from pxetwist.testing.nfs import NfsCaller, as_record, auth_sys, result_of, rpc_call
+from pxetwist.wire.xdr import opaque
 
-def connect(port):
+def connect():
     made = socket.socket()
     made.bind(("", connect.port))
     connect.port -= 1
-    made.connect((sys.argv[1], port))
+    made.connect((sys.argv[1], 2049))
     return made
 
+def call(program, version, procedure, arguments):
+    message = rpc_call(program, version, procedure, arguments, credentials=auth_sys())
+    with connect() as made, made.makefile("rb") as stream:
+        made.sendall(as_record(message))
+        size = int.from_bytes(stream.read(4), "big") & 0x7FFFFFFF
+        return result_of(stream.read(size))
+
 connect.port = 1000
-
-def ask(program, procedure, arguments):
-    message = rpc_call(program, 3, procedure, arguments, credentials=auth_sys())
-    made = connect(2049)
-    made.sendall(as_record(message))
-    return take_opaque(result_of(made.recv(4096)[4:]), 4)[0]
-
-root = ask(100005, 1, opaque(b"/desktop"))
-file = ask(100003, 3, opaque(root) + opaque(b"large"))
-deaf = connect(2049)
+caller = NfsCaller(call)
+root = caller.mount(b"/desktop")[1]
+file = caller.look_up(root, b"large")[1]
+"""
+#: Opens a thousand connections; on one more asks for 2,000 times 1 MiB, and reads none of it.
+FLOOD = """
+deaf = connect()
 deaf.settimeout(5)
 arguments = opaque(file) + struct.pack("!QI", 0, 1 << 20)
 read = as_record(rpc_call(100003, 3, 6, arguments, credentials=auth_sys()))
@@ -73,6 +78,21 @@ except TimeoutError:
 silent = [socket.create_connection((sys.argv[1], 2049)) for _ in range(1000)]
 print("flooded", flush=True)
 time.sleep(60)
+"""
+#: Cuts a file short that the server has mapped, and reads what is no more.
+CUT = """
+import os
+print(len(caller.read(file, 1 << 20, 1 << 20)[1]))
+os.truncate(sys.argv[2], 4096)
+try:
+    caller.read(file, 1 << 20, 1 << 20)
+except OSError:
+    print("cut off")
+"""
+#: Prints what is at some offsets.
+PARTS = """
+for offset in map(int, sys.argv[2:]):
+    print(caller.read(file, offset, 1000)[1].hex())
 """
 URL = f"nfs://{Lan.address}/desktop"
 
@@ -123,30 +143,35 @@ class NfsClientTests(ServedCase):
         self.server.wait_for("mounted /desktop/kiosk", 10)
 
     def test_a_large_tree_is_the_same(self) -> None:
-        """100,000 files, and one of 10 GB that is mostly holes."""
-        names = set()
-        for folder in range(100):
-            place = self.tree / "many" / f"d{folder}"
-            place.mkdir(parents=True)
-            for number in range(1000):
-                (place / f"file-{number}").touch()
-                names.add(f"d{folder}/file-{number}")
-        wide = self.tree / "wide"
-        wide.mkdir()
-        for number in range(20_000):
-            (wide / f"w{number}").touch()
+        """100,000 files, a fifth of them in one directory, and one of 10 GB, mostly holes."""
+        many = self.tree / "many"
+        names = {f"d{n // 1000}/f{n}" for n in range(80_000)}
+        names |= {f"wide/f{n}" for n in range(20_000)}
+        for folder in {name.partition("/")[0] for name in names}:
+            (many / folder).mkdir(parents=True)
+        run("xargs", "touch", cwd=many, stdin="\n".join(names))
         lines = self.one.run("nfs-ls", "-R", f"{URL}/many").splitlines()
-        found = {line.split()[-1].lstrip("/") for line in lines if line.startswith("-")}
+        found = {line.split()[-1] for line in lines if line.startswith("-")}
         self.assertEqual({"/".join(name.split("/")[-2:]) for name in found}, names)
-        lines = self.one.run("nfs-ls", f"{URL}/wide").splitlines()
-        self.assertEqual(len({line.split()[-1] for line in lines}), 20_000)
+        places = (0, 5 << 30, (10 << 30) - 1000)
+        pieces = [os.urandom(1000) for _ in places]
+        with (self.tree / "large").open("wb") as file:
+            for place, piece in zip(places, pieces, strict=True):
+                file.seek(place)
+                file.write(piece)
+        self.assertIn(f" {10 << 30} large", self.one.run("nfs-ls", URL))
+        offsets = [str(each) for each in (*places, 7 << 30)]
+        told = self.one.run(sys.executable, "-c", CALLS + PARTS, Lan.address, *offsets)
+        self.assertEqual([bytes.fromhex(line) for line in told.split()], [*pieces, bytes(1000)])
+
+    def test_a_file_that_is_cut_short(self) -> None:
+        """Who reads it may be cut off; the server, which has it mapped, goes on."""
         large = self.tree / "large"
-        with large.open("wb") as file:
-            file.truncate(10 << 30)
-            for offset in (0, 5 << 30, (10 << 30) - 1000):
-                file.seek(offset)
-                file.write(os.urandom(1000))
-        self.one.run("sh", "-c", f"nfs-cat {URL}/large | cmp - {large}")
+        large.write_bytes(bytes(8 << 20))
+        said = self.one.run(sys.executable, "-c", CALLS + CUT, Lan.address, str(large))
+        self.assertEqual(said.split()[0], str(1 << 20))
+        self.assertTrue(self.server.running)
+        self.assertEqual(self.copied(self.one, f"{URL}/large"), bytes(4096))
 
     def test_floods_leave_room_for_others(self) -> None:
         """A thousand connections that say nothing, and one that asks and never listens."""
@@ -154,7 +179,7 @@ class NfsClientTests(ServedCase):
         two = self.machine("two", TWO, "10.77.0.32")
         two.run("nfs-cat", f"{URL}/kiosk/page")
         before = self.memory()
-        flood = self.start(self.one, [sys.executable, "-c", FLOOD, Lan.address])
+        flood = self.start(self.one, [sys.executable, "-c", CALLS + FLOOD, Lan.address])
         flood.wait_for("flooded", 60)
         for _ in range(5):
             self.assertEqual(two.run("nfs-cat", f"{URL}/kiosk/page"), "page")

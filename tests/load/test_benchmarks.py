@@ -109,7 +109,7 @@ class Benchmarks(TestCase):
 
     def test_nfs(self) -> None:
         """Every case with both servers, and every byte is looked at."""
-        load = nfs.Load(large=8_000_000, piece=50_000, pieces=5, part=0.01, repeats=1)
+        load = nfs.Load(8_000_000, 8_000_000, piece=50_000, pieces=5, part=0.01, repeats=1)
         with linked() as link:
             results = nfs.measure(link, NFS, tuple(nfs.CASES), self.folder, load)
         self.assertEqual(len(results), 2 * len(nfs.CASES))
