@@ -6,6 +6,7 @@ itself; an object that needs to be started or stopped provides :class:`IService`
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -229,6 +230,20 @@ class IAtHand(Interface):
         """
 
 
+class ILeaseReader(IService):
+    """Reads leases that another process gives; what it keeps as notes (`INotes`) all know."""
+
+    async def holder(address: IPv4Address | IPv6Address, now: float) -> Lease | None:
+        """Return the lease of an address, if it has not ended; `None` if that cannot be told."""
+
+
+class ISharesLeases(Interface):
+    """May be provided by a state as well: processes beside the server can read its leases."""
+
+    def reader() -> ILeaseReader:
+        """Return what reads them; the store itself is not started there."""
+
+
 class INotes(Interface):
     """May be provided by a state as well: keeps short texts that parts of the server have learned.
 
@@ -351,6 +366,16 @@ class IBootService(IService):
 
     def listening() -> Sequence[IAddress]:
         """Return what it listens on, once started."""
+
+
+class ISharesPorts(Interface):
+    """May be provided by a service as well: several processes may run it, on the same ports.
+
+    All that such a service knows of machines it asks the boot for.
+    """
+
+    def ports() -> Sequence[Port]:
+        """Return what it listens on."""
 
 
 class ICounts(Interface):
@@ -500,6 +525,16 @@ class IBoot(Interface):
 
 
 @attrs.frozen
+class Port:
+    """A port to listen on: `protocol` is ``udp`` or ``tcp``, `interface` limits it to one."""
+
+    protocol: str
+    address: str
+    number: int
+    interface: str = ""
+
+
+@attrs.frozen
 class Site:
     """What a plugin instance is given; nothing in pxetwist is global.
 
@@ -508,7 +543,9 @@ class Site:
     also the clock. `profiles`, `networks` and `networks6` are those of the INI, by name,
     `classes` its classes of clients in their order. `https` says that there are URLs of HTTPS,
     `log_server` that machines may send us what they log. `nfs_options` are those with which they
-    mount our `exports`, which are the plugins of these by their names.
+    mount our `exports`, which are the plugins of these by their names. `worker` is the number of
+    the process, from 1 on, if it is one of several that serve contents; it has `inherited` the
+    sockets of its ports.
     """
 
     name: str
@@ -525,6 +562,8 @@ class Site:
     https: bool = False
     log_server: bool = False
     nfs_options: str = MOUNT_OPTIONS
+    worker: int = 0
+    inherited: Mapping[Port, socket.socket] = attrs.field(factory=dict)
     exports: Mapping[str, str] = attrs.field(factory=dict)
 
 

@@ -21,8 +21,10 @@ from pxetwist.config.advice import advice
 from pxetwist.config.assemble import Assembly, assemble
 from pxetwist.config.greeting import greet
 from pxetwist.config.load import load
-from pxetwist.config.status import status
+from pxetwist.config.status import status, tell_counts
 from pxetwist.errors import ConfigErrors, StartError
+from pxetwist.services.duty import Duty, end_with
+from pxetwist.services.worker_feed import feed
 
 T = TypeVar("T")
 
@@ -40,7 +42,10 @@ class Options(usage.Options):
 
     synopsis = "[options]"
     longdesc = "A network boot server: DHCP, ProxyDHCP, TFTP and HTTP from one configuration."
-    optParameters = [["config", "c", None, "The INI that says what to do."]]
+    optParameters = [
+        ["config", "c", None, "The INI that says what to do."],
+        ["worker", None, None, "Be one of a server's workers; only the server says this."],
+    ]
     optFlags = [["check", None, "Look for mistakes in the INI, then leave."]]
 
     def postOptions(self) -> None:
@@ -49,14 +54,14 @@ class Options(usage.Options):
             raise usage.UsageError("--config FILE is missing")
 
 
-def assembled(file: Path) -> Assembly:
+def assembled(file: Path, duty: Duty | None = None) -> Assembly:
     """Load an INI and build everything it names, on the real reactor; nothing is opened.
 
     :raises ConfigErrors: with all mistakes.
     """
     from twisted.internet import reactor  # noqa: TID251, PLC0415  the one place; late, so that twistd may choose it
 
-    return assemble(load(file), reactor)
+    return assemble(load(file, duty.texts if duty else None), reactor, duty)
 
 
 def completed(work: Coroutine[Any, Any, T]) -> T:
@@ -76,10 +81,29 @@ def completed(work: Coroutine[Any, Any, T]) -> T:
 
 def makeService(options: Options) -> MultiService:
     """Return the server, stopped; mistakes in the INI end the process with all their lines."""
+    duty = None
+    if options["worker"]:
+        duty = Duty.read(sys.stdin.buffer)
+        end_with(duty.parent)
     try:
-        assembly = assembled(Path(options["config"]))
+        assembly = assembled(Path(options["config"]), duty)
     except ConfigErrors as errors:
         raise SystemExit(str(errors)) from None
+    if duty is None:
+        _be_server(assembly, options)
+    else:
+        told = feed()
+        assembly.root.greet = partial(told.tell, "ready")
+        assembly.root.status = partial(tell_counts, assembly, told)
+        assembly.root.logs_failure = False
+    sys.excepthook = _except_hook
+    gc.freeze()  # what was built stays
+    gc.set_threshold(_YOUNG, 20, 20)
+    _allow_files()
+    return assembly.root
+
+
+def _be_server(assembly: Assembly, options: Options) -> None:
     lines = advice(assembly.configuration, assembly.built)
     if options["check"]:
         print(*(f"warning: {line}\n" for line in lines), sep="", end="")
@@ -90,11 +114,6 @@ def makeService(options: Options) -> MultiService:
     assembly.root.status = partial(status, assembly)
     # In the foreground both would stand on the same terminal.
     assembly.root.logs_failure = not _logs_to_terminal(options)
-    sys.excepthook = _except_hook
-    gc.freeze()  # what was built stays
-    gc.set_threshold(_YOUNG, 20, 20)
-    _allow_files()
-    return assembly.root
 
 
 def _allow_files() -> None:

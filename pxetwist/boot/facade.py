@@ -110,6 +110,7 @@ class BootFacade:
         http_port: int = 80,
         https: Https = _NO_HTTPS,
         identification: Identification = IDENTIFICATION,
+        sightings: Sightings | None = None,
     ) -> None:
         self._reactor = reactor
         self.networks = networks
@@ -117,7 +118,7 @@ class BootFacade:
         self.https = https
         self._identification = identification
         self.loaders = Loaders(tuple(loaders))
-        self.sightings = Sightings()
+        self.sightings = Sightings() if sightings is None else sightings
         self._offers = Offers()
         self._neighbours = Neighbours()
         self.tokens = Tokens(state_folder)
@@ -261,7 +262,10 @@ class BootFacade:
         sighting = self.sightings.get(request.identity.key, now)
         dhcp = sighting is not None and request.protocol is Protocol.DHCP
         if sighting is not None:
-            news = sighting.learn(request.identity) and sighting.machine is None
+            learned = sighting.learned(request.identity)
+            news = learned is not sighting.identity and sighting.machine is None
+            if learned is not sighting.identity:
+                self.sightings.amend(sighting, identity=learned)
             recalled = sighting.recall(request.identity)
             if recalled is not request.identity:
                 request = attrs.evolve(request, identity=recalled)
@@ -285,9 +289,12 @@ class BootFacade:
         if sighting is not None and (certificate or not sighting.certificate):
             if sighting.choice:
                 resolution = _as_chosen(resolution, sighting.choice)
-            sighting.machine = resolution.machine
-            sighting.plan = resolution.plan
-            sighting.certificate = certificate
+            self.sightings.amend(
+                sighting,
+                machine=resolution.machine,
+                plan=resolution.plan,
+                certificate=certificate,
+            )
         return resolution
 
     def confirm(
@@ -305,7 +312,7 @@ class BootFacade:
             return ""
         if identity.address:
             self.sightings.locate(identity.address, identity.key)
-        sighting.machine, sighting.plan = request.machine, request.plan
+        self.sightings.amend(sighting, machine=request.machine, plan=request.plan)
         self._offers.again(request, sighting.boot_id, now)
         return sighting.boot_id
 
@@ -400,7 +407,7 @@ class BootFacade:
         sighting = self.sightings.get(identity.key, now)
         if sighting is None or not isinstance(plan.boot, Nbp | Script):
             return False
-        sighting.handed += 1
+        self.sightings.amend(sighting, handed=sighting.handed + 1)
         return sighting.handed > LOOP_LIMIT
 
     def looping(self, identity: ClientIdentity, now: float) -> bool:
@@ -452,8 +459,8 @@ class BootFacade:
     def choose(self, identity: ClientIdentity, entry: str, now: float) -> None:
         """Let an entry of a machine's menu be its plan for this boot."""
         sighting = self.sightings.get(identity.key, now)
-        if sighting is not None:
-            sighting.choice = entry
+        if sighting is not None and sighting.choice != entry:
+            self.sightings.amend(sighting, choice=entry)
 
     def attend(self, observer: IBootObserver) -> None:
         """Let a part of the server hear every event as well."""

@@ -44,7 +44,7 @@ class Policies:
             if await IBegins(policy).begin(request):
                 sighting = self.sightings.get(request.identity.key, now)
                 if sighting is not None:
-                    sighting.begun = True
+                    self.sightings.amend(sighting, begun=True)
                 return request
             request = await self._decided_anew(request, now)
         raise PolicyError(f"{request.identity}: the plan changes over and over")
@@ -56,8 +56,7 @@ class Policies:
             raise PolicyError(resolution.reason)
         sighting = self.sightings.get(request.identity.key, now)
         if sighting is not None:
-            sighting.machine = resolution.machine
-            sighting.plan = resolution.plan
+            self.sightings.amend(sighting, machine=resolution.machine, plan=resolution.plan)
         return resolution.request
 
     async def hear(self, report: MachineReport, tell: Callable[[BootEvent], None]) -> str | None:

@@ -53,14 +53,15 @@ class Sighting:
         """Whether the plan was made for somebody who showed the same certificate, or none."""
         return self.certificate == identity.certificate
 
-    def learn(self, identity: ClientIdentity) -> bool:
-        """Keep the serial and asset tag that only its loader told; return whether it is news."""
+    def learned(self, identity: ClientIdentity) -> ClientIdentity:
+        """Return its identity with the serial and asset tag that only its loader told; the same
+        one if they are no news.
+        """
         old = self.identity
         serial, asset = identity.serial or old.serial, identity.asset or old.asset
         if (serial, asset) == (old.serial, old.asset):
-            return False
-        self.identity = attrs.evolve(old, serial=serial, asset=asset)
-        return True
+            return old
+        return attrs.evolve(old, serial=serial, asset=asset)
 
     def recall(self, identity: ClientIdentity) -> ClientIdentity:
         """Return an identity together with what others told of it in this boot: a system does
@@ -118,7 +119,18 @@ class Sightings:
             if oldest.machine is None or now - oldest.last > PLAN_LIFE:
                 break
             self._by_key.move_to_end(key)
-        self._by_key.popitem(last=False)
+        self.forgotten(self._by_key.popitem(last=False)[0])
+
+    def forgotten(self, key: str) -> None:
+        """Know that a machine's sighting made room for another."""
+
+    def left(self, address: int) -> None:
+        """Know that the same happened to an address."""
+
+    def amend(self, sighting: Sighting, **news: Any) -> None:
+        """Note more of a boot: fields of its sighting, by their names."""
+        for name, value in news.items():
+            setattr(sighting, name, value)
 
     def get(self, key: str, now: float) -> Sighting | None:
         """Return the sighting of a machine, if it is of its present boot."""
@@ -131,7 +143,7 @@ class Sightings:
         self._by_address[number] = key
         self._by_address.move_to_end(number)
         if len(self._by_address) > self._limit:
-            self._by_address.popitem(last=False)
+            self.left(self._by_address.popitem(last=False)[0])
 
     def at(self, address: IPv4Address | IPv6Address, now: float) -> Sighting | None:
         """Return the machine seen at an address."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,15 @@ from pxetwist.config.answers import answers_in_the_clear
 from pxetwist.config.load import Configuration, Instance
 from pxetwist.config.server import Server
 from pxetwist.config.web import http_port, https_ports, nfs_options, takes_logs
+from pxetwist.config.workers import board_of, has_part, make_workers, mistakes, sightings_on
 from pxetwist.errors import ConfigError, ConfigErrors, Location
-from pxetwist.interfaces import IReloads, Site
+from pxetwist.interfaces import IReloads, ISharesLeases, Site
 from pxetwist.plugins import KINDS
+from pxetwist.services.duty import Duty
 from pxetwist.services.guarded_leases import GuardedLeases
+from pxetwist.services.worker_feed import EventFeed, feed
+from pxetwist.services.workers import Workers
+from pxetwist.state.board import Board
 from pxetwist.state.redemptions import Redemptions
 
 
@@ -35,19 +41,52 @@ class Assembly:
     root: Server
     boot: BootFacade
     built: tuple[tuple[Instance, Any], ...]
+    duty: Duty | None = None
+    workers: Workers | None = None
+
+    @property
+    def gives_leases(self) -> bool:
+        """Whether this process does; workers read them only."""
+        return self.duty is None
+
+    def starts(self, instance: Instance) -> bool:
+        """Whether this process starts an instance: leases and exports are the server's, what it
+        shares is the workers'.
+        """
+        if self.duty is not None:
+            return instance.kind not in ("state", "export")
+        return not self.served_elsewhere(instance)
+
+    def served_elsewhere(self, instance: Instance) -> bool:
+        """Whether workers run this instance, and this process does not."""
+        workers = self.workers
+        return (
+            workers is not None
+            and instance.kind == "service"
+            and instance.name in workers.services
+        )
+
+    def listening(self, instance: Instance, service: Any) -> Sequence[Any]:
+        """Return the addresses of a service, whichever process runs it."""
+        if self.workers is not None and self.served_elsewhere(instance):
+            return self.workers.listening(instance.name)
+        addresses: Sequence[Any] = service.listening()
+        return addresses
 
     def of_kind(self, kind: str) -> list[tuple[str, Any]]:
         """Return name and object of each instance of a kind, in the order of the INI."""
         return [(each.name, thing) for each, thing in self.built if each.kind == kind]
 
 
-def assemble(configuration: Configuration, reactor: Any) -> Assembly:
-    """Build every instance; nothing is opened or started.
+def assemble(configuration: Configuration, reactor: Any, duty: Duty | None = None) -> Assembly:
+    """Build every instance, or with a `duty` those of a worker; nothing is opened or started.
 
     :raises ConfigErrors: with the mistakes of all instances.
     """
+    board = board_of(configuration, duty)
     boot = BootFacade(
         reactor,
+        sightings=sightings_on(board, duty),
         loaders=configuration.loaders,
         networks=configuration.networks,
         state_folder=configuration.state_folder,
@@ -59,24 +98,33 @@ def assemble(configuration: Configuration, reactor: Any) -> Assembly:
     )
     profiles = configuration.profiles.values()
     errors: list[ConfigError] = list(answers_in_the_clear(profiles, boot.https))
-    built: list[tuple[Instance, Any]] = []
-    for instance in configuration.instances:
-        site = _site(instance, configuration, boot, reactor)
-        try:
-            built.append((instance, _build(instance, site)))
-        except ConfigError as error:
-            errors.append(_titled(error, instance))
-        except ConfigErrors as several:
-            errors += [_titled(error, instance) for error in several.errors]
+    sites = [
+        (instance, _site(instance, configuration, boot, reactor))
+        for instance in configuration.instances
+        if has_part(instance, duty)
+    ]
+    if duty is not None:
+        number, sockets = duty.number, duty.sockets()
+        sites = [
+            (instance, attrs.evolve(site, worker=number, inherited=sockets))
+            for instance, site in sites
+        ]
+    built = tuple(_built(sites, errors))
+    errors += mistakes(configuration, built) if duty is None else []
     if errors:
         raise ConfigErrors(errors)
-    assembly = Assembly(configuration, Server(reactor), boot, tuple(built))
-    _join(assembly, reactor)
+    assembly = Assembly(configuration, Server(reactor), boot, built, duty)
+    if board is not None and duty is None:
+        assembly = attrs.evolve(assembly, workers=make_workers(assembly, board, reactor))
+    _join(assembly, board, reactor)
     return assembly
 
 
 def _site(
-    instance: Instance, configuration: Configuration, boot: BootFacade, reactor: Any
+    instance: Instance,
+    configuration: Configuration,
+    boot: BootFacade,
+    reactor: Any,
 ) -> Site:
     return Site(
         name=instance.name,
@@ -95,6 +143,19 @@ def _site(
         exports={each.name: each.factory.name for each in configuration.of_kind("export")},
         nfs_options=nfs_options(configuration),
     )
+
+
+def _built(
+    sites: Iterable[tuple[Instance, Site]], errors: list[ConfigError]
+) -> Iterator[tuple[Instance, Any]]:
+    """Yield each instance with what was built of it."""
+    for instance, site in sites:
+        try:
+            yield instance, _build(instance, site)
+        except ConfigError as error:
+            errors.append(_titled(error, instance))
+        except ConfigErrors as several:
+            errors += [_titled(error, instance) for error in several.errors]
 
 
 def _build(instance: Instance, site: Site) -> object:
@@ -124,10 +185,20 @@ def _titled(error: ConfigError, instance: Instance) -> ConfigError:
     return ConfigError(error.location, title + error.message.removeprefix(title))
 
 
-def _join(assembly: Assembly, reactor: Any) -> None:
-    stores = assembly.of_kind("state")
-    redemptions = Redemptions(assembly.configuration.state_folder, reactor)
-    assembly.root.add(redemptions, "pxe", Location(str(assembly.configuration.file)))
+def _join(assembly: Assembly, board: Board | None, reactor: Any) -> None:
+    configuration, duty, root = assembly.configuration, assembly.duty, assembly.root
+    ours = Location(str(configuration.file))
+    if board is not None:
+        root.add(board, "pxe", ours)
+    redemptions = Redemptions(configuration.state_folder, reactor, duty.number if duty else 0)
+    root.add(redemptions, "pxe", ours)
+    [(_, store)] = assembly.of_kind("state")
+    leases: Any = GuardedLeases(store, assembly.boot, reactor)
+    observers = assembly.of_kind("observer")
+    if duty is not None:
+        leases = ISharesLeases(store).reader()
+        observers = [("workers", EventFeed(feed()))]
+        root.add(leases, "pxe", ours)
     assembly.boot.attach(
         hosts=assembly.of_kind("hosts"),
         policies=assembly.of_kind("policy"),
@@ -136,15 +207,18 @@ def _join(assembly: Assembly, reactor: Any) -> None:
             for each, store in assembly.built
             if each.kind == "content"
         ],
-        observers=assembly.of_kind("observer"),
-        leases=GuardedLeases(stores[0][1], assembly.boot, reactor),
+        observers=observers,
+        leases=leases,
         redemptions=redemptions,
         exports=dict(assembly.of_kind("export")),
     )
     for instance, thing in assembly.built:
-        if IService.providedBy(thing):
-            assembly.root.add(thing, instance.title, instance.location)
-    assembly.root.reloads = [
+        if IService.providedBy(thing) and assembly.starts(instance):
+            root.add(thing, instance.title, instance.location)
+    root.reloads = [
         *((i.title, thing.reload) for i, thing in assembly.built if IReloads.providedBy(thing)),
         ("boot", assembly.boot.reload),
     ]
+    if assembly.workers is not None:
+        root.add(assembly.workers, "pxe", ours)
+        root.reloads = [*root.reloads, ("workers", assembly.workers.reload)]

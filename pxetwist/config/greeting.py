@@ -141,7 +141,7 @@ def _files(assembly: Assembly, address: str, address6: str) -> Iterator[str]:
     urls = []
     for instance, service in assembly.built:
         scheme = instance.factory.name
-        for host in service.listening() if scheme in _DEFAULT_PORTS else ():
+        for host in assembly.listening(instance, service) if scheme in _DEFAULT_PORTS else ():
             where = {ALL_IPV4: address, ALL_IPV6: address6}.get(host.host, host.host)
             port = "" if host.port == _DEFAULT_PORTS[scheme] else f":{host.port}"
             if where:

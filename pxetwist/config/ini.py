@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from configparser import MissingSectionHeaderError, ParsingError, RawConfigParser
 from pathlib import Path
 
@@ -61,13 +61,22 @@ class Ini:
 
     Mistakes are appended to `errors`; what is left is consistent. The same section or option
     twice is a mistake, also in two files. Relative paths of all files start at `folder`.
+
+    `texts` are the files as another process has read them, `file` the first: no other is read.
     """
 
-    def __init__(self, file: Path, errors: list[ConfigError]) -> None:
+    def __init__(
+        self, file: Path, errors: list[ConfigError], texts: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = file.absolute().parent
         self.sections: dict[str, Section] = {}
+        self.texts: dict[str, str] = {}
         self.files: list[str] = []
         self._errors = errors
+        if texts is not None:
+            for name, source in texts.items():
+                self._take(name, source)
+            return
         self._read(file)
         include = self.sections["pxe"].options.get("include") if "pxe" in self.sections else None
         for found in self._included(file, include):
@@ -95,9 +104,13 @@ class Ini:
             problem = "is not text in UTF-8"
             self._errors.append(ConfigError(Location(str(file)), problem))
             return
-        parser = _parse(source, str(file), self._errors)
+        self._take(str(file), source)
+
+    def _take(self, file: str, source: str) -> None:
+        self.texts[file] = source
+        parser = _parse(source, file, self._errors)
         for header in parser.sections():
-            self._add(parser, header, str(file))
+            self._add(parser, header, file)
 
     def _add(self, parser: RawConfigParser, header: str, file: str) -> None:
         title, _, line = header.partition("]")

@@ -68,6 +68,7 @@ class Configuration:
     loaders: tuple[Loader, ...]
     instances: tuple[Instance, ...]
     classes: tuple[ClientClass, ...] = ()
+    texts: Mapping[str, str] = attrs.field(factory=dict, repr=False)  # of its files, as read
 
     @property
     def folder(self) -> Path:
@@ -84,13 +85,14 @@ class Configuration:
         return [instance for instance in self.instances if instance.kind == kind]
 
 
-def load(file: Path) -> Configuration:
-    """Read an INI and all that it includes, and find its plugins.
+def load(file: Path, texts: Mapping[str, str] | None = None) -> Configuration:
+    """Read an INI and all that it includes, and find its plugins. `texts` are those of the files
+    if another process has read them.
 
     :raises ConfigErrors: with all mistakes, in the order of the files.
     """
     errors: list[ConfigError] = []
-    ini = Ini(file, errors)
+    ini = Ini(file, errors, texts)
     configuration = _configuration(file, ini, errors)
     if errors or configuration is None:
         order = {name: number for number, name in enumerate(ini.files)}
@@ -130,6 +132,7 @@ def _configuration(file: Path, ini: Ini, errors: list[ConfigError]) -> Configura
         loaders=tuple(loader for loader in loaders if loader),
         instances=instances,
         classes=networks.classes,
+        texts=ini.texts,
     )
 
 

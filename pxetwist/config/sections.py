@@ -14,6 +14,7 @@ from pxetwist.config.fields import (
     boolean,
     choice,
     expects,
+    integer,
     list_of,
     mac,
     option,
@@ -80,6 +81,12 @@ class PxeSettings:
     )
     site_plugins: Path | None = option(
         path, default=None, doc="A folder of plugins of your own, one .py file each."
+    )
+    workers: int = option(
+        integer(0, 64),
+        default=0,
+        doc="So many processes serve contents, for machines with more than two cores; 0: the"
+        " one that answers DHCP does.",
     )
     include: tuple[str, ...] = option(
         list_of(text), default=(), doc="Further INI files, like conf.d/*.ini."

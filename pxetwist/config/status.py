@@ -7,40 +7,47 @@ from collections.abc import Iterator, Mapping
 
 from pxetwist.config.assemble import Assembly
 from pxetwist.interfaces import ICounts, IHealth
-from pxetwist.model.health import Health, HealthState
+from pxetwist.model.health import Health, HealthState, in_words
+from pxetwist.services.worker_feed import Feed
 
 
 def status(assembly: Assembly) -> list[str]:
-    """Return one line for each directory, policy, lease store and service."""
-    return [*_asked(assembly), *_services(assembly), *_leases(assembly)]
+    """Return one line for each directory, policy, lease store, service and worker."""
+    services = [f"{who}: {in_words(counted)}" for who, counted in counts(assembly).items()]
+    workers = assembly.workers.status() if assembly.workers else []
+    return [*_asked(assembly), *services, *_leases(assembly), *workers]
 
 
 def _asked(assembly: Assembly) -> Iterator[str]:
     for who, health in assembly.boot.resolver.health().items():
         yield _told(who, health)
     for instance, thing in assembly.built:
-        if instance.kind == "state" and IHealth.providedBy(thing):
+        if instance.kind == "state" and assembly.gives_leases and IHealth.providedBy(thing):
             yield _told(f"state {instance.name}", IHealth(thing).health())
 
 
 def _told(who: str, health: Health) -> str:
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(health.since))
     error = f": {health.error}" if health.state is not HealthState.UP else ""
-    return f"{who} is {health.state.value} since {since}{error} ({_spelled(health.counters)})"
+    return f"{who} is {health.state.value} since {since}{error} ({in_words(health.counters)})"
 
 
-def _services(assembly: Assembly) -> Iterator[str]:
-    for instance, thing in assembly.built:
-        if ICounts.providedBy(thing):
-            yield f"{instance.kind} {instance.name}: {_spelled(ICounts(thing).counts())}"
+def counts(assembly: Assembly) -> Mapping[str, Mapping[str, int]]:
+    """Return what each service has counted."""
+    return {
+        f"{instance.kind} {instance.name}": ICounts(thing).counts()
+        for instance, thing in assembly.built
+        if ICounts.providedBy(thing) and not assembly.served_elsewhere(instance)
+    }
 
 
 def _leases(assembly: Assembly) -> Iterator[str]:
     leases = assembly.boot.leases
     if ICounts.providedBy(leases):
-        yield f"leases: {_spelled(ICounts(leases).counts())}"
+        yield f"leases: {in_words(ICounts(leases).counts())}"
 
 
-def _spelled(counters: Mapping[str, int]) -> str:
-    counted = ", ".join(f"{name} {count}" for name, count in sorted(counters.items()))
-    return counted or "nothing yet"
+def tell_counts(assembly: Assembly, feed: Feed) -> list[str]:
+    """Tell the server what a worker has counted, and return how it is."""
+    feed.tell("counts", {name: dict(counters) for name, counters in counts(assembly).items()})
+    return status(assembly)

@@ -90,6 +90,8 @@ def build(settings: Settings, site: Site) -> IContentStore:
     )
     mirror = Mirror(agent, site.reactor, settings.url, settings.redirects, settings.deadline)
     folder = settings.cache or site.state_folder / f"upstream-{site.name}"
+    if site.worker:  # what a folder holds is known to one process
+        folder /= f"worker-{site.worker}"
     trust = Trust(settings.sha256, settings.sums)
     cache = CacheFolder(folder, settings.size)
     return UpstreamStore(

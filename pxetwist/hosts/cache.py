@@ -208,8 +208,10 @@ class CachedDirectory(MultiService):
         return maybeDeferred(super().stopService)
 
     def _known(self) -> list[answers.Given]:
-        """Return what was learnt since it was written last; empty if that is nothing."""
-        if not self._unsaved or self._site.boot.rehearsal:
+        """Return what was learnt since it was written last; empty if that is nothing, or if
+        another process writes the file.
+        """
+        if not self._unsaved or self._site.boot.rehearsal or self._site.worker:
             return []
         self._unsaved = False
         oldest = self._clock.seconds() - self._settings.stale

@@ -29,6 +29,12 @@ class Health:
     counters: Mapping[str, int] = attrs.field(factory=dict)
 
 
+def in_words(counters: Mapping[str, int]) -> str:
+    """Spell counters for people."""
+    counted = ", ".join(f"{name} {count}" for name, count in sorted(counters.items()))
+    return counted or "nothing yet"
+
+
 @attrs.define
 class Breaker:
     """Counts failures in a row; from `limit` on it refuses for a back-off (seconds) that doubles

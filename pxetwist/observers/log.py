@@ -101,6 +101,8 @@ class LogObserver:
             if repeats is None:
                 return
             more = f" ({repeats} times more)" if repeats else ""
+        if "worker" in event.details:
+            more += f" (worker {event.details['worker']})"
         if self._debug and event.details:
             more += "".join(f" {key}={value!r}" for key, value in event.details.items())
         self._log.emit(

@@ -10,10 +10,11 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Factory
+from zope.interface import implementer
 
 from pxetwist.config import fields
 from pxetwist.config.fields import option
-from pxetwist.interfaces import Site
+from pxetwist.interfaces import ISharesPorts, Site
 from pxetwist.services.http_admission import AT_ONCE, HttpAdmission
 from pxetwist.services.http_connection import ContentChannel
 from pxetwist.services.listening import OwnAddress, addresses_option
@@ -131,6 +132,7 @@ class ContentFactory(Factory):
             channel.abort()
 
 
+@implementer(ISharesPorts)
 class HttpService(TcpService):
     """Serves contents over HTTP/1.1 (RFC 9110, 9112): GET and HEAD, ranges, no redirects."""
 

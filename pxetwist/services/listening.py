@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+import attrs
+from twisted.internet.address import IPv4Address as IPv4Host
+from twisted.internet.address import IPv6Address as IPv6Host
+from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
 
 from pxetwist.config.fields import list_of, option
+from pxetwist.interfaces import Port
 from pxetwist.services.ports import ALL_IPV4, ALL_IPV6, start_error
-from pxetwist.services.sockets import IDatagramReceiver, UdpSocket
+from pxetwist.services.sockets import Arrival, IDatagramReceiver, UdpSocket
 from pxetwist.services.sockets6 import Udp6Socket, socket_name
 
 OwnAddress = IPv4Address | IPv6Address
@@ -90,16 +95,66 @@ def listen_tcp(reactor: Any, accepts: IProtocolFactory, address: str, port: int)
 
     :raises StartError: with one line that says what is in the way.
     """
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as made:
-        try:
-            made.setblocking(False)
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            made.bind(socket_name(address, port))
-            made.listen(_BACKLOG)
-        except OSError as error:
-            raise start_error(error, "tcp", address, port) from None
-        taken: IListeningPort = reactor.adoptStreamPort(made.fileno(), family, accepts)
+    with _bound_tcp(Port("tcp", address, port)) as made:
+        return adopt_tcp(reactor, accepts, made)
+
+
+def adopt_tcp(reactor: Any, accepts: IProtocolFactory, bound: socket.socket) -> IListeningPort:
+    """Listen on a socket that was bound before; it may be closed then."""
+    taken: IListeningPort = reactor.adoptStreamPort(bound.fileno(), bound.family, accepts)
     return taken
+
+
+def _bound_tcp(port: Port, *, shared: bool = False) -> socket.socket:
+    address, number = port.address, port.number
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setblocking(False)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind(socket_name(address, number))
+        made.listen(_BACKLOG)
+    except OSError as error:
+        made.close()
+        raise start_error(error, "tcp", address, number) from None
+    return made
+
+
+class _Nobody:
+    """Receives for those who will."""
+
+    def received(self, data: bytes, peer: tuple[str, int], arrival: Arrival) -> None:
+        """Nothing is read."""
+
+    def drained(self) -> None:
+        """Nor is there an end to it."""
+
+
+def _bound_udp(port: Port, reactor: Any, *, shared: bool = False) -> socket.socket:
+    made = udp_socket(
+        *(reactor, _Nobody()), address=port.address, port=port.number, interface=port.interface
+    )
+    made.bind(shared=shared)
+    return made.lend()
+
+
+def spoken_of(bound: socket.socket) -> IAddress:
+    """Return the address that a socket is bound to, as services tell theirs."""
+    made = IPv6Host if bound.family == socket.AF_INET6 else IPv4Host
+    host, number = bound.getsockname()[:2]
+    return made("UDP" if bound.type == socket.SOCK_DGRAM else "TCP", host, number)
+
+
+def bound_together(port: Port, count: int, reactor: Any) -> list[socket.socket]:
+    """Take a port so many times: the kernel gives each client to one of the sockets, and always
+    to the same, as long as all of them are open (``SO_REUSEPORT``).
+
+    :raises StartError: if it cannot be taken, also because other programs share it.
+    """
+    bind = partial(_bound_udp, reactor=reactor) if port.protocol == "udp" else _bound_tcp
+    with bind(port) as alone:
+        port = attrs.evolve(port, number=alone.getsockname()[1])
+    return [bind(port, shared=True) for _ in range(count)]

@@ -131,8 +131,8 @@ class UdpSocket(SocketReader):
         self._buffer = bytearray(65535)
         self._interfaces = _Interfaces(reactor)
 
-    def bind(self) -> None:
-        """Take the port.
+    def bind(self, *, shared: bool = False) -> None:
+        """Take the port; a `shared` one may be taken several times.
 
         :raises StartError: with one line that says what is in the way.
         """
@@ -140,6 +140,7 @@ class UdpSocket(SocketReader):
         try:
             made.setblocking(False)
             self._prepare(made)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared or self._reuse)
             made.bind(self._name())
         except OSError as error:
             made.close()
@@ -152,11 +153,8 @@ class UdpSocket(SocketReader):
             made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
         except PermissionError:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        if self._broadcast:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        if self._reuse:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, self._broadcast)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, self._reuse)
         if self._interface:
             made.setsockopt(
                 socket.SOL_SOCKET, socket.SO_BINDTODEVICE, os.fsencode(self._interface)
@@ -173,6 +171,10 @@ class UdpSocket(SocketReader):
         if self._socket is None:
             self.bind()
         super().start()
+
+    def inherit(self, bound: socket.socket) -> None:
+        """Use a socket that another process has bound."""
+        self._socket = bound
 
     def lend(self) -> socket.socket:
         """Return the bound socket to somebody who reads it, and has :meth:`deliver` take it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,8 +11,8 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
 from zope.interface import implementer
 
-from pxetwist.interfaces import IBootService, ICounts, Site
-from pxetwist.services.listening import OwnAddress, addresses_to_take, listen_tcp
+from pxetwist.interfaces import IBootService, ICounts, Port, Site
+from pxetwist.services.listening import OwnAddress, addresses_to_take, adopt_tcp, listen_tcp
 
 
 @implementer(IBootService, ICounts)
@@ -43,15 +44,25 @@ class TcpService(Service):
         """Return the addresses of its ports."""
         return [port.getHost() for port in self._ports]
 
+    def ports(self) -> Sequence[Port]:
+        """Return one for each address."""
+        addresses = addresses_to_take(self._addresses)
+        return [Port("tcp", address, self._port) for address in addresses]
+
     def privilegedStartService(self) -> None:
         """Take the ports, while there are the rights for it.
 
         :raises StartError: if one cannot be taken.
         """
         super().privilegedStartService()
-        for address in addresses_to_take(self._addresses):
-            taken = self.listen(self._site.reactor, self.accepts, address, self._port)
-            self._ports.append(taken)
+        for port in self.ports():
+            self._ports.append(self._taken(port, self._site.inherited.get(port)))
+
+    def _taken(self, port: Port, inherited: socket.socket | None) -> IListeningPort:
+        reactor = self._site.reactor
+        if inherited is None:
+            return self.listen(reactor, self.accepts, port.address, port.number)
+        return adopt_tcp(reactor, self.accepts, inherited)
 
     def startService(self) -> None:
         """Listen, if that was not done before."""

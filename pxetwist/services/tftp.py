@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import attrs
 from twisted.application.service import Service
@@ -12,10 +13,10 @@ from twisted.internet.interfaces import IAddress
 from zope.interface import implementer
 
 from pxetwist.errors import WireError
-from pxetwist.interfaces import IBootService, ICounts, Site
+from pxetwist.interfaces import IBootService, ICounts, ISharesPorts, Port, Site
 from pxetwist.services.listening import addresses_to_take, udp_socket
 from pxetwist.services.running import RunningTransfers
-from pxetwist.services.sockets import Arrival, DatagramFactory, IDatagramSocket
+from pxetwist.services.sockets import Arrival, DatagramFactory, IDatagramSocket, UdpSocket
 from pxetwist.services.tftp_answers import TftpAnswers
 from pxetwist.services.tftp_settings import Settings
 from pxetwist.services.transfer_admission import Asked, Bounds, TransferAdmission
@@ -44,7 +45,7 @@ class _Listener:
         """Nothing is grouped."""
 
 
-@implementer(IBootService, ICounts)
+@implementer(IBootService, ICounts, ISharesPorts)
 class TftpService(Service):
     """Serves contents over TFTP, and takes files where it may (RFC 1350, 2347-2349, 7440).
 
@@ -93,24 +94,35 @@ class TftpService(Service):
         """Return the addresses of its request sockets."""
         return [listener.socket.getHost() for listener in self._listeners]
 
+    def ports(self) -> Sequence[Port]:
+        """Return one for each interface and address."""
+        return [
+            Port("udp", address, self.settings.port, interface)
+            for interface in self.settings.interfaces or ("",)
+            for address in addresses_to_take(self.settings.addresses)
+        ]
+
     def privilegedStartService(self) -> None:
         """Take the ports, while there are the rights for it.
 
         :raises StartError: if one cannot be taken.
         """
         super().privilegedStartService()
-        for interface in self.settings.interfaces or ("",):
-            for address in addresses_to_take(self.settings.addresses):
-                listener = _Listener(self)
-                listener.socket = self._datagram(
-                    self._site.reactor,
-                    listener,
-                    address=address,
-                    port=self.settings.port,
-                    interface=interface,
-                )
+        for port in self.ports():
+            listener = _Listener(self)
+            listener.socket = self._datagram(
+                self._site.reactor,
+                listener,
+                address=port.address,
+                port=port.number,
+                interface=port.interface,
+            )
+            inherited = self._site.inherited.get(port)
+            if inherited is None:
                 listener.socket.bind()
-                self._listeners.append(listener)
+            else:
+                cast(UdpSocket, listener.socket).inherit(inherited)
+            self._listeners.append(listener)
 
     def startService(self) -> None:
         """Begin to answer."""

@@ -97,7 +97,7 @@ class SqliteDatabase:
         if not change and not self.path.exists():
             return None
         try:
-            _make_file(self.path)
+            make_file(self.path)
             session = SqliteSession(self.path, self.durability)
             try:
                 session.upgrade(schema)
@@ -109,7 +109,7 @@ class SqliteDatabase:
         return session
 
 
-def _make_file(path: Path) -> None:
+def make_file(path: Path) -> None:
     """Make the file, and give it to the folder's owner: the server is not always root, but who
     runs commands may be.
     """

@@ -17,6 +17,7 @@ from typing import Any
 
 from pxetwist.errors import StartError
 from pxetwist.model.lease import Lease, LeaseState
+from pxetwist.state.database import Schema, Session
 from pxetwist.state.groups import Group, Outcome, Wish
 
 #: How long to wait for a database that somebody else has locked, in seconds.
@@ -61,6 +62,7 @@ UPGRADES = (
     )
     """,
 )
+SCHEMA = Schema("leases", UPGRADES)
 _TABLES = ("lease", "lease6")
 _ROW = "(?, ?, ?, ?, ?, ?)"
 #: So many rows go into one statement: between two of them the reactor may want to work.
@@ -224,6 +226,14 @@ def read(database: sqlite3.Connection, how: str) -> Iterator[Lease]:
         for packed, key, ends, network, hostname, state in six
     )
     return heapq.merge(leases4, leases6, key=lambda lease: lease.ends)
+
+
+def find(address: IPv4Address | IPv6Address, session: Session) -> Lease | None:
+    """Return the record of an address, in any process."""
+    four = address.version == 4
+    table, where = (_TABLES[0], int(address)) if four else (_TABLES[1], address.packed)
+    statement = f"select {_COLUMNS} from {table} where address = :where"
+    return next((_lease(row) for row in session.rows(statement, where=where)), None)
 
 
 def _lease(row: Iterable[Any]) -> Lease:

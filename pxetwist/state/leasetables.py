@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from pxetwist.model.lease import Lease, LeaseState
-from pxetwist.state.database import PostgresSession, Rows, Schema
+from pxetwist.state.database import PostgresSession, Rows, Schema, Session
 
 SCHEMA = Schema(
     "lease",
@@ -103,6 +103,12 @@ def present(addresses: Iterable[str], session: PostgresSession) -> dict[str, Lea
     """Return what is there of some addresses."""
     found = leases_of(session.alone(_PRESENT, addresses=list(addresses)))
     return {str(record.address): record for record in found}
+
+
+def find(address: IPv4Address | IPv6Address, session: Session) -> Lease | None:
+    """Return the record of an address."""
+    found = leases_of(session.rows(_PRESENT, addresses=[str(address)]))
+    return next(iter(found), None)
 
 
 def horizon(session: PostgresSession) -> int:

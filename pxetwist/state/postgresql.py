@@ -11,17 +11,20 @@ from collections.abc import Collection
 from ipaddress import IPv4Address, IPv6Address
 
 import attrs
+from zope.interface import implementer
 
 from pxetwist.config.fields import option, seconds, secret_file
 from pxetwist.errors import StateUnavailable
-from pxetwist.interfaces import Site
+from pxetwist.interfaces import ISharesLeases, Site
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, Network
+from pxetwist.state import leasetables
 from pxetwist.state.database import PostgresDatabase
 from pxetwist.state.databasedesk import DatabaseDesk
 from pxetwist.state.desk import Desk
 from pxetwist.state.grouped import GroupedLeases
 from pxetwist.state.groups import Ledger
+from pxetwist.state.lease_reader import LeaseReader
 from pxetwist.state.leasedatabase import LeaseDatabase
 from pxetwist.state.postgres import postgres_database, postgres_url
 
@@ -44,6 +47,7 @@ class Settings:
     )
 
 
+@implementer(ISharesLeases)
 class PostgresLeases(GroupedLeases):
     """Leases that several servers share."""
 
@@ -58,6 +62,11 @@ class PostgresLeases(GroupedLeases):
     def desk(self) -> Desk:
         """Return the desk of the database."""
         return DatabaseDesk(self.database)
+
+    def reader(self) -> LeaseReader:
+        """Return what reads the database."""
+        schema, find = leasetables.SCHEMA, leasetables.find
+        return LeaseReader(self.database, schema, find, notes=self._notes, site=self._site)
 
     async def offer(  # noqa: PLR0917  # as in the interface
         self,

@@ -8,6 +8,8 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from pxetwist.interfaces import IRedemptions
@@ -18,6 +20,8 @@ from pxetwist.state.pooled import Pool
 GRACE = 60.0
 #: So long is remembered what was given; no URL lives longer, nor is a boot's name used again.
 KEPT = 86400.0
+#: So often (seconds) is looked whether another process has given it.
+_LOOK_EVERY = 0.1
 
 SCHEMA = Schema(
     "redemptions",
@@ -30,34 +34,66 @@ SCHEMA = Schema(
         );
         create index pxetwist_redemption_first on pxetwist_redemption (first)
         """,
+        # The number of the process that is giving it just now, from 0 on.
+        "alter table pxetwist_redemption add column giver integer",
     ),
 )
+#: Somebody else is giving it.
+_BUSY = "busy"
 
 
-def _claim(name: str, now: float, session: Session) -> bool | None:
+def _claim(name: str, now: float, giver: int, session: Session) -> bool | str | None:
     session.rows("delete from pxetwist_redemption where first < :past", past=now - KEPT)
     found = session.rows(
-        "select first, whole from pxetwist_redemption where name = :name", name=name
+        "select first, whole, giver from pxetwist_redemption where name = :name", name=name
     )
     if not found:
-        session.rows("insert into pxetwist_redemption values (:name, :now, 0)", name=name, now=now)
+        statement = "insert into pxetwist_redemption values (:name, :now, 0, :giver)"
+        session.rows(statement, name=name, now=now, giver=giver)
         return False
-    [(first, whole)] = found
-    return True if not whole and now - first <= GRACE else None
+    [(first, whole, other)] = found
+    if whole or now - first > GRACE:
+        return None
+    if other not in (None, giver):
+        return _BUSY
+    statement = "update pxetwist_redemption set giver = :giver where name = :name"
+    session.rows(statement, name=name, giver=giver)
+    return True
 
 
-def _settle(name: str, session: Session) -> None:
-    session.rows("update pxetwist_redemption set whole = 1 where name = :name", name=name)
+def _settle(name: str, whole: bool, session: Session) -> None:
+    statement = "update pxetwist_redemption set whole = :whole, giver = null where name = :name"
+    session.rows(statement, name=name, whole=int(whole))
+
+
+def _give_up(giver: int, session: Session) -> None:
+    """Note that a process gives nothing any more; when the server starts, none does."""
+    statement = "update pxetwist_redemption set giver = null where :giver in (giver, 0)"
+    session.rows(statement, giver=giver)
 
 
 @implementer(IRedemptions)
 class Redemptions(Service):
-    """Notes what is given before it leaves, and that it has arrived afterwards."""
+    """Notes what is given before it leaves, and that it has arrived afterwards.
 
-    def __init__(self, state_folder: Path, reactor: Any) -> None:
-        database = SqliteDatabase(state_folder / "redemptions.sqlite")
-        self._pool = Pool(database, SCHEMA, reactor, "redemptions")
+    Several processes may share the file: `giver` is the number of this one, 0 that of the server.
+    """
+
+    _log = Logger(namespace="redemptions")
+
+    def __init__(self, state_folder: Path, reactor: Any, giver: int = 0) -> None:
+        self._database = SqliteDatabase(state_folder / "redemptions.sqlite")
+        self._pool = Pool(self._database, SCHEMA, reactor, "redemptions")
+        self._reactor = reactor
+        self._giver = giver
         self._given: dict[str, DeferredLock] = {}
+
+    def startService(self) -> None:
+        """Know that what a former process of this number was giving is not being given."""
+        super().startService()
+        if self._database.path.exists():
+            forgetting = Deferred.fromCoroutine(self._pool.change(partial(_give_up, self._giver)))
+            forgetting.addErrback(lambda bad: self._log.failure("redemptions", bad))
 
     def stopService(self) -> Deferred[None] | None:
         """Let what is being stored be stored."""
@@ -70,17 +106,26 @@ class Redemptions(Service):
         await lock.acquire()
         again = None
         try:
-            again = await self._pool.change(partial(_claim, name, now))
+            again = await self._claimed(name, now)
         finally:
             if again is None:
                 self._release(name)
         return again
 
+    async def _claimed(self, name: str, now: float) -> bool | None:
+        """Wait while another process gives it."""
+        while True:
+            found = await self._pool.change(partial(_claim, name, now, self._giver))
+            if not isinstance(found, str):
+                return found
+            begun = self._reactor.seconds()
+            await deferLater(self._reactor, _LOOK_EVERY)
+            now += self._reactor.seconds() - begun
+
     async def settle(self, name: str, *, whole: bool) -> None:
         """Store that it has arrived, and let the next one try."""
         try:
-            if whole:
-                await self._pool.change(partial(_settle, name))
+            await self._pool.change(partial(_settle, name, whole))
         finally:
             self._release(name)
 

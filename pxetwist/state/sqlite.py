@@ -6,14 +6,17 @@ import sqlite3
 from pathlib import Path
 
 import attrs
+from zope.interface import implementer
 
 from pxetwist.config.fields import choice, option, seconds, text
 from pxetwist.errors import StartError
-from pxetwist.interfaces import Site
+from pxetwist.interfaces import ISharesLeases, Site
+from pxetwist.state import leasefile
 from pxetwist.state.database import SqliteDatabase
 from pxetwist.state.desk import Desk
 from pxetwist.state.grouped import GroupedLeases
 from pxetwist.state.groups import Ledger
+from pxetwist.state.lease_reader import LeaseReader
 from pxetwist.state.leasedesk import FileDesk
 from pxetwist.state.leasefile import LeaseFile
 
@@ -40,6 +43,7 @@ class Settings:
     )
 
 
+@implementer(ISharesLeases)
 class SqliteLeases(GroupedLeases):
     """Leases in a file of this server alone; commands reach them through the file."""
 
@@ -57,6 +61,12 @@ class SqliteLeases(GroupedLeases):
     def desk(self) -> Desk:
         """Return the desk of the file."""
         return FileDesk(self.path, self.durability)
+
+    def reader(self) -> LeaseReader:
+        """Return what reads the file."""
+        database = SqliteDatabase(self.path)
+        schema, find = leasefile.SCHEMA, leasefile.find
+        return LeaseReader(database, schema, find, notes=self._notes, site=self._site)
 
     def startService(self) -> None:
         """Open and load the file.

@@ -322,6 +322,75 @@ class OnceTests(Case):
         self.end(self.ask(url))
         self.assertIs(self.refused(url), Refusal.REPLAYED)
 
+    def pauses(self) -> bool:
+        """Whether somebody looks again in a moment."""
+        return any(each.getTime() - self.now < 0.2 for each in self.clock.getDelayedCalls())
+
+    def wait_in_vain(self, waiting: Deferred[bool | None]) -> None:
+        self.settle(lambda: waiting.called or self.pauses())
+        self.assertNoResult(waiting)
+
+    def test_several_processes(self) -> None:
+        """While one gives it, the others wait; when it was given, nobody does."""
+        other = Redemptions(self.folder, self.clock, giver=2)
+        self.addCleanup(self.stop, other)
+        self.assertIs(self.result(self.store.claim("x", self.now)), False)
+        waiting = Deferred.fromCoroutine(other.claim("x", self.now))
+        self.wait_in_vain(waiting)
+        self.result(self.store.settle("x", whole=False))
+        self.clock.advance(1)
+        self.settle(lambda: waiting.called)
+        self.assertIs(self.successResultOf(waiting), True)
+        waiting = Deferred.fromCoroutine(self.store.claim("x", self.now))
+        self.wait_in_vain(waiting)
+        self.result(other.settle("x", whole=True))
+        self.clock.advance(1)
+        self.settle(lambda: waiting.called)
+        self.assertIsNone(self.successResultOf(waiting))
+
+    def test_a_process_that_was_killed(self) -> None:
+        """The one in its place knows that it gives nothing any more."""
+        dead = Redemptions(self.folder, self.clock, giver=2)
+        self.addCleanup(self.stop, dead)
+        self.result(dead.claim("x", self.now))
+        waiting = Deferred.fromCoroutine(self.store.claim("x", self.now))
+        self.wait_in_vain(waiting)
+        self.restarted(3)
+        self.clock.advance(0.1)
+        self.wait_in_vain(waiting)
+        self.restarted(2)
+        self.arrives(waiting)
+
+    def test_a_server_that_was_killed(self) -> None:
+        """Nor do its former workers give anything."""
+        dead = Redemptions(self.folder, self.clock, giver=2)
+        self.addCleanup(self.stop, dead)
+        self.result(dead.claim("x", self.now))
+        self.restarted(0)
+        self.arrives(Deferred.fromCoroutine(self.store.claim("x", self.now)))
+
+    def restarted(self, giver: int) -> None:
+        again = Redemptions(self.folder, self.clock, giver=giver)
+        self.addCleanup(self.stop, again)
+        again.startService()
+
+    def arrives(self, waiting: Deferred[bool | None]) -> None:
+        for _ in range(100):
+            if not waiting.called:
+                self.settle(lambda: waiting.called or self.pauses())
+                self.clock.advance(0.1)
+        self.assertIs(self.successResultOf(waiting), True)
+
+    def test_nobody_waits_for_ever(self) -> None:
+        other = Redemptions(self.folder, self.clock, giver=2)
+        self.addCleanup(self.stop, other)
+        self.result(other.claim("x", self.now))
+        waiting = Deferred.fromCoroutine(self.store.claim("x", self.now))
+        self.wait_in_vain(waiting)
+        self.clock.advance(GRACE + 1)
+        self.settle(lambda: waiting.called)
+        self.assertIsNone(self.successResultOf(waiting))
+
     def test_but_not_for_long(self) -> None:
         url = self.url(self.once)
         self.end(self.ask(url), whole=False)

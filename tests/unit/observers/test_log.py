@@ -57,6 +57,11 @@ class LogTests(SynchronousTestCase):
             ["info boot 3f2a ws12 dhcp: offered 10.0.0.17, boot file loaders/snponly.efi"],
         )
 
+    def test_by_which_worker(self) -> None:
+        self.observer().notice(attrs.evolve(ANSWERED, details={"worker": 2}))
+        [line] = self.lines()
+        self.assertTrue(line.endswith("boot file loaders/snponly.efi (worker 2)"), line)
+
     def test_levels(self) -> None:
         observer = self.observer()
         levels = {}

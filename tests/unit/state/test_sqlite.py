@@ -17,6 +17,7 @@ from twisted.logger import ILogObserver, LogEvent, Logger
 from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.errors import LeaseConflict, StartError, StateUnavailable
+from pxetwist.interfaces import ILeaseReader, INotes
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, LeaseState, Network, Pool
 from pxetwist.state import leasefile, sqlite
@@ -66,6 +67,13 @@ class SqliteTestCase(SynchronousTestCase):
         lease = attrs.evolve(offer, ends=NOW + 3600)
         return Deferred.fromCoroutine(store.commit(lease, NOW))
 
+    def holder(
+        self, reader: ILeaseReader, address: IPv4Address | IPv6Address, now: float
+    ) -> Lease | None:
+        found = Deferred.fromCoroutine(reader.holder(address, now))
+        self.wait(found)
+        return self.successResultOf(found)
+
     def wait(self, *deferreds: Deferred[Any]) -> None:
         self.clock.run_until(lambda: all(deferred.called for deferred in deferreds))
 
@@ -75,6 +83,61 @@ class SqliteTestCase(SynchronousTestCase):
         database.close()
         assert isinstance(count, int)
         return count
+
+
+class ReadingTests(SqliteTestCase):
+    """What another process reads beside the server."""
+
+    def reader(self) -> ILeaseReader:
+        reader: ILeaseReader = self.make().reader()
+        self.addCleanup(lambda: self.wait(reader.stopService()))
+        return reader
+
+    def test_leases(self) -> None:
+        reader, store = self.reader(), self.start()
+        committing = self.committing(store, 1)
+        self.wait(committing)
+        lease = self.successResultOf(committing)
+        self.assertEqual(self.holder(reader, lease.address, NOW), lease)
+        self.assertIsNone(self.holder(reader, lease.address, NOW + 3601))
+        released = Deferred.fromCoroutine(store.release(lease.address, client(1), NOW))
+        self.wait(released)
+        self.assertIsNone(self.holder(reader, lease.address, NOW))
+        six = Lease(IPv6Address("fd00::9"), client(2).key, NOW + 60, "six", "", LeaseState.LEASED)
+        stored = Deferred.fromCoroutine(store.commit(six, NOW))
+        self.wait(stored)
+        self.assertEqual(self.holder(reader, six.address, NOW), six)
+
+    def test_notes(self) -> None:
+        """They are those of the server, and it reads what was noted here."""
+        reader, store = INotes(self.reader()), self.start()
+        noted = Deferred.fromCoroutine(reader.remember("images", {"ws1": "3"}, 10, NOW))
+        self.wait(noted)
+        found = Deferred.fromCoroutine(store.recall("images"))
+        again = Deferred.fromCoroutine(reader.recall("images"))
+        self.wait(found, again)
+        self.assertEqual(
+            [self.successResultOf(each) for each in (found, again)], [{"ws1": "3"}] * 2
+        )
+
+    def test_offers_are_nobody_s(self) -> None:
+        reader, store = self.reader(), self.start()
+        offer = result_of(store.offer(client(1), LAB, None, None, (), NOW))
+        assert offer is not None
+        self.assertIsNone(self.holder(reader, offer.address, NOW))
+
+    def test_a_file_that_cannot_be_read(self) -> None:
+        """Nobody holds anything then, and that is told once."""
+        self.folder.mkdir()
+        self.file.write_bytes(b"no database" * 100)
+        reader = self.reader()
+        for _ in range(2):
+            self.assertIsNone(self.holder(reader, IPv4Address("10.0.0.10"), NOW))
+        self.assertEqual(len(self.logged), 1)
+
+    def test_no_file(self) -> None:
+        self.assertIsNone(self.holder(self.reader(), IPv4Address("10.0.0.10"), NOW))
+        self.assertFalse(self.file.exists())
 
 
 class WritingTests(SqliteTestCase):
