@@ -10,7 +10,7 @@ import attrs
 from pxetwist.exchange.nfs_nodes import ASKING_DIRECTORY, ASKING_FILE, NfsError, Node, Nodes, View
 from pxetwist.exchange.oncrpc import Body
 from pxetwist.model.file_tree import FileAttributes, FileKind
-from pxetwist.wire import nfs3
+from pxetwist.wire import nfs3, nfsacl
 from pxetwist.wire.nfs3 import OK, PRESENT, Page, Procedure, Status
 from pxetwist.wire.oncrpc import Call, Caller
 from pxetwist.wire.xdr import opaque
@@ -77,6 +77,22 @@ class Nfs3:
             return procedure(session, node, call, at, now)
         except NfsError as error:
             return nfs3.failure(call.procedure, error.status)
+
+    def access_list(self, session: Session, call: Call, now: float) -> Body:
+        """Answer a call of the program NFSACL: files have no lists but their modes.
+
+        :raises WireError: if its arguments are no such ones.
+        """
+        if call.procedure != nfsacl.Procedure.GETACL:
+            return nfsacl.failure(Status.ROFS)
+        handle, at = nfs3.take_handle(call.data, call.at)
+        wanted = nfsacl.take_wanted(call.data, at)
+        try:
+            node = self.nodes.find(handle, session.key, session.view_of, now)
+        except NfsError as error:
+            return nfsacl.failure(error.status)
+        facts = node.facts
+        return nfsacl.mode_as_list(node.fattr, wanted, facts.mode, facts.uid, facts.gid)
 
     def _getattr(self, session: Session, node: Node, call: Call, at: int, now: float) -> Body:
         return OK + node.fattr

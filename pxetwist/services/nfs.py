@@ -26,7 +26,13 @@ from pxetwist.services.listening import (
     udp_socket,
 )
 from pxetwist.services.nfs_files import OpenFiles
-from pxetwist.services.nfs_programs import Gate, MountProgram, NfsProgram, PortmapProgram
+from pxetwist.services.nfs_programs import (
+    AclProgram,
+    Gate,
+    MountProgram,
+    NfsProgram,
+    PortmapProgram,
+)
 from pxetwist.services.nfs_sessions import Sessions
 from pxetwist.services.rpc import RpcDatagrams, RpcServer
 from pxetwist.services.rpc_streams import RpcStreams
@@ -95,6 +101,7 @@ class NfsService(Service):
         nfs = Nfs3(nodes, self._files.read)
         programs = (
             NfsProgram(site, sessions, nfs, gate, self.counters).program(),
+            AclProgram(site, sessions, nfs, gate, self.counters).program(),
             MountProgram(site, sessions, gate, self.counters).program(),
             PortmapProgram(_mappings(settings)).program(),
         )

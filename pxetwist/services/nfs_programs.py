@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.task import deferLater
 
 from pxetwist.errors import TreeError
-from pxetwist.exchange.nfs3 import Nfs3
+from pxetwist.exchange.nfs3 import Nfs3, Session
 from pxetwist.exchange.nfs_nodes import NfsError, Node
 from pxetwist.exchange.oncrpc import Body, Program, Refused
 from pxetwist.interfaces import Site
@@ -20,7 +20,7 @@ from pxetwist.model.nfs_root import NfsRoot
 from pxetwist.services import requests
 from pxetwist.services.nfs_sessions import Sessions, Visitor
 from pxetwist.services.rpc import Client
-from pxetwist.wire import mount, nfs3, portmap
+from pxetwist.wire import mount, nfs3, nfsacl, portmap
 from pxetwist.wire.mount import Mount, MountStatus
 from pxetwist.wire.nfs3 import Procedure, Status
 from pxetwist.wire.oncrpc import AuthStatus, Call, auth_error, program_mismatch
@@ -76,16 +76,43 @@ class NfsProgram:
             self._gate.check(client, call)
             return self._later(client, call)
         self._counters[self._names[call.procedure]] += 1
-        return self._nfs.answer(session, call, now)
+        return self._result(session, call, now)
 
     async def _later(self, client: Client, call: Call) -> Body:
         try:
             session = await self._sessions.session(client)
         except NfsError as error:
             self._counters[f"nfs of {_REFUSALS[error.status]}"] += 1
-            return nfs3.failure(call.procedure, error.status)
+            return self._failure(call, error.status)
         self._counters[self._names[call.procedure]] += 1
-        return self._nfs.answer(session, call, self._site.reactor.seconds())
+        return self._result(session, call, self._site.reactor.seconds())
+
+    def _failure(self, call: Call, status: Status) -> Body:
+        return nfs3.failure(call.procedure, status)
+
+    def _result(self, session: Session, call: Call, now: float) -> Body:
+        return self._nfs.answer(session, call, now)
+
+
+class AclProgram(NfsProgram):
+    """Lists of access, of the same files."""
+
+    def __init__(
+        self, site: Site, sessions: Sessions, nfs: Nfs3, gate: Gate, counters: Counter[str]
+    ) -> None:
+        super().__init__(site, sessions, nfs, gate, counters)
+        self._names = {each.value: f"nfs {each.name.lower()}" for each in nfsacl.Procedure}
+
+    def program(self) -> Program[Client]:
+        """Return its procedures."""
+        procedures = {each.value: self.answer for each in nfsacl.Procedure if each.value}
+        return Program(nfsacl.PROGRAM, {nfsacl.VERSION: procedures})
+
+    def _failure(self, call: Call, status: Status) -> Body:
+        return nfsacl.failure(status)
+
+    def _result(self, session: Session, call: Call, now: float) -> Body:
+        return self._nfs.access_list(session, call, now)
 
 
 #: Why nobody is given anything, for counters.

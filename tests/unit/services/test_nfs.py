@@ -372,6 +372,36 @@ class ProcedureTests(NfsCase):
         self.assertEqual(len(caller.nfs(Procedure.FSSTAT, root)[1]), 88 + 52)
 
 
+class AccessListTests(NfsCase):
+    """As Linux reads them: fs/nfs/nfs3xdr.c and fs/nfs_common/nfsacl.c."""
+
+    def test_a_mode_is_a_list(self) -> None:
+        (self.folder / "file").chmod(0o754)
+        caller = self.caller()
+        file = caller.look_up(self.root(caller), b"file")[1]
+        facts = (self.folder / "file").stat()
+        result = caller.call(100227, 3, 1, opaque(file) + struct.pack("!I", 15))
+        fattr = caller.nfs(Procedure.GETATTR, file)[1]
+        self.assertEqual(result[:92], bytes(4) + b"\0\0\0\1" + fattr)
+        wanted, count, length, *entries = uints(result, 92, 17)
+        self.assertEqual((wanted, count, length), (15, 4, 4))
+        user, group = (1, facts.st_uid, 7), (4, facts.st_gid, 5)
+        self.assertEqual(tuple(entries[:12]), (*user, *group, 0x10, 0, 5, 0x20, 0, 4))
+        self.assertEqual((entries[12:], len(result)), ([0, 0], 92 + 17 * 4))
+        counted = caller.call(100227, 3, 1, opaque(file) + struct.pack("!I", 2))
+        self.assertEqual(uints(counted, 92, 5), (2, 4, 0, 0, 0))
+
+    def test_what_fails(self) -> None:
+        caller = self.caller()
+        root = self.root(caller)
+        for procedure, handle, status in ((1, bytes(32), 70), (2, root, 30)):
+            result = caller.call(100227, 3, procedure, opaque(handle) + bytes(16))
+            self.assertEqual(uints(result, 0, 2), (status, 0))
+            self.assertEqual(len(result), 8)
+        stranger = self.caller("10.0.0.77").call(100227, 3, 1, opaque(root) + bytes(4))
+        self.assertEqual(uints(stranger, 0, 2), (13, 0))
+
+
 class RpcTests(NfsCase):
     def reply(self, message: bytes, **where: Any) -> bytes:
         connection = self.connect(**where)
@@ -382,7 +412,7 @@ class RpcTests(NfsCase):
 
     def test_what_is_not_there(self) -> None:
         for message, answer in (
-            (rpc_call(100227, 3, 0), (1, 0, 0, 0, 1)),
+            (rpc_call(100021, 4, 0), (1, 0, 0, 0, 1)),
             (rpc_call(100003, 4, 0), (1, 0, 0, 0, 2, 3, 3)),
             (rpc_call(100003, 3, 22), (1, 0, 0, 0, 3)),
             (rpc_call(100003, 3, 0), (1, 0, 0, 0, 0)),
