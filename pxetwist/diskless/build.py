@@ -72,6 +72,7 @@ class _Builder:
         self._made = made
         self._name = name
         self._tools = tools
+        self._former: set[str] = set()  # kernels that another one was asked for to replace
 
     def run(self) -> None:
         """Make the root, then what stands beside it."""
@@ -138,6 +139,8 @@ class _Builder:
         self._tools.run("cp", "--archive", "--reflink=auto", str(of.root), str(root))
         packages = [each for each in (self._recipe.kernel, *self._recipe.include) if each]
         changed = system.put_files(root)
+        if self._recipe.kernel:
+            self._former = {each.name for each in (root / "boot").glob("vmlinuz-*")}
         if packages:
             self._install(packages)
             system.remove_keys(root)
@@ -167,7 +170,8 @@ class _Builder:
     def _take_kernel(self) -> str:
         """Copy the newest kernel and its initramfs to where they are served from."""
         boot = self._made.root / "boot"
-        kernels = [each.name.removeprefix("vmlinuz-") for each in boot.glob("vmlinuz-*")]
+        there = {each.name for each in boot.glob("vmlinuz-*")}
+        kernels = [each.removeprefix("vmlinuz-") for each in there - self._former or there]
         if not kernels:
             raise ImageError("the root has no kernel in boot: give --kernel PACKAGE")
         ask = ("sort", "--version-sort")

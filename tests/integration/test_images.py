@@ -112,6 +112,16 @@ class BuildTests(SynchronousTestCase):
         self.assertIn("[profile:lab]", (self.folder / "var" / "images" / "lab.ini").read_text())
         self.assertNotIn(str(self.folder), Path("/proc/mounts").read_text())
 
+    def test_another_kernel(self) -> None:
+        """It is started, though the name of the former one says that it is newer."""
+        self.first()
+        install = (
+            "#!/bin/sh\nfor each in vmlinuz initrd.img; do echo $each >/boot/$each-6.2; done\n"
+        )
+        (self.image.version().root / "bin" / "apt-get").write_text(install)
+        self.build("--from", "image:lab", "--name", "2", "--kernel", "linux-image-6.2")
+        self.assertEqual(self.image.version().facts.kernel, "6.2")
+
     def test_a_version_for_later(self) -> None:
         self.first()
         self.build("--from", "image:lab/1", "--name", "2", "--keep")
