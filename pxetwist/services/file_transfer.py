@@ -18,7 +18,7 @@ from pxetwist.exchange.tftp import (
 from pxetwist.interfaces import IContent
 from pxetwist.model.boot import BootRequest
 from pxetwist.services.blocks import read_exactly
-from pxetwist.services.images import HEADER, FramedImage, FramedImages, Piece, framed
+from pxetwist.services.images import HEADER, FramedImage, Piece, framed
 from pxetwist.services.requests import octets_text, transferred
 from pxetwist.services.running_transfer import ITransferOwner, RunningTransfer, reason
 from pxetwist.services.transfer_interfaces import MAX_SEGMENTS, MAX_SEND, ITransferSocket, Peer
@@ -59,14 +59,13 @@ class FileTransfer(RunningTransfer[ReadTransfer]):
     def machine(self, machine: ReadTransfer) -> None:
         self._machine = machine
 
-    def begin(self, machine: ReadTransfer, socket: ITransferSocket, images: FramedImages) -> None:
-        """Send the first packet.
-
-        :raises ContentError: if the content is no longer what it was.
-        """
+    def begin(
+        self, machine: ReadTransfer, socket: ITransferSocket, image: FramedImage | None
+    ) -> None:
+        """Send the first packet; `image` is that of the content, if a file holds it."""
         self._socket = socket
         self.machine = machine
-        self._image = images.open(self._content, machine.terms.block_size)
+        self._image = image
         self._packet = packet = machine.terms.block_size + HEADER
         fits = packet <= socket.payload
         self._per_send = min(MAX_SEGMENTS, MAX_SEND // packet) if fits else 1

@@ -125,6 +125,7 @@ class RunningTransfers:
         here lately.
 
         :raises OSError: if there is no socket for it; the content is still open.
+        :raises ContentError: if the content is no longer what it was; it is still open.
         """
         clock = self._site.reactor
         transfer = FileTransfer(self, asked, request, content=content, peer=peer, clock=clock)
@@ -137,8 +138,13 @@ class RunningTransfers:
             clock.seconds(),
             tell_size=asked.mode == "octet",
         )
+        try:
+            image = self._images.open(content, machine.terms.block_size)
+        except BaseException:
+            socket.close()
+            raise
         self._add(transfer, known)
-        transfer.begin(machine, socket, self._images)
+        transfer.begin(machine, socket, image)
         self._make_room()
 
     def take(

@@ -14,7 +14,7 @@ from zope.interface.verify import verifyObject
 
 from pxetwist.config.server import spelled
 from pxetwist.content.directory import Directory
-from pxetwist.errors import ContentDenied, PolicyError
+from pxetwist.errors import ContentDenied, ContentError, PolicyError
 from pxetwist.interfaces import IBootService, IContent
 from pxetwist.model.boot import BootRequest
 from pxetwist.model.content import ContentPath
@@ -99,6 +99,21 @@ class Download:
         if not wanted or self.ended or self.in_window == self.window:
             self.in_window = 0
             self.client.send(encode(Ack(self.blocks & 0xFFFF)), datagram.source)
+
+
+class ShortFile(MemoryContent):
+    """A file that has fewer bytes than it is said to have."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(b"x" * 5000)
+        self.path = path
+
+    def fileno(self) -> int | None:
+        self.file = self.path.open("rb")
+        return self.file.fileno()
+
+    def close(self) -> None:
+        self.file.close()
 
 
 class ServiceCase(SynchronousTestCase):
@@ -383,6 +398,19 @@ class RefusalTests(ServiceCase):
         self.assertEqual(error, Error(ErrorCode.UNDEFINED, "The server cannot use the file"))
         self.assertTrue(content.closed)
         self.assertEqual(self.boot.events[-1].kind, EventKind.FAILED)
+        self.assertEqual(self.network.connected, 0)
+
+    def test_a_file_that_is_cut_short_before_it_begins(self) -> None:
+        """Nothing is left of the transfer: its socket, or its place among those of the client."""
+        self.restart(Settings(max_per_client=1))
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "nbp")
+            path.write_bytes(b"short")
+            self.files["nbp"] = ShortFile(path)
+            for _ in range(2):
+                (error,) = self.answers(ReadRequest(b"nbp"))
+                self.assertEqual(error, Error(ErrorCode.UNDEFINED, "Internal trouble"))
+        self.assertEqual(len(self.flushLoggedErrors(ContentError)), 2)
         self.assertEqual(self.network.connected, 0)
 
     def test_limits(self) -> None:
