@@ -122,6 +122,20 @@ class SharingTests(TwoServers):
         renewed = self.commit(self.two, lease, NOW + 1800)
         self.assertEqual(self.result(self.start().holder(lease.address, NOW + 5000)), renewed)
 
+    def test_what_workers_read(self) -> None:
+        """Whoever has leased it, at once."""
+        reader = self.one.reader()
+        self.addCleanup(lambda: self.settle_one(reader.stopService()))
+        lease = self.commit(self.two, self.offered(self.two, 1))
+        self.assertEqual(self.result(reader.holder(lease.address, NOW)), lease)
+        self.result(self.two.release(lease.address, client(1), NOW))
+        self.assertIsNone(self.result(reader.holder(lease.address, NOW)))
+        self.result(reader.remember("images", {"ws1": "3"}, 10, NOW))
+        self.assertEqual(self.result(self.two.recall("images")), {"ws1": "3"})
+
+    def settle_one(self, ending: Deferred[None]) -> None:
+        self.settle(lambda: ending.called)
+
     def test_the_same_address_is_not_given_twice(self) -> None:
         """Both have offered it, neither knew of the other; the second client starts anew."""
         first, second = self.offered(self.one, 1), self.offered(self.two, 2)
