@@ -77,6 +77,20 @@ def roots_unserved(configuration: Configuration) -> Iterator[str]:
             yield f"[profile:{profile.name}] root: {root} is not served; mend: services = …, nfs"
 
 
+def portmapper_missing(configuration: Configuration) -> Iterator[str]:
+    """iPXE finds NFS by asking a portmapper; nothing tells it ports."""
+    services = configuration.of_kind("service")
+    deaf = [
+        each for each in services if each.factory.name == "nfs" and not each.settings.portmapper
+    ]
+    for profile in configuration.profiles.values() if deaf else ():
+        if profile.by_nfs and "export:" in profile.wishes.get("root", ""):
+            yield (
+                f"[profile:{profile.name}] is loaded by NFS, for which iPXE asks a portmapper;"
+                f" mend: portmapper = yes in [{deaf[0].title}]"
+            )
+
+
 def profiles_unused(
     configuration: Configuration,
     policies: Sequence[Any],
@@ -205,6 +219,10 @@ def menus_shortened(configuration: Configuration) -> Iterator[str]:
         ]
         if left_out:
             yield f"menu {name!r} leaves out {', '.join(left_out)}: no folder has their files"
+        by_nfs = [entry.name for entry in menu.entries if entry.by_nfs]
+        if by_nfs and menu.loader not in ("", "ipxe"):
+            why = f"{menu.loader} loads nothing by NFS, only iPXE does"
+            yield f"menu {name!r} leaves out {', '.join(by_nfs)}: {why}"
 
 
 def loaders_missing(configuration: Configuration) -> Iterator[str]:
@@ -254,6 +272,7 @@ ADVICE = (
     loaders_missing,
     content_missing,
     roots_unserved,
+    portmapper_missing,
     installers_incomplete,
     configurations_hidden,
     menus_shortened,

@@ -11,6 +11,7 @@ from pxetwist.config.load import Configuration
 from pxetwist.content.directory import Directory
 from pxetwist.model.content import ContentPath
 from pxetwist.model.image_use import FOLDER
+from pxetwist.model.nfs_root import by_nfs
 
 
 @attrs.frozen
@@ -57,7 +58,7 @@ def files_in_folders(configuration: Configuration) -> Callable[[str], bool]:
     folders = content_folders(configuration)
 
     def has(file: str) -> bool:
-        if "://" in file:
+        if "://" in file or by_nfs(file):
             return True
         try:
             path = ContentPath.parse(file)

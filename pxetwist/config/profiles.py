@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -37,6 +38,7 @@ from pxetwist.model.families import (
     checked,
     unknown_wish,
 )
+from pxetwist.model.nfs_root import by_nfs, own_root, rootless
 from pxetwist.model.profile import INSTALLERS, NEEDED, BootProfile, ProfileKind
 
 
@@ -70,14 +72,15 @@ class ProfileSettings(AnswerOptions):
     kernel: dict[str, str] = option(
         per_architecture(text),
         default=attrs.Factory(dict),
-        doc="Of linux: content path or URL. Of windows: that of wimboot, if it is elsewhere than"
+        doc="Of linux: content path or URL, or nfs:/boot/vmlinuz, a file in root = export:NAME"
+        " that iPXE loads by NFS. Of windows: that of wimboot, if it is elsewhere than"
         " in loaders. Of esxi: that of mboot, if it is elsewhere than in the medium.",
     )
     initrds: dict[str, str] = option(
         per_architecture(text),
         default=attrs.Factory(dict),
-        doc="Of linux: content paths or URLs, white space between them. Of windows: further files"
-        " for its System32.",
+        doc="Of linux: content paths, URLs or files in the root, white space between them. Of"
+        " windows: further files for its System32.",
     )
     arguments: dict[str, str] = option(
         per_architecture(text),
@@ -267,11 +270,30 @@ def _fits(
         for name in section.options:
             if name.partition(".")[0] in ("kernel", "arguments", "arguments-add"):
                 errors.append(section.error("only memdisk = yes needs it", name))
+    errors += _nfs_mistakes(found, section, is_base)
     if kind is ProfileKind.ISCSI and "server" not in given and not is_base:
         errors.append(section.error("a profile of kind iscsi needs a server"))
     if needed and not given.intersection(needed) and not is_base:
         errors.append(section.error(f"a profile of kind {kind.value} needs {' or '.join(needed)}"))
     return len(errors) == before
+
+
+def _nfs_mistakes(
+    found: ProfileSettings, section: Section, is_base: bool
+) -> Iterator[ConfigError]:
+    """Yield what hinders files from being loaded by NFS."""
+    for plain, values in (("kernel", found.kernel), ("initrds", found.initrds)):
+        for architecture, value in values.items():
+            files = value.split()
+            name = f"{plain}.{architecture}" if architecture else plain
+            with suppress(ValueError):  # of a root that cannot be read, which is said elsewhere
+                root = own_root(found.root)
+                mistake = rootless(files, root)
+                if mistake and not (is_base and not found.root):
+                    yield section.error(mistake, name)
+            if found.loader not in ("", "ipxe") and any(map(by_nfs, files)):
+                word = f"{found.loader} loads nothing by NFS, only iPXE does"
+                yield section.error(word, "loader")
 
 
 def _known_entries(

@@ -42,6 +42,7 @@ from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import parse_mac
 from pxetwist.model.installers import Esxi, Windows
 from pxetwist.model.machine import host_name
+from pxetwist.model.nfs_root import by_nfs, path_in_root
 from pxetwist.model.recent import Recent
 
 _LOADERS = (
@@ -254,7 +255,13 @@ class RenderedStore:
 
         ends = request.endpoints
         by_web = request.identity.speaks_http or ends.secure is not None
-        base = ends.web if by_web else ends.tftp
+        url = _url(ends.web if by_web else ends.tftp)
+
+        def source(boot: Files, path: str) -> str:
+            """Return the URL of a kernel or initrd; it may be in the root that we serve."""
+            below = path_in_root(path)
+            return boot.root.url(ends.host, below) if boot.root and below else url(path)
+
         logs_here = self._site.log_server and ":" not in ends.address
         return {
             **facts,
@@ -265,7 +272,8 @@ class RenderedStore:
             "word": word,
             "san_uri": san_uri,
             "credentials_url": lambda boot: _where(boot.answer, folders)["answer"],
-            "url": _url(base),
+            "url": url,
+            "source": source,
             "file_url": partial(self._installers.url, request, folders),
             "locked_url": lambda name: self._locked_url(request, name),
             "tftp_url": _url(request.endpoints.tftp),
@@ -351,14 +359,18 @@ def _asks_passwords(menu: Menu, flavour: str, request: BootRequest) -> bool:
 def _lacks_text(boot: Boot, flavour: str) -> bool:
     if isinstance(boot, Image) and boot.memdisk:
         return flavour == "grub"
+    if isinstance(boot, Files) and boot.by_nfs:
+        return flavour != "ipxe"
     if isinstance(boot, Windows | Esxi | Image | Iscsi):
         return flavour != "ipxe"
     return isinstance(boot, Script) and not getattr(boot, flavour)
 
 
 async def _has(boot: IBoot, request: BootRequest, file: str) -> bool:
-    """Whether a content store has a file; URLs are believed, and so are texts of our own."""
-    if "://" in file:
+    """Whether a content store has a file; URLs are believed, and so are files in
+    roots and texts of our own.
+    """
+    if "://" in file or by_nfs(file):
         return True
     try:
         path = ContentPath.parse(file)

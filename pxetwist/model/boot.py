@@ -12,7 +12,7 @@ from pxetwist.model.families import Setting
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.installers import Esxi, Windows
 from pxetwist.model.machine import Machine
-from pxetwist.model.nfs_root import NfsRoot
+from pxetwist.model.nfs_root import NfsRoot, by_nfs
 
 
 class BootStage(enum.Enum):
@@ -87,7 +87,8 @@ class Endpoints:
 @attrs.frozen
 class Files:
     """A kernel to start: content paths (or URLs) of kernel and initrds, its arguments, the
-    answers to what its installer would ask, and the root that we serve to its system.
+    answers to what its installer would ask, and the root that we serve to its system. A file
+    ``nfs:/boot/vmlinuz`` is in that root.
     """
 
     kernel: str
@@ -95,6 +96,11 @@ class Files:
     arguments: str = ""
     answer: Answer | None = None
     root: NfsRoot | None = None
+
+    @property
+    def by_nfs(self) -> bool:
+        """Whether any of it is loaded by NFS, which of all loaders only iPXE can."""
+        return any(map(by_nfs, (self.kernel, *self.initrds)))
 
 
 @attrs.frozen

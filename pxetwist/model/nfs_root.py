@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 
 _EXPORT = re.compile(r"export:([\w.-]+)((?:/[^/\s]+)*)/?")
+_IN_ROOT = re.compile(r"nfs:((?:/[^/\s]+)+)")
 _FOREIGN = re.compile(r"nfs://([^/\s:\[\]]+|\[[0-9a-fA-F:]+\])(/\S*)")
 #: The roots of our exports, spelled for templates: their addresses and ports are known later.
 _OURS = "{{ endpoints.host }}"
@@ -51,6 +52,10 @@ class NfsRoot:
         """The path that clients mount: ``/NAME/a/b``."""
         return f"/{self.export}/{self.path}".rstrip("/")
 
+    def url(self, host: str, file: str) -> str:
+        """Return where a loader finds a file of it (``/boot/vmlinuz``)."""
+        return f"nfs://{host}{self.mount_path}{file}"
+
     def __str__(self) -> str:
         return f"export:{self.export}/{self.path}".rstrip("/")
 
@@ -66,6 +71,35 @@ def own_root(value: str) -> NfsRoot | None:
     if found is None or {".", ".."}.intersection(found[2].split("/")):
         raise ValueError(f"expected a root like export:NAME or export:NAME/folder, got {value!r}")
     return NfsRoot(found[1], found[2].removeprefix("/"))
+
+
+def by_nfs(file: str) -> bool:
+    """Whether a file of a profile is loaded by NFS: one of the root, or of an ``nfs://`` URL."""
+    return file.startswith("nfs:")
+
+
+def path_in_root(file: str) -> str:
+    """Read ``nfs:/boot/vmlinuz``, a file in the root that we serve; empty: it is elsewhere.
+
+    :raises ValueError: if it begins so but cannot be read.
+    """
+    if not by_nfs(file) or file.startswith("nfs://"):
+        return ""
+    found = _IN_ROOT.fullmatch(file)
+    if found is None or {".", ".."}.intersection(file.split("/")):
+        raise ValueError(f"expected a file in the root like nfs:/boot/vmlinuz, got {file!r}")
+    return found[1]
+
+
+def rootless(files: Iterable[str], root: NfsRoot | None) -> str:
+    """Say what is wrong with files that are in a root of ours; empty if nothing is."""
+    try:
+        found = [file for file in files if path_in_root(file)]
+    except ValueError as error:
+        return str(error)
+    if found and root is None:
+        return f"{found[0]} is a file in the root, which must be ours: root = export:NAME"
+    return ""
 
 
 def knows_nfs(family: str) -> bool:

@@ -47,7 +47,7 @@ from pxetwist.model.installers import (
     Texts,
     Windows,
 )
-from pxetwist.model.nfs_root import NfsRoot, knows_nfs, own_root
+from pxetwist.model.nfs_root import NfsRoot, by_nfs, knows_nfs, own_root, rootless
 from pxetwist.wire.iana import Architecture
 
 
@@ -163,18 +163,21 @@ class BootProfile:
             made = self._boot(architecture), tuple(self._settings(architecture))
             self._made[architecture] = made
         boot, settings = made
-        return BootPlan(
-            boot, profile=self.name, reason=reason, loader=self._loader, settings=settings
-        )
+        by_ipxe = self.kind in INSTALLERS or (isinstance(boot, Files) and boot.by_nfs)
+        loader = "ipxe" if by_ipxe else self.loader
+        return BootPlan(boot, profile=self.name, reason=reason, loader=loader, settings=settings)
 
     @property
-    def _loader(self) -> str:
-        """The loader family that must do it."""
-        return "ipxe" if self.kind in INSTALLERS else self.loader
+    def by_nfs(self) -> bool:
+        """Whether, on any architecture, a file of it is loaded by NFS."""
+        initrds = [file for each in self.initrds.values() for file in each.split()]
+        return any(map(by_nfs, (*self.kernel.values(), *initrds)))
 
     def misfit(self, name: str) -> str:
         """Say why it cannot take a setting of that name; empty if it can."""
         kind = self.kind
+        if name == "loader" and self.by_nfs:
+            return f"profile {self.name!r} is loaded by NFS, which only iPXE can"
         if name == "loader" and kind in (ProfileKind.LINUX, ProfileKind.SCRIPT, ProfileKind.MENU):
             return ""
         if name == "loader" and kind is ProfileKind.IMAGE and self.memdisk:
@@ -274,18 +277,23 @@ class BootProfile:
             case ProfileKind.MENU:
                 return self._menu(architecture)
             case ProfileKind.LINUX:
-                root = self.own_root
-                return Files(
-                    self._needed(self.kernel, architecture, "kernel"),
-                    tuple(for_architecture(self.initrds, architecture).split()),
-                    self._arguments(architecture),
-                    self.answer.beside(self._for_answer()) if self.answer else None,
-                    root,
-                )
+                return self._linux(architecture)
             case ProfileKind.WINDOWS:
                 return self._windows(architecture)
             case ProfileKind.ESXI:
                 return self._esxi(architecture)
+
+    def _linux(self, architecture: Architecture | None) -> Files:
+        files = Files(
+            self._needed(self.kernel, architecture, "kernel"),
+            tuple(for_architecture(self.initrds, architecture).split()),
+            root=self.own_root,
+        )
+        mistake = rootless((files.kernel, *files.initrds), files.root)
+        if mistake:
+            raise PolicyError(f"profile {self.name!r}: {mistake}")
+        answer = self.answer.beside(self._for_answer()) if self.answer else None
+        return attrs.evolve(files, arguments=self._arguments(architecture), answer=answer)
 
     def _image(self, architecture: Architecture | None) -> Image:
         image = Image(self._needed(self.image, architecture, "image"))

@@ -54,6 +54,25 @@ class Advice(IniCase):
         )
         self.assertEqual(self.advice(content.replace("tftp", "tftp, nfs")), [])
 
+    def test_what_only_ipxe_loads(self) -> None:
+        content = HEAD.replace("tftp", "tftp, nfs") + (
+            "[profile:y]\nkind = linux\nkernel = nfs:/linux\nroot = export:a\n"
+            "[export:a]\nplugin = directory\npath = content\n"
+            "[profile:x]\nkind = menu\nentries = y\n"
+        )
+        self.assertEqual(self.advice(content), [])
+        self.assertEqual(
+            self.advice(content + "loader = grub\n"),
+            ["menu 'x' leaves out y: grub loads nothing by NFS, only iPXE does"],
+        )
+        self.assertEqual(
+            self.advice(content + "[service:nfs]\nportmapper = no\n"),
+            [
+                "[profile:y] is loaded by NFS, for which iPXE asks a portmapper; mend: portmapper"
+                " = yes in [service:nfs]"
+            ],
+        )
+
     def test_images_that_are_not_built(self) -> None:
         content = HEAD.replace("rendered", "rendered, images\nstate-folder = var")
         content += "[profile:x]\nkind = linux\nkernel = images/lab/current/vmlinuz\n"

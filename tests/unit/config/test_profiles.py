@@ -232,6 +232,37 @@ class Profiles(IniCase):
             error = self.assertRaises(PolicyError, profiles["x"].plan, None)
             self.assertIn(said, str(error))
 
+    def test_kernels_in_the_root(self) -> None:
+        text = (
+            "[profile:x]\nkind = linux\nkernel = nfs:/boot/linux\nkernel.arm64 = linux\n"
+            "root = export:a\n"
+        )
+        profiles, errors = self.read(text)
+        self.assertEqual(errors, [])
+        plan = profiles["x"].plan(Architecture.X64_UEFI)
+        self.assertEqual((plan.loader, plan.roots), ("ipxe", (NfsRoot("a"),)))
+        self.assertEqual(profiles["x"].plan(Architecture.ARM64_UEFI).loader, "")
+        self.assertIn("only iPXE", profiles["x"].misfit("loader"))
+        moved = profiles["x"].changed([Setting("root", "nfs://filer/srv", "a rule")])
+        error = self.assertRaises(PolicyError, moved.plan, None)
+        self.assertIn("nfs:/boot/linux is a file in the root, which must be ours", str(error))
+
+    def test_kernels_that_cannot_be_loaded_by_nfs(self) -> None:
+        text = "[profile:x]\nkind = linux\nkernel = linux\n"
+        ours = "root = export:a\n"
+        for more, mistake in (
+            ("initrds = a nfs:/b\n", "initrds: nfs:/b is a file in the root, which must be ours"),
+            (ours + "initrds.x64 = nfs:/../b\n", "initrds.x64: expected a file in the root like"),
+            (ours + "initrds = nfs:b\n", "initrds: expected a file in the root like"),
+            (ours + "initrds = nfs:/b\nloader = grub\n", "loader: grub loads nothing by NFS"),
+            ("initrds = nfs://filer/b\nloader = pxelinux\n", "pxelinux loads nothing by NFS"),
+        ):
+            _, errors = self.read(text + more)
+            self.assertEqual(len(errors), 1, errors)
+            self.assertIn(mistake, errors[0])
+        base = text + "initrds = nfs:/b\n[profile:y]\nextends = x\nkind = linux\n" + ours
+        self.assertEqual(self.read(base)[1], [])
+
     def test_mistakes_in_what_it_is_told(self) -> None:
         _, errors = self.read(
             """

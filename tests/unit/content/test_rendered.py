@@ -30,6 +30,7 @@ from pxetwist.model.boot import (
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine
+from pxetwist.model.nfs_root import NfsRoot
 from pxetwist.testing import FakeBoot, MemoryContent, MemoryStore, make_site, result_of
 
 MAC, OTHER = "52:54:00:12:34:56", "52:54:00:00:00:01"
@@ -98,6 +99,24 @@ class IpxeTests(Case):
             "initrd --name extra.gz http://10.0.0.9/extra.gz || goto failed",
             "boot || goto failed",
         )
+
+    def test_files_in_the_root(self) -> None:
+        """iPXE alone loads them; a menu for another loader has no such entry."""
+        root = NfsRoot("desktop", "v2")
+        boot = Files("nfs:/boot/linux", ("nfs:/own.gz", "lab/initrd.gz"), "a=1", root=root)
+        lines = (
+            "kernel nfs://10.0.0.1/desktop/v2/boot/linux initrd=own.gz initrd=initrd.gz"
+            " a=1 || goto failed",
+            "initrd --name own.gz nfs://10.0.0.1/desktop/v2/own.gz || goto failed",
+            "initrd --name initrd.gz http://10.0.0.1:8080/lab/initrd.gz || goto failed",
+        )
+        self.assert_lines(self.text("ipxe", boot), *lines)
+        menu = Menu("Now?", (entry("nfs", boot), entry("disk", LocalDisk())), "disk")
+        self.assert_lines(self.text("ipxe", menu), *lines)
+        for loader in ("grub", "pxelinux"):
+            with self.assertRaises(ContentNotFound):
+                self.text(loader, boot)
+            self.assertNotIn("nfs", self.text(loader, menu))
 
     def test_ipv6(self) -> None:
         """Every URL has the address that was asked, in brackets."""
