@@ -150,8 +150,22 @@ class TftpCase(FilesCase):
     def atftp(self, name: str, *options: str) -> bytes:
         into = self.folder / "atftp"
         words = [word for option in options for word in ("--option", option)]
-        self.host.run("atftp", *words, "-g", "-r", name, "-l", str(into), self.address)
+        self.run_atftp(*words, "-g", "-r", name, "-l", str(into))
         return into.read_bytes()
+
+    def run_atftp(self, *words: str) -> None:
+        """Run atftp, again if it gave up at an OACK that came once more: what it had answered to
+        the first one was lost.
+        """
+        for _ in range(5):
+            try:
+                self.host.run("atftp", *words, self.address)
+            except LabError as error:
+                if "unexpected OACK" not in str(error):
+                    raise
+            else:
+                return
+        self.fail("atftp gave up five times")
 
     def busybox(self, name: str, *words: str) -> bytes:
         into = self.folder / "busybox"
@@ -217,7 +231,7 @@ class ClientTests(TftpCase):
     def test_what_the_log_says(self) -> None:
         self.put("loaders/nbp", 2048)
         self.atftp("loaders/nbp", "windowsize 4")
-        self.server.wait_for(r"sent loaders/nbp, 2\.0 KiB in 0\.\d\d s, window 4", 10)
+        self.server.wait_for(r"sent loaders/nbp, 2\.0 KiB in [0-9.]+ s, window 4", 10)
 
     def test_missing_files(self) -> None:
         for client in (self.atftp, self.busybox):
@@ -492,9 +506,11 @@ class WriteTests(BadWireCase):
     def store(self, client: str, name: str, *words: str, mode: str = "binary") -> None:
         """Put the file `ours` with a client; the name says which."""
         ours = str(self.folder / "ours")
+        if client == "atftp":
+            self.run_atftp(*words, "--put", "-l", ours, "-r", name)
+            return
         commands = {
             "hpa": ("tftp", "-m", mode, self.address, "-c", "put", ours, name),
-            "atftp": ("atftp", *words, "--put", "-l", ours, "-r", name, self.address),
             "busybox": ("busybox", "tftp", "-p", *words, "-l", ours, "-r", name, self.address),
         }
         self.host.run(*commands[client])
@@ -511,7 +527,7 @@ class WriteTests(BadWireCase):
             self.check("hpa", "dump")
             self.check("atftp", "dump", "--option", "blksize 1468")
             self.check("busybox", "dump", "-b", "1432")
-        self.server.wait_for(r"received dump, 97\.7 KiB in 0\.\d\d s", 10)
+        self.server.wait_for(r"received dump, 97\.7 KiB in [0-9.]+ s", 10)
 
     def test_windows(self) -> None:
         (self.folder / "ours").write_bytes(os.urandom(300_000))

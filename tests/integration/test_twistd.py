@@ -10,6 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import TestCase
 
+from bootlab.processes import wait_until
+
 TWISTD = Path(sys.executable).parent / "twistd"
 #: Far more than a start takes, in seconds.
 PATIENCE = 60
@@ -77,7 +79,8 @@ class Twistd(TestCase):
         log = (self.folder / "twistd.log").read_text()
         self.assertIn("pxe.ini:14: [service:tftp] ", log)
         self.assertNotIn("Traceback", log + ended.stderr)
-        self.assertFalse((self.folder / "twistd.pid").exists())
+        gone = self.folder / "twistd.pid"  # the daemon removes it when it has told its parent
+        wait_until(lambda: not gone.exists(), 10, "the end of the daemon")
 
     def test_mistakes_are_all_shown(self) -> None:
         (self.folder / "pxe.ini").write_text("[pxe]\nservices = tftpp\nzonk = 1\n")
