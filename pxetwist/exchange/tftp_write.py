@@ -1,8 +1,9 @@
 """The server's side of a TFTP write transfer: packets and time go in, what to do comes out.
 
 Blocks are counted from 1 without end, as in :mod:`pxetwist.exchange.tftp`. A block that came
-before is acknowledged once more, for the ACK may be lost. Windows are not granted: clients that
-send in windows do not all find back to a block that was lost (atftp).
+before is acknowledged once more, for the ACK may be lost; not if it is a mere double, for some
+clients answer each ACK with a block (atftp), and there would be no end. Windows are not granted:
+clients that send in windows do not all find back to a block that was lost (atftp).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pxetwist.wire import tftp
 from pxetwist.wire.tftp import Ack, Data, Error, ErrorCode, OptionAck, Options
 
 _FIRST_TRIES = 3  # repetitions for a client that has never sent a block: it may not have asked
+_DOUBLE = 0.1  # seconds after an ACK in which no client has waited long enough to repeat a block
 _DALLY = 5.0  # seconds in which a last block that comes again is acknowledged again
 
 
@@ -56,6 +58,7 @@ class WriteTransfer:
         self.whole = False
         self._next = 1
         self._first_tries = 0
+        self._acknowledged = now
         self._timer = RepeatTimer(self.terms.timeout, now)
 
     @property
@@ -107,10 +110,11 @@ class WriteTransfer:
         if self._timer.exhausted(now):
             return Finished(Outcome.LOST)
         self._timer.repeated(now)
-        return self._again()
+        return self._again(now)
 
-    def _again(self) -> Answer:
+    def _again(self, now: float) -> Answer:
         self.repetitions += 1
+        self._acknowledged = now
         return self.start() if self.waits_for_first else Answer(self._ack())
 
     def _ack(self) -> bytes:
@@ -119,11 +123,13 @@ class WriteTransfer:
     def _take(self, block: Data, now: float) -> Action | None:
         if self.whole or block.block != self._next & 0xFFFF:
             before = block.block == (self._next - 1) & 0xFFFF
-            return self._again() if before else None
+            double = now - self._acknowledged < _DOUBLE
+            return self._again(now) if before and not double else None
         length = len(block.payload)
         if length > self.terms.block_size:
             return Finished(Outcome.LOST, Error(ErrorCode.ILLEGAL_OPERATION, "A long block"))
         self._timer.progress(now)
+        self._acknowledged = now
         self._next += 1
         self.received += length
         self.whole = length < self.terms.block_size

@@ -26,7 +26,9 @@ class WriteTests(SynchronousTestCase):
         transfer = started()
         self.assertEqual(transfer.start(), Answer(ack(0)))
         self.assertEqual(transfer.receive(data(1), 0.1), Keep(bytes(512), ack(1), False))
+        self.assertIsNone(transfer.receive(data(1), 0.15))  # the network's double
         self.assertEqual(transfer.receive(data(1), 0.2), Answer(ack(1)))  # the ACK was lost
+        self.assertIsNone(transfer.receive(data(1), 0.25))
         self.assertEqual(transfer.receive(data(2, 7), 0.3), Keep(bytes(7), ack(2), True))
         self.assertEqual(transfer.receive(data(2, 7), 0.4), Answer(ack(2)))
         self.assertEqual((transfer.received, transfer.repetitions), (519, 2))
