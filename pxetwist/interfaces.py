@@ -28,6 +28,7 @@ from pxetwist.model.boot import (
     Edition,
     Login,
     Resolution,
+    SanDisk,
 )
 from pxetwist.model.client_class import ClientClass
 from pxetwist.model.content import ContentInfo, ContentPath, Listed
@@ -354,6 +355,16 @@ class IListsFolders(Interface):
         """
 
 
+class INamesDisks(Interface):
+    """May be provided by a content store as well: knows the words of profiles for iSCSI disks."""
+
+    def disk(request: BootRequest) -> SanDisk | None:
+        """Return the disk of a resolved request; `None`: its plan has none.
+
+        :raises PolicyError: if the profile makes no names of it.
+        """
+
+
 class IBootObserver(Interface):
     """Is told of every event; can delay or change nothing."""
 
@@ -500,6 +511,13 @@ class IBoot(Interface):
 
     def remembers(mac: str) -> bool:
         """Return whether a directory or the leases know this MAC, without asking anybody."""
+
+    def disk(request: BootRequest) -> SanDisk | None:
+        """Return the iSCSI disk of a resolved request; `None`: there is none, or no store that
+        knows its name.
+
+        :raises PolicyError: if the profile makes no names of it.
+        """
 
     def export(name: str) -> IExport | None:
         """Return the export of this name, if the INI has one; ask once the services start."""

@@ -36,6 +36,7 @@ from pxetwist.interfaces import (
     IExplains,
     IHostDirectory,
     IListsFolders,
+    INamesDisks,
     IRemembers,
     IReservations,
     ISteady,
@@ -52,6 +53,7 @@ from pxetwist.model.boot import (
     Nbp,
     Protocol,
     Resolution,
+    SanDisk,
     Script,
     Step,
     Verdict,
@@ -429,6 +431,12 @@ class BootFacade:
                 except ContentNotFound:
                     continue
         raise ContentNotFound(str(path))
+
+    def disk(self, request: BootRequest) -> SanDisk | None:
+        """Return the iSCSI disk of a resolved request."""
+        namers = (each for _, each in self._content if INamesDisks.providedBy(each))
+        namer: INamesDisks | None = next(namers, None)
+        return namer.disk(request) if namer else None
 
     def export(self, name: str) -> IExport | None:
         """Return the export of this name."""

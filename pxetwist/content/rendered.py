@@ -17,14 +17,14 @@ import jinja2
 from zope.interface import implementer
 
 from pxetwist.config.fields import option, path
-from pxetwist.content import answers, installers
+from pxetwist.content import answers, installers, san
 from pxetwist.content.context import Later, QuickContext
 from pxetwist.content.installers import InstallerFiles
 from pxetwist.content.logins import Logins
 from pxetwist.content.text import TextContent
 from pxetwist.content.versions import Versions
 from pxetwist.errors import ConfigError, ContentError, ContentNotFound, Location, PolicyError
-from pxetwist.interfaces import IBoot, IContent, IContentStore, Site
+from pxetwist.interfaces import IBoot, IContent, IContentStore, INamesDisks, Site
 from pxetwist.model.answer import Answer
 from pxetwist.model.boot import (
     Boot,
@@ -36,6 +36,7 @@ from pxetwist.model.boot import (
     LocalDisk,
     Menu,
     Nbp,
+    SanDisk,
     Script,
 )
 from pxetwist.model.content import ContentPath
@@ -86,7 +87,7 @@ class Settings:
     )
 
 
-@implementer(IContentStore)
+@implementer(IContentStore, INamesDisks)
 class RenderedStore:
     """Makes the text that a loader asks for, at the moment it asks."""
 
@@ -129,6 +130,20 @@ class RenderedStore:
             each.profile: await self._answers.folder(each, request) for each in plan.answers
         }
         return TextContent(self.render(flavour, request, now, folders), now)
+
+    def disk(self, request: BootRequest) -> SanDisk | None:
+        """Return the iSCSI disk of a resolved request; `None`: its plan has none.
+
+        :raises PolicyError: if the profile makes no names of it.
+        """
+        boot = request.plan.boot if request.plan else None
+        if not isinstance(boot, Iscsi):
+            return None
+        facts = self._facts(request)
+        try:
+            return san.disk(lambda text: self._filled(self._template(text), facts), boot)
+        except jinja2.TemplateError as error:
+            raise PolicyError(f"the disk of {facts['who']}: {error}") from error
 
     async def _unlocked(self, path: ContentPath, request: BootRequest) -> BootRequest:
         """Return the request with the plan of one entry of its menu, if the login opens it.
@@ -233,18 +248,6 @@ class RenderedStore:
             body = fill(text)
             return body.removeprefix("#!ipxe").lstrip() if flavour == "ipxe" else body
 
-        def word(text: str) -> str:
-            """Fill in a name of iSCSI, which nothing in a script may go beyond."""
-            filled = fill(text).strip()
-            if not re.fullmatch(r"[\w.:\[\]-]+", filled):
-                raise PolicyError(f"{text!r} makes {filled!r}, which is no name for iSCSI")
-            return filled
-
-        def san_uri(boot: Iscsi) -> str:
-            server = word(boot.server)
-            host = f"[{server}]" if server.count(":") > 1 else server
-            return f"iscsi:{host}::{boot.port}:{boot.lun:x}:{word(boot.target)}"
-
         def arguments(boot: Files | Windows | Image | Iscsi) -> str:
             answer = boot.answer if isinstance(boot, Files) else None
             more: dict[str, object] = dict(_where(answer, folders)) if answer else {}
@@ -269,8 +272,8 @@ class RenderedStore:
             "kind": _kind,
             "arguments": arguments,
             "script": script,
-            "word": word,
-            "san_uri": san_uri,
+            "word": partial(san.word, fill),
+            "san_uri": partial(san.uri, fill),
             "credentials_url": lambda boot: _where(boot.answer, folders)["answer"],
             "url": url,
             "source": source,

@@ -141,6 +141,16 @@ class Iscsi:
 
 
 @attrs.frozen
+class SanDisk:
+    """Where one machine's disk is, as a root path (RFC 4173 §5), and the name that it comes by;
+    empty: one of its own.
+    """
+
+    uri: str
+    initiator: str = ""
+
+
+@attrs.frozen
 class Script:
     """The site's own loader texts; an empty one means that this loader has none."""
 

@@ -20,6 +20,7 @@ from pxetwist.model.client_class import ClientClass
 from pxetwist.model.identity import Firmware
 from pxetwist.model.lease import Lease, LeaseState, Links, Network
 from pxetwist.services.client_options import ClientOptions, ClientView
+from pxetwist.services.disk_options import disk_options
 from pxetwist.services.incoming import Answer, Incoming, resolve_incoming
 from pxetwist.services.leasing import Client, Leasing
 from pxetwist.services.questions import Reply, Situation
@@ -276,6 +277,8 @@ class AddressServer:
     def _reply(
         self, case: _Case, kind: Dhcp4Type, view: ClientView, lease: Lease, seconds: int
     ) -> Answer:
+        disk = disk_options(self._boot, case.resolution.request, view.layers)
+
         def make() -> Dhcp4Message:
             message = case.incoming.message
             return dhcp4_replies.address_reply(
@@ -285,7 +288,7 @@ class AddressServer:
                 lease=lease,
                 seconds=seconds,
                 server=case.situation.server_id,
-                told=self._told(case, view),
+                told=self._told(case, view, disk),
                 boot=case.boot,
                 rapid=kind == Dhcp4Type.ACK and message.message_type == Dhcp4Type.DISCOVER,
             )
@@ -293,24 +296,28 @@ class AddressServer:
         asked = case.incoming
         made_of = (
             *(kind, lease.address, seconds, asked.server, asked.source),
-            *(view.told, case.boot_file),
+            *(view.told, case.boot_file, disk),
         )
         return case.again(made_of, view, make)
 
-    def _told(self, case: _Case, view: ClientView) -> Told:
-        """Name us as log server, unless the site names another one, or nobody."""
-        code = OptionCode.LOG_SERVERS
-        if not self._log_server or any(code in layer.options for layer in view.layers):
+    def _told(self, case: _Case, view: ClientView, disk: Mapping[int, bytes]) -> Told:
+        """Name the client's disk, and us as log server, unless the site names another one, or
+        nobody.
+        """
+        code, more = OptionCode.LOG_SERVERS, dict(disk)
+        if self._log_server and not any(code in layer.options for layer in view.layers):
+            more[code] = case.incoming.server.packed
+        if not more:
             return view.told
-        options = {code: case.incoming.server.packed, **view.told.options}
-        return attrs.evolve(view.told, options=options)
+        return attrs.evolve(view.told, options={**more, **view.told.options})
 
     def _inform(self, case: _Case) -> Answer:
         """Tell a client that has an address of its own what is said in its network."""
         request, incoming = case.resolution.request, case.incoming
         network = case.client.network_of(incoming.message.ciaddr) or case.link[0]
         view = self._options.view(request, network, incoming.now)
-        told, server = self._told(case, view), case.situation.server_id
+        disk = disk_options(self._boot, request, view.layers)
+        told, server = self._told(case, view, disk), case.situation.server_id
         reply = dhcp4_replies.inform_reply(
             incoming.message, request.identity, server, told, case.boot
         )

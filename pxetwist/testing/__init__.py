@@ -38,6 +38,7 @@ from pxetwist.model.boot import (
     Edition,
     Login,
     Resolution,
+    SanDisk,
     Verdict,
 )
 from pxetwist.model.content import ContentInfo, ContentPath, Listed
@@ -247,6 +248,10 @@ class FakeBoot:
             except ContentNotFound:
                 continue
         raise ContentNotFound(str(path))
+
+    def disk(self, request: BootRequest) -> SanDisk | None:
+        """Know no disks."""
+        return None
 
     def listed(self, path: ContentPath) -> Sequence[Listed]:
         """Return what the one store shows that can."""
