@@ -14,6 +14,9 @@ from pathlib import Path
 #: Colours and cursor movements: firmware and loaders draw, but the words are what counts.
 TERMINAL = re.compile(r"\x1b(\[[0-9;?=]*[A-Za-z]|[()][0-9A-B]|c)")
 
+#: No short command takes longer, in seconds.
+_LONGEST = 600
+
 
 class LabError(Exception):
     """The lab could not do what was asked; the text says where to look."""
@@ -22,12 +25,20 @@ class LabError(Exception):
 def run(*command: str, cwd: Path | None = None, stdin: str | None = None) -> str:
     """Run a short command to its end and return what it printed.
 
-    :raises LabError: with the command and its complaint, if it fails.
+    :raises LabError: with the command and its complaint, if it fails or does not end.
     """
     try:
         done = subprocess.run(
-            command, cwd=cwd, input=stdin, capture_output=True, text=True, check=False
+            command,
+            cwd=cwd,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_LONGEST,
         )
+    except subprocess.TimeoutExpired as error:
+        raise LabError(f"{' '.join(command)}: no end within {_LONGEST} s") from error
     except FileNotFoundError as error:
         raise LabError(
             f"{command[0]} is missing; scripts/install-debian installs what the lab needs"

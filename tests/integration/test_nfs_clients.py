@@ -171,7 +171,12 @@ class NfsClientTests(ServedCase):
         said = self.one.run(sys.executable, "-c", CALLS + CUT, Lan.address, str(large))
         self.assertEqual(said.split()[0], str(1 << 20))
         self.assertTrue(self.server.running)
+        # nfs-cp asks for ever for what it was told that there is
+        wait_until(lambda: " 4096 large" in self.listed(), 10, "the new size")
         self.assertEqual(self.copied(self.one, f"{URL}/large"), bytes(4096))
+
+    def listed(self) -> str:
+        return " ".join(self.one.run("nfs-ls", URL).split())
 
     def test_floods_leave_room_for_others(self) -> None:
         """A thousand connections that say nothing, and one that asks and never listens."""
