@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ class Redemptions(Service):
     def startService(self) -> None:
         """Know that what a former process of this number was giving is not being given."""
         super().startService()
-        if self._database.path.exists():
+        if os.path.exists(self._database.path):  # no, where this process may not look
             forgetting = Deferred.fromCoroutine(self._pool.change(partial(_give_up, self._giver)))
             forgetting.addErrback(lambda bad: self._log.failure("redemptions", bad))
 

@@ -150,7 +150,7 @@ class BuildTests(SynchronousTestCase):
         tools.mkdir()
         for place in ("/bin", "/usr/bin"):
             for name in os.listdir(place):
-                if name != "mmdebstrap" and not (tools / name).exists():
+                if name != "mmdebstrap" and not (tools / name).is_symlink():
                     (tools / name).symlink_to(f"{place}/{name}")
         debootstrap = tools / "debootstrap"
         debootstrap.write_text(DEBOOTSTRAP.format(told=told, model=model))
