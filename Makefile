@@ -3,7 +3,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 PYTHON ?= python3
 
-.PHONY: run setup unit test lint docs bench demo
+.PHONY: run setup unit test coverage lint docs bench demo
 
 run: setup
 	scripts/run
@@ -25,11 +25,13 @@ unit: setup
 test: setup
 	scripts/install-debian
 	$(MAKE) .venv/gssapi lint docs
-	$(BIN)/pytest -n auto --cov --cov-report= tests/unit tests/wire tests/contract
-	$(BIN)/pytest -n 3 --cov --cov-append --cov-report= tests/integration
+	$(BIN)/pytest -n auto tests/unit tests/wire tests/contract
+	$(BIN)/pytest -n 3 tests/integration
 	$(BIN)/pytest tests/load
 	$(BIN)/pytest -n auto tests/e2e
-	$(BIN)/coverage report
+
+coverage: setup
+	$(BIN)/pytest -n auto --cov tests/unit tests/wire tests/contract
 
 lint: setup
 	$(BIN)/ruff check

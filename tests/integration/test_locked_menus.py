@@ -118,9 +118,9 @@ class LockedMenuTests(TestCase):
             status, text = self.curl(url, *(("-u", login) if login else ()))
             self.assertEqual(status, expected, login)
             self.assertEqual("echo installing" in text, status == 200, login)
+        self.server.wait_for("ada may pass", 10)
         self.assertIn("wrong password for ada", self.server.text)
         self.assertIn("bob is in none of Staff", self.server.text)
-        self.assertIn("ada may pass", self.server.text)
         self.assertNotIn("Passw0rd", self.server.text)
 
         plain = f"http://127.0.0.1:{self.http}/"
