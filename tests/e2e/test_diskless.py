@@ -11,7 +11,7 @@ from bootlab.server import pxetwist, start_server
 from tests.e2e.case import BootCase
 
 #: Debian's userland takes longer than ours, and two machines share the processors.
-PATIENCE = 180.0
+PATIENCE = 240.0
 #: Reads a large file anew, which a machine cannot while there is no server.
 READ_ANEW = "echo 3 >/proc/sys/vm/drop_caches; sha256sum </usr/bin/perl"
 
