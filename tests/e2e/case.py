@@ -17,7 +17,7 @@ from bootlab.server import prepare_site, start_server
 
 HERE = Path(__file__).parent
 #: Two to three times of what the slowest road to a userland takes on a machine with 2 cores.
-PATIENCE = 200.0
+PATIENCE = 300.0
 STRANGER = "52:54:00:77:00:77"
 
 
