@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 from itertools import chain
 from pathlib import Path
@@ -16,6 +15,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from pxetwist.boot.answers import Answers
+from pxetwist.boot.contents import Contents
 from pxetwist.boot.https import Https
 from pxetwist.boot.loaders import Loader, Loaders
 from pxetwist.boot.neighbours import Neighbours, peer_address, peer_link
@@ -24,7 +24,7 @@ from pxetwist.boot.policies import Policies
 from pxetwist.boot.resolver import IDENTIFICATION, BootResolver, Identification
 from pxetwist.boot.sightings import LOOP_LIMIT, Sightings
 from pxetwist.boot.tokens import Tokens
-from pxetwist.errors import ContentDenied, ContentError, ContentNotFound, DirectoryUnavailable
+from pxetwist.errors import ContentDenied, DirectoryUnavailable
 from pxetwist.file_tree import IExport
 from pxetwist.interfaces import (
     IAuthenticator,
@@ -35,8 +35,6 @@ from pxetwist.interfaces import (
     IContentStore,
     IExplains,
     IHostDirectory,
-    IListsFolders,
-    INamesDisks,
     IRemembers,
     IReservations,
     ISteady,
@@ -62,7 +60,6 @@ from pxetwist.model.boot import (
 from pxetwist.model.content import ContentPath, Listed
 from pxetwist.model.event import BootEvent
 from pxetwist.model.identity import ClientIdentity, Firmware
-from pxetwist.model.installers import Windows
 from pxetwist.model.lease import Network
 from pxetwist.model.machine import Machine
 from pxetwist.model.redemption import AnswerQuestion, Redemption
@@ -150,7 +147,7 @@ class BootFacade:
         self._steady = asked if all(map(ISteady.providedBy, asked)) else None
         self._guards = {name: each for name, each in hosts if IAuthenticator.providedBy(each)}
         self.policies = Policies(self.resolver, self.sightings, policies)
-        self._content = content
+        self._contents = Contents(tuple(store for _, store in content))
         self._observers = observers
         self.redemptions = redemptions
         self._exports = exports
@@ -424,19 +421,11 @@ class BootFacade:
             request = await self.begin(request)
             if request.plan and request.plan.boot != plan.boot:
                 raise ContentDenied(f"{path} is not the plan of {request.identity} any more")
-        for name in _names(path, plan):
-            for _, store in self._content:
-                try:
-                    return await store.open(name, request)
-                except ContentNotFound:
-                    continue
-        raise ContentNotFound(str(path))
+        return await self._contents.open(path, request)
 
     def disk(self, request: BootRequest) -> SanDisk | None:
         """Return the iSCSI disk of a resolved request."""
-        namers = (each for _, each in self._content if INamesDisks.providedBy(each))
-        namer: INamesDisks | None = next(namers, None)
-        return namer.disk(request) if namer else None
+        return self._contents.disk(request)
 
     def export(self, name: str) -> IExport | None:
         """Return the export of this name."""
@@ -444,17 +433,7 @@ class BootFacade:
 
     def listed(self, path: ContentPath) -> Sequence[Listed]:
         """Join what the stores show; the first that has a name is the one that serves it."""
-        names: dict[str, Listed] = {}
-        shown = False
-        for _, store in self._content:
-            if IListsFolders.providedBy(store):
-                with suppress(ContentError):
-                    for each in store.listed(path):
-                        names.setdefault(each.name, each)
-                    shown = True
-        if not shown:
-            raise ContentNotFound(f"{path}: no folder to be shown")
-        return [names[name] for name in sorted(names)]
+        return self._contents.listed(path)
 
     def export_names(self) -> Collection[str]:
         """Return the names of all exports."""
@@ -488,20 +467,6 @@ class BootFacade:
                 observer.notice(event)
             except Exception:
                 self.log.failure("observer {name}", name=name)
-
-
-def _names(path: ContentPath, plan: BootPlan | None) -> Sequence[ContentPath]:
-    """Return what a path may mean: boot managers of Windows ask for ``\\Boot\\BCD``, as if their
-    medium were all that there is.
-    """
-    media = plan.boot.media if plan and isinstance(plan.boot, Windows) else ""
-    if not media or "://" in media:
-        return (path,)
-    root = ContentPath.parse(media).parts
-    start = [part.lower() for part in path.parts[: len(root)]]
-    if start == [part.lower() for part in root]:
-        return (path,)
-    return (ContentPath((*root, *path.parts)), path)
 
 
 def _as_chosen(resolution: Resolution, choice: str) -> Resolution:

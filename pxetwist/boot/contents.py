@@ -1,0 +1,71 @@
+"""Files and folders of all content stores, in their order: the first that has a name serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import attrs
+
+from pxetwist.errors import ContentError, ContentNotFound
+from pxetwist.interfaces import IContent, IContentStore, IListsFolders, INamesDisks
+from pxetwist.model.boot import BootPlan, BootRequest, SanDisk
+from pxetwist.model.content import ContentPath, Listed
+from pxetwist.model.installers import Windows
+
+
+@attrs.frozen
+class Contents:
+    """The content stores."""
+
+    stores: tuple[IContentStore, ...]
+
+    async def open(self, path: ContentPath, request: BootRequest) -> IContent:
+        """Open a content from the first store that has it.
+
+        :raises ContentNotFound: if none has.
+        """
+        for name in _names(path, request.plan):
+            for store in self.stores:
+                try:
+                    return await store.open(name, request)
+                except ContentNotFound:
+                    continue
+        raise ContentNotFound(str(path))
+
+    def listed(self, path: ContentPath) -> Sequence[Listed]:
+        """Join what the stores show; the first that has a name is the one that serves it.
+
+        :raises ContentNotFound: if none shows this folder.
+        """
+        names: dict[str, Listed] = {}
+        shown = False
+        for store in self.stores:
+            if IListsFolders.providedBy(store):
+                with suppress(ContentError):
+                    for each in store.listed(path):
+                        names.setdefault(each.name, each)
+                    shown = True
+        if not shown:
+            raise ContentNotFound(f"{path}: no folder to be shown")
+        return [names[name] for name in sorted(names)]
+
+    def disk(self, request: BootRequest) -> SanDisk | None:
+        """Return the iSCSI disk of a resolved request."""
+        namers = (each for each in self.stores if INamesDisks.providedBy(each))
+        namer: INamesDisks | None = next(namers, None)
+        return namer.disk(request) if namer else None
+
+
+def _names(path: ContentPath, plan: BootPlan | None) -> Sequence[ContentPath]:
+    """Return what a path may mean: boot managers of Windows ask for ``\\Boot\\BCD``, as if their
+    medium were all that there is.
+    """
+    media = plan.boot.media if plan and isinstance(plan.boot, Windows) else ""
+    if not media or "://" in media:
+        return (path,)
+    root = ContentPath.parse(media).parts
+    start = [part.lower() for part in path.parts[: len(root)]]
+    if start == [part.lower() for part in root]:
+        return (path,)
+    return (ContentPath((*root, *path.parts)), path)
