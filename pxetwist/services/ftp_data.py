@@ -16,15 +16,14 @@ from twisted.internet.interfaces import (
     IDelayedCall,
     IListeningPort,
     IProtocolFactory,
-    IPushProducer,
 )
 from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
 from twisted.protocols import ftp
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from pxetwist.errors import StartError
 from pxetwist.model.content import Listed
+from pxetwist.services.pacing import Paced
 from pxetwist.services.sockets6 import host_of
 from pxetwist.services.tcp import close
 
@@ -47,8 +46,7 @@ class Unfit(ftp.FTPCmdError):
     errorCode = ftp.REQ_ACTN_ABRTD_LOCAL_ERR
 
 
-@implementer(IPushProducer)
-class DataConnection(Protocol):
+class DataConnection(Paced, Protocol):
     """Carries one transfer; `octets` counts what was sent of it. It is cut when nothing moves for
     `patience` seconds. `arrived` is called when it is there.
     """
@@ -64,7 +62,6 @@ class DataConnection(Protocol):
         self._watch: IDelayedCall | None = None
         self._sending: Deferred[None] | None = None
         self._ending: Deferred[None] | None = None
-        self._room: Deferred[None] | None = None
         self._over = False
 
     def connectionMade(self) -> None:
@@ -119,26 +116,6 @@ class DataConnection(Protocol):
     def channel(self) -> DataConnection:
         """What the bytes of a content are sent on."""
         return self
-
-    def room(self) -> Deferred[None] | None:
-        """Return what to wait for before more is sent; `None`: nothing."""
-        return self._room
-
-    # IPushProducer
-
-    def pauseProducing(self) -> None:
-        """Know that the client takes nothing now."""
-        if self._room is None:
-            self._room = Deferred()
-
-    def resumeProducing(self) -> None:
-        """Go on."""
-        room, self._room = self._room, None
-        if room is not None:
-            room.callback(None)
-
-    def stopProducing(self) -> None:
-        """Know that the connection is lost, which comes by another way as well."""
 
 
 class DataPort(ServerFactory):

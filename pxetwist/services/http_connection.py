@@ -11,15 +11,13 @@ from http import HTTPStatus
 from typing import Any
 
 from twisted.internet import tcp
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from pxetwist.exchange.http import head_bytes, text_answer
 from pxetwist.services.http_body import wire_of
 from pxetwist.services.http_exchange import ContentExchange
+from pxetwist.services.pacing import Paced
 from pxetwist.services.sockets6 import host_of
 from pxetwist.wire.http1 import HEAD, BadRequest, Body, Head, find_head, read_head
 
@@ -30,8 +28,7 @@ _BATCH = 16  # requests that are answered before others have their turn
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-@implementer(IPushProducer)
-class ContentChannel(Protocol):
+class ContentChannel(Paced, Protocol):
     """One connection from `peer` to the address `local` of ours; over TLS it may come with the
     name of a client's `certificate`. It is the producer of its transport all the time: no further
     request is looked at while the client does not take the answers.
@@ -58,7 +55,6 @@ class ContentChannel(Protocol):
         self._closing = False
         self._reading = True
         self._direct: socket.socket | None = None  # nothing waits in the transport's buffer
-        self._room: Deferred[None] | None = None  # the client takes nothing now
 
     def connectionMade(self) -> None:
         """Notice sooner than the kernel's quarter of an hour when the machine is gone."""
@@ -203,10 +199,6 @@ class ContentChannel(Protocol):
         """Write no more but to the transport, which others write to."""
         self._direct = None
 
-    def room(self) -> Deferred[None] | None:
-        """Return what to wait for before more is written; `None`: nothing."""
-        return self._room
-
     def abort(self) -> None:
         """Cut the connection: any other end might pass for that of the file."""
         self._closing = True
@@ -237,20 +229,9 @@ class ContentChannel(Protocol):
         else:
             self.close()
 
-    # IPushProducer
-
-    def pauseProducing(self) -> None:
-        """Know that the client takes nothing now."""
-        if self._room is None:
-            self._room = Deferred()
-
     def resumeProducing(self) -> None:
-        """Go on."""
-        room, self._room = self._room, None
-        if room is not None:
-            room.callback(None)
-            if self._ready() and not self._looping:
-                self._go_on()
-
-    def stopProducing(self) -> None:
-        """Know that the connection is lost, which comes by another way as well."""
+        """Go on, with the next request if this one is over."""
+        paused = self._room is not None
+        super().resumeProducing()
+        if paused and self._ready() and not self._looping:
+            self._go_on()
