@@ -253,6 +253,13 @@ def _path(value: str) -> Path:
     return OptionText.of(value).folder.absolute() / Path(value).expanduser()
 
 
+def _folder(value: str) -> Path:
+    found = path(value)
+    if not found.is_dir():
+        raise ValueError("no such folder")
+    return found
+
+
 def _secret(value: str) -> str:
     file = path(value)
     try:
@@ -300,6 +307,8 @@ port_range: Converter[range] = Converter("a range of ports like 20000-20999", _p
 mac: Converter[str] = Converter("a MAC address like 52:54:00:12:34:56", parse_mac)
 #: A path, relative to the folder of the INI; the value is absolute.
 path: Converter[Path] = Converter("a path", _path)
+#: The path of a folder that is there.
+folder: Converter[Path] = Converter("a folder that exists", _folder)
 #: The path of a file, not readable by everyone, whose stripped content is the value.
 secret_file: Converter[str] = _Whole("the path of a file that holds the secret", _secret)
 #: The non-empty lines of a multi-line value, without comments.

@@ -31,20 +31,11 @@ _MEDIA_TYPES = {
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
 
 
-def _folder(value: str) -> Path:
-    path = fields.path(value)
-    if not path.is_dir():
-        raise ValueError("no such folder")
-    return path
-
-
 @attrs.frozen
 class Settings:
     """Options of ``[content:…]`` with the plugin ``directory``."""
 
-    root: Path = option(
-        fields.Converter("a folder that exists", _folder), doc="The folder whose files are served."
-    )
+    root: Path = option(fields.folder, doc="The folder whose files are served.")
     ignore_case: bool = option(
         fields.boolean,
         default=True,

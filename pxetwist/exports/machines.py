@@ -25,19 +25,12 @@ from pxetwist.model.recent import Recent
 _TREES = 1024
 
 
-def _folder(value: str) -> Path:
-    path = fields.path(value)
-    if not path.is_dir():
-        raise ValueError("no such folder")
-    return path
-
-
 @attrs.frozen
 class Settings:
     """Options of ``[export:NAME]`` with the plugin ``machines``."""
 
     path: Path = option(
-        Converter("a folder that exists", _folder),
+        fields.folder,
         doc="The folder with machines/NAME, groups/GROUP and common, which need not all exist. Of"
         " several files with one name a machine gets its own, else that of the first of its"
         " groups that has one, else the common one. NAME.j2 is a template: NAME, made for the"
