@@ -227,9 +227,15 @@ class Bench:
         self.out = _Collector()
         server = AddressServer(boot, site.networks, 80)
         self.port = Dhcp4Port(
-            site, "dhcp", interface, 67, server.answer, shared=False, datagram=self._socket
+            site,
+            "dhcp",
+            interface,
+            67,
+            server.answer,
+            shared=False,
+            datagram=self._socket,
+            frames=lambda _: self.out,
         )
-        self.port._frames = self.out  # type: ignore[assignment]  # no network here
         self.reactor.startRunning(installSignalHandlers=False)
 
     def _socket(self, reactor: Any, receiver: IDatagramReceiver, **kwargs: Any) -> Any:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import lru_cache, partial
 from ipaddress import IPv4Address
+from typing import Any
 
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
@@ -45,6 +46,7 @@ class Dhcp4Port:
         *,
         shared: bool,
         datagram: DatagramFactory,
+        frames: Callable[[str], Any] = LinkLayerSender,
     ) -> None:
         self._site = site
         self._protocol = protocol
@@ -64,7 +66,7 @@ class Dhcp4Port:
             broadcast=True,
             reuse=shared,
         )
-        self._frames = LinkLayerSender(interface.name)
+        self._frames = frames(interface.name)
 
     @property
     def interface(self) -> NetworkInterface:

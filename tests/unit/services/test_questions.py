@@ -177,8 +177,8 @@ class Server:
             server.answer,
             shared=False,
             datagram=self._socket,
+            frames=self._socket,
         )
-        self.port._frames = self.wire  # type: ignore[assignment]  # no network here
 
     def _socket(self, *args: Any, **kwargs: Any) -> Any:
         return self.wire
