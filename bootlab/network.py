@@ -114,11 +114,15 @@ class Lan:
         self.server.ip(f"link set {name} master {self.bridge} up")
         return name
 
-    def host(self, name: str, *addresses: str) -> Namespace:
-        """Plug in another host, whose ``eth0`` has these addresses (with prefix lengths)."""
+    def host(self, name: str, *addresses: str, mac: str = "") -> Namespace:
+        """Plug in another host, whose ``eth0`` has these addresses (with prefix lengths) and a MAC
+        of its own or any.
+        """
         host = self._namespace(f"{self._name}-{name}")
         self.server.ip(f"link add to-{name} type veth peer name eth0 netns {host.name}")
         self.server.ip(f"link set to-{name} master {self.bridge} up")
+        if mac:
+            host.ip(f"link set eth0 address {mac}")
         for address in addresses:
             nodad = " nodad" if ":" in address else ""
             host.ip(f"addr add {address} dev eth0{nodad}")

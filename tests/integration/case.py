@@ -133,12 +133,7 @@ class ClientsCase(LanCase):
 
     def host(self, name: str, mac: str = "") -> Namespace:
         """Plug in a host without an address, with a MAC of its own or any."""
-        host = self.lan.host(name)
-        if mac:
-            host.ip("link set eth0 down")  # its link-local address comes from the MAC, too
-            host.ip(f"link set eth0 address {mac}")
-            host.ip("link set eth0 up")
-        return host
+        return self.lan.host(name, mac=mac)
 
     def udhcpc(self, host: Namespace, *words: str, interface: str = "eth0") -> Process:
         """Start busybox's client; without `-q` it stays, and renews."""

@@ -41,9 +41,7 @@ class ConflictTests(ClientsCase):
     def check(self, word: str) -> None:
         """Start the server, and let somebody have the first address of its pool."""
         self.ini_file.write_text(INI.format(check=word))
-        squatter = self.lan.host("squatter")
-        squatter.ip(f"link set eth0 address {SQUATTER}")
-        squatter.ip("addr add 10.77.0.100/24 dev eth0")
+        self.lan.host("squatter", "10.77.0.100/24", mac=SQUATTER)
         self.serve()
 
     def client(self, host: Namespace, *words: str, interface: str = "eth0") -> Process:

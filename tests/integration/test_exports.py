@@ -90,11 +90,7 @@ class ExportTests(ServedCase):
         self.two = self.machine("two", TWO, "10.77.0.32")
 
     def machine(self, name: str, mac: str, address: str) -> Namespace:
-        host = self.lan.host(name, f"{address}/24")
-        host.ip("link set eth0 down")
-        host.ip(f"link set eth0 address {mac}")
-        host.ip("link set eth0 up")
-        return host
+        return self.lan.host(name, f"{address}/24", mac=mac)
 
     def test_one_image_and_files_for_each_machine(self) -> None:
         for host, name in ((self.one, "one"), (self.two, "two")):

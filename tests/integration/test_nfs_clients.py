@@ -114,11 +114,7 @@ class NfsClientTests(ServedCase):
         self.one = self.machine("one", ONE, "10.77.0.31")
 
     def machine(self, name: str, mac: str, address: str) -> Namespace:
-        host = self.lan.host(name, f"{address}/24")
-        host.ip("link set eth0 down")
-        host.ip(f"link set eth0 address {mac}")
-        host.ip("link set eth0 up")
-        return host
+        return self.lan.host(name, f"{address}/24", mac=mac)
 
     def copied(self, host: Namespace, url: str) -> bytes:
         into = self.folder / "copy"

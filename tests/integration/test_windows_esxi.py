@@ -80,11 +80,8 @@ class InstallerCase(ServedCase):
 
     def machine(self, number: int) -> Namespace:
         """Plug in the machine of that line."""
-        host = self.lan.host(f"m{number}", f"10.77.0.3{number}/24")
-        host.ip("link set eth0 down")
-        host.ip(f"link set eth0 address 02:00:00:00:00:0{number}")
-        host.ip("link set eth0 up")
-        return host
+        mac = f"02:00:00:00:00:0{number}"
+        return self.lan.host(f"m{number}", f"10.77.0.3{number}/24", mac=mac)
 
     def curl(self, host: Namespace, url: str, *words: str) -> bytes:
         into = self.folder / "curl"
