@@ -118,6 +118,17 @@ class SecureFileSender(FileSender):
     for each way between them is a copy.
     """
 
+    def start(self) -> Deferred[None]:
+        """Begin in the next turn of the reactor: TLS keeps small writes, as that of the headers,
+        until then (`twisted.protocols.tls`), and the socket may have room before.
+        """
+        self._wire.reactor.callLater(0, self._begin)
+        return self.done
+
+    def _begin(self) -> None:
+        if not self.done.called:
+            super().start()
+
     def _send(self) -> bool:
         for _ in range(_ENCRYPTED // _CHUNK):
             data = os.pread(self._file, min(self._end - self._offset, _CHUNK), self._offset)
