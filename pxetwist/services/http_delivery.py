@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import socket
 import struct
@@ -27,36 +28,44 @@ class Delivery:
     """
 
     def __init__(self, transport: Any) -> None:
-        wire = wire_of(transport)
+        self._wire = wire_of(transport)
         self._socket: socket.socket | None = None
-        self._needed = 0
-        if isinstance(wire, tcp.Connection) and wire.connected:
-            self._socket = socket.socket(fileno=os.dup(wire.fileno()))
-            wire.doWrite()  # what it does not take stays in the one buffer
-            self._needed = self._sent() + len(wire.dataBuffer) - wire.offset
+        in_memory = not isinstance(self._wire, tcp.Connection)  # where nothing is lost
+        self._needed = 0 if in_memory else math.inf
+        if not in_memory and self._wire.connected:
+            self._socket = socket.socket(fileno=os.dup(self._wire.fileno()))
 
     async def complete(self, reactor: Any) -> None:
         """Return when it has arrived, or nobody seems to take it any more."""
         until = reactor.seconds() + PATIENCE
+        if self._socket is not None:
+            await deferLater(reactor, 0)  # TLS keeps small writes so long (`twisted.protocols.tls`)
+            if self._wire.connected:
+                self._measure(self._socket)
         while not self.arrived() and reactor.seconds() < until:
             await deferLater(reactor, _LOOK_EVERY)
 
+    def _measure(self, connection: socket.socket) -> None:
+        self._wire.doWrite()  # what it does not take stays in the one buffer
+        waiting = len(self._wire.dataBuffer) - self._wire.offset
+        self._needed = self._sent(connection) + waiting
+
     def arrived(self) -> bool:
-        """Return whether all of it has; in memory nothing is lost."""
-        return self._socket is None or self._acknowledged(self._socket) >= self._needed
+        """Return whether all of it has."""
+        have = self._acknowledged(self._socket) if self._socket is not None else 0
+        return have >= self._needed
 
     def close(self) -> None:
         """Let go of the connection."""
         if self._socket is not None:
             self._socket.close()
 
-    def _sent(self) -> int:
+    def _sent(self, connection: socket.socket) -> int:
         """Return how many bytes the system was given, for which it takes two looks."""
-        assert self._socket is not None
         while True:
-            acknowledged = self._acknowledged(self._socket)
-            raw = fcntl.ioctl(self._socket.fileno(), _SIOCOUTQ, bytes(4))
-            if acknowledged == self._acknowledged(self._socket):
+            acknowledged = self._acknowledged(connection)
+            raw = fcntl.ioctl(connection.fileno(), _SIOCOUTQ, bytes(4))
+            if acknowledged == self._acknowledged(connection):
                 return acknowledged + int(struct.unpack("=i", raw)[0])
 
     @staticmethod
