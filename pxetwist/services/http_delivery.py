@@ -39,7 +39,8 @@ class Delivery:
         """Return when it has arrived, or nobody seems to take it any more."""
         until = reactor.seconds() + PATIENCE
         if self._socket is not None:
-            await deferLater(reactor, 0)  # TLS keeps small writes so long (`twisted.protocols.tls`)
+            # twisted.protocols.tls keeps small writes until then
+            await deferLater(reactor, 0)
             if self._wire.connected:
                 self._measure(self._socket)
         while not self.arrived() and reactor.seconds() < until:
