@@ -7,11 +7,12 @@ from contextlib import suppress
 
 import attrs
 
+from pxetwist.boot.file_names import meant
+from pxetwist.boot.loaders import Loaders
 from pxetwist.errors import ContentError, ContentNotFound
 from pxetwist.interfaces import IContent, IContentStore, IListsFolders, INamesDisks
-from pxetwist.model.boot import BootPlan, BootRequest, SanDisk
+from pxetwist.model.boot import BootRequest, SanDisk
 from pxetwist.model.content import ContentPath, Listed
-from pxetwist.model.installers import Windows
 
 
 @attrs.frozen
@@ -19,13 +20,14 @@ class Contents:
     """The content stores."""
 
     stores: tuple[IContentStore, ...]
+    loaders: Loaders = attrs.field(factory=Loaders)
 
     async def open(self, path: ContentPath, request: BootRequest) -> IContent:
         """Open a content from the first store that has it.
 
         :raises ContentNotFound: if none has.
         """
-        for name in _names(path, request.plan):
+        for name in meant(path, request, self.loaders):
             for store in self.stores:
                 try:
                     return await store.open(name, request)
@@ -55,17 +57,3 @@ class Contents:
         namers = (each for each in self.stores if INamesDisks.providedBy(each))
         namer: INamesDisks | None = next(namers, None)
         return namer.disk(request) if namer else None
-
-
-def _names(path: ContentPath, plan: BootPlan | None) -> Sequence[ContentPath]:
-    """Return what a path may mean: boot managers of Windows ask for ``\\Boot\\BCD``, as if their
-    medium were all that there is.
-    """
-    media = plan.boot.media if plan and isinstance(plan.boot, Windows) else ""
-    if not media or "://" in media:
-        return (path,)
-    root = ContentPath.parse(media).parts
-    start = [part.lower() for part in path.parts[: len(root)]]
-    if start == [part.lower() for part in root]:
-        return (path,)
-    return (ContentPath((*root, *path.parts)), path)

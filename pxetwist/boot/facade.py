@@ -147,7 +147,7 @@ class BootFacade:
         self._steady = asked if all(map(ISteady.providedBy, asked)) else None
         self._guards = {name: each for name, each in hosts if IAuthenticator.providedBy(each)}
         self.policies = Policies(self.resolver, self.sightings, policies)
-        self._contents = Contents(tuple(store for _, store in content))
+        self._contents = Contents(tuple(store for _, store in content), self.loaders)
         self._observers = observers
         self.redemptions = redemptions
         self._exports = exports

@@ -10,7 +10,17 @@ from collections.abc import Sequence
 
 import attrs
 
-from pxetwist.model.boot import BootFile, BootPlan, Image, Iscsi, Nbp, Script, native_program
+from pxetwist.model.boot import (
+    BootFile,
+    BootPlan,
+    Image,
+    Iscsi,
+    LocalDisk,
+    Nbp,
+    RaspberryPi,
+    Script,
+    native_program,
+)
 from pxetwist.model.families import LOADER_FAMILIES
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.installers import Windows
@@ -27,6 +37,9 @@ class Loader:
     family: str
     file: str
 
+
+#: What the ROM of the older boards asks for first.
+FIRST_OF_RASPBERRY_PI = "bootcode.bin"
 
 #: What `pxetwist loaders` installs. snponly and undionly use the firmware's own driver of the
 #: NIC that booted, the safest choice (quirks B13, B14).
@@ -86,6 +99,12 @@ class Loaders:
 
     def _for_firmware(self, identity: ClientIdentity, plan: BootPlan) -> BootFile | None:
         program = native_program(plan.boot)
+        if identity.firmware is Firmware.RASPBERRY_PI and not isinstance(plan.boot, LocalDisk):
+            # It goes by names of its own (quirk B22), and needs a server to ask for them.
+            name = program or FIRST_OF_RASPBERRY_PI
+            return BootFile(name, "raspberry-pi", "what a Raspberry Pi asks for by itself")
+        if isinstance(plan.boot, RaspberryPi):
+            return None
         # Windows' boot managers read by TFTP, whatever they were loaded by.
         by_http = identity.firmware is Firmware.UEFI_HTTP and isinstance(plan.boot, Windows)
         if program and not by_http:

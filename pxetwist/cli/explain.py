@@ -92,6 +92,8 @@ class Options(FileOptions):
         )
 
     def _architecture(self, http: bool) -> Architecture:
+        if self["firmware"] == Firmware.RASPBERRY_PI.value:
+            return Architecture.RPIBOOT
         for architecture in Architecture:
             if architecture.short == self["arch"] and architecture.is_http == http:
                 return architecture

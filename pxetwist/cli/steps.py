@@ -44,7 +44,11 @@ _TEXTS = {
     "ipxe": "boot.ipxe",
     "grub": "grub/grub.cfg",
     "pxelinux": "pxelinux.cfg/default",
+    "raspberry-pi": "cmdline.txt",
 }
+
+
+_CALLED = {"script": "iPXE", "ipxe": "iPXE", "raspberry-pi": "the board"}
 
 
 class Explanation:
@@ -259,7 +263,7 @@ class Explanation:
         plan = answer.resolution.plan
         if family in _TEXTS:
             path = ContentPath.parse(_TEXTS[family])
-            loader = "iPXE" if family in ("script", "ipxe") else family
+            loader = _CALLED.get(family, family)
             self.say(f"\n{loader} asks for its text ({path.name})")
             await self.explain_content(path, answer.resolution.request, whole=True)
         if plan is not None:

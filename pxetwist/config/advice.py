@@ -144,7 +144,8 @@ def scripts_missing(configuration: Configuration) -> Iterator[str]:
     """Loaders need the text that tells them what to load."""
     stores = {each.factory.name for each in configuration.of_kind("content")}
     scripted = (*ARGUMENTED, ProfileKind.IMAGE, ProfileKind.SCRIPT, ProfileKind.MENU)
-    names = [name for name, p in configuration.profiles.items() if p.kind in scripted]
+    profiles = configuration.profiles.items()
+    names = [name for name, p in profiles if p.kind in scripted or (p.folder and p.arguments)]
     if names and "rendered" not in stores:
         yield f"content names no rendered: no loader gets the script of {', '.join(names)}"
 
@@ -253,6 +254,8 @@ def _files_by_architecture(profile: BootProfile) -> Iterator[list[str]]:
     """Yield the files that each architecture needs which the profile is for."""
     if profile.kind in INSTALLERS:
         return  # see installers_incomplete
+    if profile.folder:
+        yield [f"{profile.folder}/config.txt"]
     for main in (profile.kernel, profile.nbp, profile.image):
         for architecture, file in main.items():
             initrds = profile.initrds.get(architecture, profile.initrds.get("", ""))

@@ -30,6 +30,7 @@ from pxetwist.config.heritage import Heir, heirs
 from pxetwist.config.ini import Section
 from pxetwist.errors import ConfigError
 from pxetwist.model.boot import Iscsi, Script
+from pxetwist.model.content import ContentPath
 from pxetwist.model.families import (
     BY_ANSWER,
     FAMILIES,
@@ -44,6 +45,13 @@ from pxetwist.model.profile import INSTALLERS, NEEDED, BootProfile, ProfileKind
 
 def _wish(name: str) -> Converter[str]:
     return Converter(WISHES[name][1], partial(checked, name))
+
+
+def _content_folder(value: str) -> str:
+    return str(ContentPath.parse(value))
+
+
+content_folder = Converter("a content folder like rpi/bookworm", _content_folder)
 
 
 def _made_file(name: str, value: str) -> tuple[str, Path]:
@@ -85,26 +93,37 @@ class ProfileSettings(AnswerOptions):
     arguments: dict[str, str] = option(
         per_architecture(text),
         default=attrs.Factory(dict),
-        doc="Of linux: the kernel's command line. Of windows: that of wimboot. Of esxi: added to"
-        " its kernel's.",
+        doc="Of linux, raspberry-pi: the kernel's command line. Of windows: that of wimboot. Of"
+        " esxi: added to its kernel's.",
     )
     arguments_add: dict[str, str] = option(
         per_architecture(text),
         default=attrs.Factory(dict),
-        doc="Of linux, windows, esxi: appended to the arguments that it takes over.",
+        doc="Of linux, windows, esxi, raspberry-pi: appended to the arguments that it takes over.",
     )
     family: str = option(
         choice(*FAMILIES),
         default="generic",
-        doc="Of linux: how root, console, locale, keymap and timezone are spelled as arguments.",
+        doc="Of linux, raspberry-pi: how root, console, locale, keymap and timezone are spelled as"
+        " arguments.",
     )
-    root: str = option(text, default="", doc="Of linux: where the root file system is.")
+    root: str = option(
+        text, default="", doc="Of linux, raspberry-pi: where the root file system is."
+    )
     console: str = option(
-        _wish("console"), default="", doc="Of linux: its consoles, the main one last."
+        _wish("console"),
+        default="",
+        doc="Of linux, raspberry-pi: its consoles, the main one last.",
     )
-    locale: str = option(_wish("locale"), default="", doc="Of linux: language and country.")
-    keymap: str = option(_wish("keymap"), default="", doc="Of linux: the keyboard's layout.")
-    timezone: str = option(_wish("timezone"), default="", doc="Of linux: the time zone.")
+    locale: str = option(
+        _wish("locale"), default="", doc="Of linux, raspberry-pi: language and country."
+    )
+    keymap: str = option(
+        _wish("keymap"), default="", doc="Of linux, raspberry-pi: the keyboard's layout."
+    )
+    timezone: str = option(
+        _wish("timezone"), default="", doc="Of linux, raspberry-pi: the time zone."
+    )
     nbp: dict[str, str] = option(
         per_architecture(text),
         default=attrs.Factory(dict),
@@ -125,6 +144,11 @@ class ProfileSettings(AnswerOptions):
         text,
         default="",
         doc="Of windows: where Setup is, as \\\\10.0.0.2\\win11; else in the image.",
+    )
+    folder: str = option(
+        content_folder,
+        default="",
+        doc="Of raspberry-pi: the content folder with the files of its boot partition.",
     )
     files: dict[str, Path] = option(
         Keyed("files.NAME: the file of a template", _made_file),
@@ -201,6 +225,7 @@ _FITTING = {
         *("kernel", "initrds", "arguments", "arguments-add"),
         *("answer", "secret-plain", "secret-once", "secret-life"),
     ),
+    ProfileKind.RASPBERRY_PI: ("folder", "arguments", "arguments-add", "family", *WISHES),
     ProfileKind.MENU: ("loader", "entries", "default", "timeout"),
     ProfileKind.SILENCE: (),
 }
@@ -311,6 +336,8 @@ def _known_entries(
             errors.append(section.error(f"there is no [profile:{entry}]{hint}", "entries"))
         elif entry in menus:
             errors.append(section.error(f"{entry} is a menu; menus hold no menus", "entries"))
+        elif entry in profiles and profiles[entry].kind is ProfileKind.RASPBERRY_PI:
+            errors.append(section.error(f"{entry} is for boards that show no menu", "entries"))
         elif entry in profiles and profiles[entry].lacks:
             word = f"{entry} has no {profiles[entry].lacks}: it is but a base of others"
             errors.append(section.error(word, "entries"))
@@ -352,6 +379,7 @@ def _profile(heir: Heir, found: ProfileSettings, errors: list[ConfigError]) -> B
         media=found.media,
         wim=found.wim,
         share=found.share,
+        folder=found.folder,
         texts={name: content(file, f"files.{name}") for name, file in found.files.items()},
         default=found.default,
         timeout=int(found.timeout),

@@ -36,6 +36,7 @@ from pxetwist.model.boot import (
     LocalDisk,
     Menu,
     Nbp,
+    RaspberryPi,
     SanDisk,
     Script,
 )
@@ -70,6 +71,8 @@ _KINDS: dict[type, str] = {
 #: `grub.cfg-01-52-54-00-12-34-56` and `pxelinux.cfg/01-52-54-00-12-34-56` name a machine.
 _LOCKED = re.compile(r"menu/[^/]+\.ipxe")
 _NAMED = re.compile(r"(?:grub\.cfg-)?01-((?:[0-9a-f]{2}-){5}[0-9a-f]{2})", re.IGNORECASE)
+#: The file from which a Raspberry Pi takes the command line of its kernel.
+COMMAND_LINE = "cmdline.txt"
 _GAPS = re.compile(r"\n{3,}")
 #: So many texts of profiles are kept compiled, at least.
 _TEXTS = 256
@@ -114,7 +117,7 @@ class RenderedStore:
             return TextContent(text, now)
         flavour = flavour_of(path)
         if not flavour:
-            raise ContentNotFound(str(path))
+            return TextContent(self._command_line(path, request), now)
         if _is_locked(path):
             request = await self._unlocked(path, request)
         request = await self._for_named(path, request)
@@ -130,6 +133,24 @@ class RenderedStore:
             each.profile: await self._answers.folder(each, request) for each in plan.answers
         }
         return TextContent(self.render(flavour, request, now, folders), now)
+
+    def _command_line(self, path: ContentPath, request: BootRequest) -> str:
+        """Return what the kernel of a Raspberry Pi is told, if that is asked for.
+
+        :raises ContentNotFound: if it is not, or the file of the boot partition says it.
+        :raises PolicyError: if a template in it is wrong.
+        """
+        boot = request.plan.boot if request.plan else None
+        if not isinstance(boot, RaspberryPi) or str(path) != f"{boot.folder}/{COMMAND_LINE}":
+            raise ContentNotFound(str(path))
+        if not boot.arguments:
+            raise ContentNotFound(f"{path}: the profile has no arguments")
+        facts = {**self._facts(request), "root": boot.root}
+        try:
+            text = self._filled(self._template(boot.arguments), facts)
+        except jinja2.TemplateError as error:
+            raise PolicyError(f"arguments for {facts['who']}: {error}") from error
+        return " ".join(text.split()) + "\n"
 
     def disk(self, request: BootRequest) -> SanDisk | None:
         """Return the iSCSI disk of a resolved request; `None`: its plan has none.
@@ -366,6 +387,8 @@ def _lacks_text(boot: Boot, flavour: str) -> bool:
         return flavour != "ipxe"
     if isinstance(boot, Windows | Esxi | Image | Iscsi):
         return flavour != "ipxe"
+    if isinstance(boot, RaspberryPi):
+        return True
     return isinstance(boot, Script) and not getattr(boot, flavour)
 
 

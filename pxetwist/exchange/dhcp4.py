@@ -185,6 +185,8 @@ def _firmware(
     if vendor_class.startswith("PXEClient"):
         if architecture is None or architecture.short == "bios":
             return Firmware.RASPBERRY_PI if raspberry else Firmware.BIOS
+        if architecture is Architecture.RPIBOOT:
+            return Firmware.RASPBERRY_PI
         return Firmware.UEFI
     return Firmware.SYSTEM
 

@@ -12,6 +12,7 @@ from pxetwist.exchange.dhcp4 import NOWHERE
 from pxetwist.exchange.dhcp4_options import renewal_times
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.lease import Lease
+from pxetwist.wire import pxe
 from pxetwist.wire.dhcp4 import Dhcp4Message, encode
 from pxetwist.wire.iana import Dhcp4Op, Dhcp4Type
 from pxetwist.wire.options import OptionCode as O
@@ -48,6 +49,14 @@ _ECHOED = (O.CLIENT_ID, O.CLIENT_MACHINE_ID, O.SUBNET_SELECTION, O.RELAY_AGENT)
 
 #: iPXE: do not wait 2 s for a ProxyDHCP offer, we are the DHCP server (option 175.176).
 _NO_PXEDHCP = bytes.fromhex("b00101")
+#: The menu that the ROM of a Raspberry Pi looks for before it believes a reply (quirk B22).
+RASPBERRY_PI_MENU = pxe.encode_vendor(
+    {
+        pxe.DISCOVERY_CONTROL: b"\x08",
+        pxe.BOOT_MENU: pxe.menu_item(0, b"Raspberry Pi Boot"),
+        pxe.MENU_PROMPT: b"\0PXE",
+    }
+)
 _LARGEST_NAME = 127
 
 
@@ -89,8 +98,9 @@ def address_reply(
     rapid: bool = False,
 ) -> Dhcp4Message:
     """Build an OFFER or an ACK for a lease of so many seconds. The boot data is the same in both
-    (EDK2 boots from the ACK). Option 60 goes to HTTP clients only: with it but without option 43
-    EDK2 would ask port 4011 (quirk D1). `rapid` says that an ACK answers a DISCOVER (RFC 4039).
+    (EDK2 boots from the ACK). Option 60 goes to HTTP clients and, with option 43, to Raspberry Pi
+    boards only: with it alone EDK2 would ask port 4011 (quirk D1). `rapid` says that an ACK
+    answers a DISCOVER (RFC 4039).
     """
     renewal, rebinding = renewal_times(seconds, told.options)
     options: dict[int, bytes] = {
@@ -106,6 +116,9 @@ def address_reply(
         options |= boot_options(identity, boot)
         if identity.firmware is Firmware.UEFI_HTTP:
             options[O.VENDOR_CLASS] = b"HTTPClient"
+        if identity.firmware is Firmware.RASPBERRY_PI:
+            options[O.VENDOR_CLASS] = b"PXEClient"
+            options[O.VENDOR_SPECIFIC] = RASPBERRY_PI_MENU
     if identity.firmware is Firmware.IPXE:
         options[O.IPXE] = told.options.get(O.IPXE, b"") + _NO_PXEDHCP
     assert isinstance(lease.address, IPv4Address)

@@ -179,6 +179,8 @@ def _firmware(
         return Firmware.SYSTEM
     if architecture is None or architecture.short == "bios":
         return Firmware.RASPBERRY_PI if mac.startswith(RASPBERRY_PI) else Firmware.BIOS
+    if architecture is Architecture.RPIBOOT:
+        return Firmware.RASPBERRY_PI
     return Firmware.UEFI_HTTP if architecture.is_http else Firmware.UEFI
 
 

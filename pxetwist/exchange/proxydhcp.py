@@ -13,7 +13,12 @@ from ipaddress import IPv4Address
 import attrs
 
 from pxetwist.errors import WireError
-from pxetwist.exchange.dhcp4_replies import BootData, addressless_reply, boot_options
+from pxetwist.exchange.dhcp4_replies import (
+    RASPBERRY_PI_MENU,
+    BootData,
+    addressless_reply,
+    boot_options,
+)
 from pxetwist.model.boot import BootPlan, LocalDisk, Menu
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.wire import pxe
@@ -113,7 +118,9 @@ def proxy_offer(
         options |= boot_options(identity, boot)  # it has no use for the rest (quirk H1)
         return addressless_reply(request, Dhcp4Type.OFFER, options, boot)
     vendor = _vendor_options(boot.server, variant, menu)
-    if vendor:
+    if variant is Variant.RASPBERRY_PI:
+        options[O.VENDOR_SPECIFIC] = RASPBERRY_PI_MENU
+    elif vendor:
         options[O.VENDOR_SPECIFIC] = pxe.encode_vendor(vendor)
     if variant is Variant.HEADER:
         return addressless_reply(request, Dhcp4Type.OFFER, options, boot)
@@ -166,10 +173,7 @@ def _vendor_options(
         assert menu is not None
         return _menu_options(server, menu)
     # Load it now: no menu, no discovery. Some BIOS ROMs insist on a prompt (quirk D7).
-    options = {pxe.DISCOVERY_CONTROL: b"\x08", pxe.MENU_PROMPT: b"\0PXE"}
-    if variant is Variant.RASPBERRY_PI:
-        options[pxe.BOOT_MENU] = pxe.menu_item(0, b"Raspberry Pi Boot")
-    return options
+    return {pxe.DISCOVERY_CONTROL: b"\x08", pxe.MENU_PROMPT: b"\0PXE"}
 
 
 def _menu_options(server: IPv4Address, menu: PxeMenu) -> dict[int, bytes]:

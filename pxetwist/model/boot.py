@@ -160,6 +160,18 @@ class Script:
 
 
 @attrs.frozen
+class RaspberryPi:
+    """What the ROM of such a board loads by itself: the files of a content `folder`, which holds
+    what its boot partition would. With `arguments` (a template) its ``cmdline.txt`` is made.
+    `root` is one that we serve to its system.
+    """
+
+    folder: str
+    arguments: str = ""
+    root: NfsRoot | None = None
+
+
+@attrs.frozen
 class LocalDisk:
     """Leave the network and start what is installed."""
 
@@ -205,7 +217,19 @@ class Ignored:
     """Stay silent."""
 
 
-Boot = Files | Windows | Esxi | Nbp | Image | Iscsi | Script | LocalDisk | Menu | Ignored
+Boot = (
+    Files
+    | Windows
+    | Esxi
+    | Nbp
+    | Image
+    | Iscsi
+    | Script
+    | RaspberryPi
+    | LocalDisk
+    | Menu
+    | Ignored
+)
 
 
 def native_program(boot: Boot) -> str:
@@ -268,7 +292,9 @@ class BootPlan:
         """The roots of ours that it names: of what it starts, or lets a person choose."""
         boots = [entry.boot for entry in self.boot.entries] if isinstance(self.boot, Menu) else []
         found = [
-            each.root for each in (self.boot, *boots) if isinstance(each, Files) and each.root
+            each.root
+            for each in (self.boot, *boots)
+            if isinstance(each, Files | RaspberryPi) and each.root
         ]
         return tuple(dict.fromkeys(found))
 

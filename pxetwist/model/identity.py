@@ -44,7 +44,9 @@ _FILLERS = " .-_*?0x"
 
 
 #: OUIs of Raspberry Pi boards, whose ROM calls itself a BIOS (quirk C10).
-RASPBERRY_PI = ("b8:27:eb", "dc:a6:32", "e4:5f:01", "28:cd:c1", "d8:3a:dd", "2c:cf:67")
+RASPBERRY_PI = (
+    *("b8:27:eb", "dc:a6:32", "e4:5f:01", "28:cd:c1", "d8:3a:dd", "2c:cf:67", "88:a2:9e"),
+)
 
 
 class Firmware(enum.Enum):

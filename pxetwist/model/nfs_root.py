@@ -9,7 +9,7 @@ import attrs
 
 _EXPORT = re.compile(r"export:([\w.-]+)((?:/[^/\s]+)*)/?")
 _IN_ROOT = re.compile(r"nfs:((?:/[^/\s]+)+)")
-_FOREIGN = re.compile(r"nfs://([^/\s:\[\]]+|\[[0-9a-fA-F:]+\])(/\S*)")
+_FOREIGN = re.compile(r"nfs://([^/\s:\[\]]+|\[[0-9a-fA-F:]+\])(/(?:\{\{[^{}]*\}\}|\S)*)")
 #: The roots of our exports, spelled for templates: their addresses and ports are known later.
 _OURS = "{{ endpoints.host }}"
 _OUR_PATH = "{{ root.mount_path }}"

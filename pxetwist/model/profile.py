@@ -21,6 +21,7 @@ from pxetwist.model.boot import (
     Menu,
     MenuEntry,
     Nbp,
+    RaspberryPi,
     Script,
 )
 from pxetwist.model.families import (
@@ -62,6 +63,7 @@ class ProfileKind(enum.Enum):
     NBP = "nbp"
     IMAGE = "image"
     ISCSI = "iscsi"
+    RASPBERRY_PI = "raspberry-pi"
     MENU = "menu"
     SILENCE = "silence"
 
@@ -94,10 +96,12 @@ NEEDED = {
     ProfileKind.NBP: ("nbp",),
     ProfileKind.IMAGE: ("image",),
     ProfileKind.ISCSI: ("target",),
+    ProfileKind.RASPBERRY_PI: ("folder",),
     ProfileKind.MENU: ("entries",),
 }
-#: The kinds that have arguments.
+#: The kinds that have arguments, and those whose kernels are told more than that.
 ARGUMENTED = (ProfileKind.LINUX, ProfileKind.WINDOWS, ProfileKind.ESXI, ProfileKind.ISCSI)
+TOLD = (ProfileKind.LINUX, ProfileKind.RASPBERRY_PI)
 #: Those that nothing but iPXE can start, with wimboot and mboot.
 INSTALLERS = (ProfileKind.WINDOWS, ProfileKind.ESXI)
 
@@ -108,8 +112,9 @@ class BootProfile:
 
     `initrds` hold their paths separated by white space. `wishes` (root, console, locale, …) are
     spelled as arguments in the way of the `family`. `media` is the folder of a medium of Windows
-    or ESXi; with `memdisk` an image is started by that, and `iscsi` is a disk without what differs
-    by architecture. `texts` are the site's templates of what is made for each machine, by name.
+    or ESXi, `folder` that with the files of a Raspberry Pi; with `memdisk` an image is started by
+    that, and `iscsi` is a disk without what differs by architecture. `texts` are the site's
+    templates of what is made for each machine, by name.
     `entries` are the profiles of a menu. `origins` say for people where each option stands, by its
     name in the INI; `extends` is the profile that it took options over from.
     """
@@ -128,6 +133,7 @@ class BootProfile:
     media: PerArchitecture = attrs.field(factory=dict)
     wim: PerArchitecture = attrs.field(factory=dict)
     share: str = ""
+    folder: str = ""
     texts: Mapping[str, str] = attrs.field(factory=dict)
     script: Script = attrs.field(factory=Script)
     entries: tuple[BootProfile, ...] = ()
@@ -185,9 +191,9 @@ class BootProfile:
         if kind is ProfileKind.MENU:
             misfits = [entry.misfit(name) for entry in self.entries]
             return misfits[0] if misfits and all(misfits) else ""
-        if kind in ARGUMENTED and name in ("arguments", "arguments-add"):
+        if kind in (*ARGUMENTED, *TOLD) and name in ("arguments", "arguments-add"):
             return ""
-        if kind is not ProfileKind.LINUX or name == "loader":
+        if kind not in TOLD or name == "loader":
             return f"profile {self.name!r} is of kind {kind.value}, which has no {name}"
         if name in FAMILIES[self.family]:
             return ""
@@ -230,7 +236,7 @@ class BootProfile:
         """Yield what a plan for this architecture is made of."""
         values = {"kernel": self.kernel, "initrds": self.initrds, "nbp": self.nbp}
         values |= {"image": self.image, "arguments": self.arguments}
-        values |= {"media": self.media, "wim": self.wim}
+        values |= {"media": self.media, "wim": self.wim, "folder": {"": self.folder}}
         if self.iscsi is not None:
             values |= {name: {"": getattr(self.iscsi, name)} for name in ISCSI_NAMES}
         for name, each in values.items():
@@ -274,6 +280,8 @@ class BootProfile:
                 return self._image(architecture)
             case ProfileKind.ISCSI:
                 return self._iscsi(architecture)
+            case ProfileKind.RASPBERRY_PI:
+                return RaspberryPi(self.folder, self._arguments(architecture), self.own_root)
             case ProfileKind.MENU:
                 return self._menu(architecture)
             case ProfileKind.LINUX:
@@ -395,7 +403,7 @@ class BootProfile:
                 boot = profile._boot(architecture)
             except PolicyError:
                 continue  # a menu shows what this machine can start
-            if not isinstance(boot, Menu | Ignored):
+            if not isinstance(boot, Menu | Ignored | RaspberryPi):
                 entries.append(MenuEntry(profile.name, profile.title or profile.name, boot))
         if not entries:
             raise PolicyError(f"menu {self.name!r} has no entry for this architecture")

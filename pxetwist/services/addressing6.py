@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import attrs
 
+from pxetwist.boot.loaders import FIRST_OF_RASPBERRY_PI
 from pxetwist.errors import LeaseConflict
 from pxetwist.exchange import dhcp4, dhcp6, dhcp6_replies
 from pxetwist.exchange.dhcp4 import Silence
@@ -276,6 +277,8 @@ def boot_url(name: str, endpoints: Endpoints) -> str:
     """Return the URL of a boot file: a content path is for TFTP, at a literal address (RFC 5970
     §3.1; shim and Raspberry Pi boards take nothing else, quirk V4).
     """
+    if name == FIRST_OF_RASPBERRY_PI:
+        name = ""  # whose boards want to be told where, and not what
     return name if "://" in name else f"{endpoints.tftp}/{quote(name.lstrip('/'))}"
 
 

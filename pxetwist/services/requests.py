@@ -18,7 +18,8 @@ from pxetwist.model.identity import ClientIdentity
 #: ``loadersrevocations_sku.efi``.
 _PROBE = re.compile(
     r"(.*/)?(autoexec\.ipxe|grub\.cfg-[^/]*|pxelinux\.cfg/(?!default$).*|[^/]*revocations[^/]*"
-    r"|(?i:[^/]*\.ttf|BCD\.[^/]*)|[^/]*shim_certificate[^/]*|bootcfg\.txt|recovery\.elf|unicode\.pf2|[^/]*\.(lst|mod|mo))"
+    r"|(?i:[^/]*\.ttf|BCD\.[^/]*)|[^/]*shim_certificate[^/]*|bootcfg\.txt|recovery\.(elf|bin)"
+    r"|(autoboot|tryboot)\.txt|bootsig\.bin|dt-blob\.bin|(pieeprom|vl805)\.(sig|upd|bin)|unicode\.pf2|[^/]*\.(lst|mod|mo))"
 )
 
 

@@ -67,6 +67,15 @@ class ExplainTests(IniCase):
         )
         self.assertNotIn("$6$", told)
 
+    def test_a_raspberry_pi(self) -> None:
+        """What its ROM believes, and what its kernel is told."""
+        ini = INI.replace("kernel = debian12/vmlinuz", "folder = rpi\narguments = host={{ who }}")
+        ini = ini.replace("kind = linux", "kind = raspberry-pi")
+        told = self.explained("--firmware", "raspberry-pi", ini=ini)
+        self.assertIn("raspberry-pi (rpi) of", told)
+        self.assertIn("Raspberry Pi Boot", told)
+        self.assertIn(f"the board asks for its text (cmdline.txt)\n  host={MAC}\n", told)
+
     def test_ipv6_alone(self) -> None:
         """The DHCPv6 reply, option by option, and a script that leads to no other family."""
         ini = INI.replace("proxydhcp, tftp, http, https", "dhcp6, tftp, http")

@@ -197,8 +197,7 @@ option.65 = 10.0.0.9
                 "pxe.ini:24: there is no kind of section 'servcie'; did you mean 'service'?",
                 "pxe.ini:25: section [loader] needs a name: [loader:NAME]",
                 "pxe.ini:27: [profile:x] kind: expected linux, windows, esxi, local, script, nbp,"
-                " image, iscsi,"
-                " menu or silence, got 'linus'",
+                " image, iscsi, raspberry-pi, menu or silence, got 'linus'",
                 "conf.d/more.ini:2: [subnet:b] network: expected an IPv4 network like"
                 " 10.0.0.0/24, got '10.0.0.1/24'",
             ],

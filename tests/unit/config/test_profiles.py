@@ -3,7 +3,7 @@ from __future__ import annotations
 from pxetwist.config.ini import Ini
 from pxetwist.config.profiles import read_profiles
 from pxetwist.errors import ConfigError, PolicyError
-from pxetwist.model.boot import Files, Script
+from pxetwist.model.boot import Files, RaspberryPi, Script
 from pxetwist.model.families import Setting
 from pxetwist.model.nfs_root import NfsRoot
 from pxetwist.model.profile import BootProfile, ProfileKind
@@ -201,6 +201,11 @@ class Profiles(IniCase):
             ("initramfs-tools", "export:desktop/a", f"boot=nfs nfsroot={ours},vers=3,tcp"),
             ("debian-live", "export:desktop/a", f"netboot=nfs nfsroot={ours}"),
             ("generic", "nfs://filer/srv", f"root=/dev/nfs nfsroot=filer:/srv,{told} ip=dhcp"),
+            (
+                "generic",
+                "nfs://filer/{{ machine.name }}/x",
+                f"root=/dev/nfs nfsroot=filer:/{{{{ machine.name }}}}/x,{told} ip=dhcp",
+            ),
             ("debian-live", "nfs://[fd00::1]/srv", "netboot=nfs nfsroot=[fd00::1]:/srv"),
             ("anaconda", "nfs://filer/srv", "inst.stage2=nfs:filer:/srv"),
             ("autoyast", "nfs://filer/srv", "install=nfs://filer/srv"),
@@ -263,6 +268,35 @@ class Profiles(IniCase):
         base = text + "initrds = nfs:/b\n[profile:y]\nextends = x\nkind = linux\n" + ours
         self.assertEqual(self.read(base)[1], [])
 
+    def test_raspberry_pi(self) -> None:
+        """A folder; what its kernel is told, and its root, as for any other Linux."""
+        text = "[profile:pi]\nkind = raspberry-pi\nfolder = /rpi/\n"
+        profiles, errors = self.read(
+            f"{text}arguments = console=tty1\nroot = export:pi\n"
+            "[profile:plain]\nkind = raspberry-pi\nfolder = rpi\n"
+        )
+        self.assertEqual(errors, [])
+        plan = profiles["pi"].plan(Architecture.X86_BIOS)
+        assert isinstance(plan.boot, RaspberryPi)
+        self.assertEqual((plan.boot.folder, plan.roots), ("rpi", (NfsRoot("pi"),)))
+        self.assertTrue(plan.boot.arguments.startswith("console=tty1 root=/dev/nfs nfsroot="))
+        self.assertEqual(profiles["plain"].plan(None).boot, RaspberryPi("rpi"))
+        changed = profiles["plain"].changed([Setting("arguments", "a=1", "a rule")])
+        self.assertEqual(changed.plan(None).boot, RaspberryPi("rpi", "a=1"))
+        for more, mistake in (
+            ("kernel = linux\n", "kernel: only a profile of kind linux"),
+            ("locale = de\n", "kernels of the family generic cannot be told their locale"),
+            (
+                "[profile:m]\nkind = menu\nentries = pi\n",
+                "entries: pi is for boards that show no menu",
+            ),
+        ):
+            _, errors = self.read(text + more)
+            self.assertEqual(len(errors), 1, errors)
+            self.assertIn(mistake, errors[0])
+        _, errors = self.read("[profile:pi]\nkind = raspberry-pi\nfolder = ../rpi\n")
+        self.assertIn("folder: expected a content folder like rpi/bookworm", errors[0])
+
     def test_mistakes_in_what_it_is_told(self) -> None:
         _, errors = self.read(
             """
@@ -288,7 +322,8 @@ class Profiles(IniCase):
                 "pxe.ini:9: [profile:y] locale: kernels of the family generic cannot be told"
                 " their locale: give the profile the right family (debian-live, debian-installer,"
                 " dracut, anaconda, autoyast), or write arguments",
-                "pxe.ini:12: [profile:z] console: only a profile of kind linux has one",
+                "pxe.ini:12: [profile:z] console: only a profile of kind linux or"
+                " raspberry-pi has one",
             ],
         )
 

@@ -25,6 +25,7 @@ from pxetwist.model.boot import (
     MenuEntry,
     Nbp,
     Protocol,
+    RaspberryPi,
     Script,
 )
 from pxetwist.model.content import ContentPath
@@ -251,6 +252,27 @@ class PxelinuxTests(Case):
         text = self.text("pxelinux", menu)
         self.assert_lines(text, "UI menu.c32", "MENU TITLE Choose", "TIMEOUT 200")
         self.assert_lines(text, "LABEL disk", "MENU LABEL The disk", "MENU DEFAULT", "LOCALBOOT 0")
+
+
+class RaspberryPiTests(Case):
+    NAME = "rpi/cmdline.txt"
+
+    def test_command_line(self) -> None:
+        """Made if the profile has arguments; else it is a file like any other."""
+        boot = RaspberryPi("rpi", "console=tty1\n host={{ who }} root={{ root.mount_path }}")
+        boot = attrs.evolve(boot, root=NfsRoot("pi"))
+        text = self.read(self.NAME, self.request(boot))
+        self.assertEqual(text, "console=tty1 host=ws1 root=/pi\n")
+        for name, plan in ((self.NAME, RaspberryPi("rpi")), ("cmdline.txt", boot)):
+            with self.assertRaises(ContentNotFound):
+                self.read(name, self.request(plan))
+        with self.assertRaises(PolicyError):
+            self.read(self.NAME, self.request(RaspberryPi("rpi", "{{ nonsense }}")))
+
+    def test_no_loader_can_start_it(self) -> None:
+        for loader in TEXTS:
+            with self.assertRaises(ContentNotFound):
+                self.text(loader, RaspberryPi("rpi", "a=1"))
 
 
 class MenuTests(Case):

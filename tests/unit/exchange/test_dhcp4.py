@@ -83,12 +83,13 @@ class IdentifyTests(SynchronousTestCase):
         self.assertEqual((found.firmware, found.architecture), (Firmware.BIOS, 0))
 
     def test_raspberry_pi(self) -> None:
-        """The board calls itself a BIOS; its OUI tells."""
-        board = message(
-            chaddr=bytes.fromhex("b827eb123456").ljust(16, b"\0"),
-            options=asking(Dhcp4Type.DISCOVER, vendor_class=b"PXEClient:Arch:00000:UNDI:002001"),
-        )
-        self.assertEqual(dhcp4.identify(board).firmware, Firmware.RASPBERRY_PI)
+        """The board calls itself a BIOS; its OUI tells. Newer ones have an architecture."""
+        chaddr = bytes.fromhex("b827eb123456").ljust(16, b"\0")
+        new = bytes.fromhex("0200c0ffee01").ljust(16, b"\0")
+        for number, mac in ((0, chaddr), (41, new)):
+            vendor = f"PXEClient:Arch:{number:05}:UNDI:002001".encode()
+            board = message(chaddr=mac, options=asking(Dhcp4Type.DISCOVER, vendor_class=vendor))
+            self.assertEqual(dhcp4.identify(board).firmware, Firmware.RASPBERRY_PI)
 
     def test_system(self) -> None:
         """The DHCP client of a system is no boot client, and is past the firmware."""
@@ -245,6 +246,19 @@ class ReplyTests(SynchronousTestCase):
         offer = self.offer(request, BootData("http://10.77.0.1/loaders/snponly.efi", SERVER))
         self.assertEqual(offer.options[O.VENDOR_CLASS], b"HTTPClient")
         self.assertEqual(offer.options[O.BOOT_FILE], b"http://10.77.0.1/loaders/snponly.efi")
+
+    def test_raspberry_pi(self) -> None:
+        """It believes a reply with this menu and option 60 (quirk B22)."""
+        request = message(
+            chaddr=bytes.fromhex("b827eb123456").ljust(16, b"\0"),
+            options=asking(Dhcp4Type.DISCOVER, vendor_class=b"PXEClient:Arch:00000:UNDI:002001"),
+        )
+        offer = decode(dhcp4_replies.encode_reply(request, self.offer(request)))
+        self.assertEqual(offer.options[O.VENDOR_CLASS], b"PXEClient")
+        menu = bytes.fromhex("060108 0914000011") + b"Raspberry Pi Boot"
+        self.assertEqual(offer.options[O.VENDOR_SPECIFIC], menu + b"\x0a\x04\0PXE\xff")
+        self.assertEqual(offer.siaddr, SERVER)
+        self.assertNotIn(O.VENDOR_SPECIFIC, self.offer(request, None).options)
 
     def test_ipxe(self) -> None:
         """iPXE need not wait for a ProxyDHCP offer."""

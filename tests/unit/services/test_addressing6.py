@@ -364,6 +364,11 @@ class BootTests(SynchronousTestCase):
         url = self.url(*IPXE) or b""
         self.assertRegex(url, rb"^http://\[fd77::1\]:8080/boot/[\w-]{30,}/boot\.ipxe")
 
+    def test_raspberry_pi(self) -> None:
+        """It is told where, and not what (quirk V4)."""
+        board = (O.CLIENT_ARCHITECTURE, b"\0\x29")
+        self.assertEqual(self.url(ASKED, board), b"tftp://[fd77::1]/")
+
     def test_system(self) -> None:
         self.assertIsNone(self.url(ASKED))
 
