@@ -31,7 +31,8 @@ class ILeaseStore(Interface):
         """
 
     async def commit(lease: Lease, now: float) -> Lease:
-        """Store a lease; it is durable when this returns, and only then may be acknowledged.
+        """Store a lease; it is durable when this returns, and only then may be acknowledged. It
+        may be stored for an eighth of its time longer, up to an hour.
 
         :raises LeaseConflict: if somebody else holds the address by now.
         :raises StateUnavailable: if it cannot be stored.

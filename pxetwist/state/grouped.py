@@ -26,7 +26,7 @@ from pxetwist.model.lease import Lease, LeaseState
 from pxetwist.state.database import Database
 from pxetwist.state.desk import Desk
 from pxetwist.state.groups import Change, Group, Ledger, Outcome, Refusal, Wish
-from pxetwist.state.leases import LeaseTable
+from pxetwist.state.leases import LeaseTable, spare
 from pxetwist.state.memory import MemoryLeases
 from pxetwist.state.notes import DatabaseNotes
 
@@ -54,6 +54,7 @@ class GroupedLeases(MemoryLeases, Service, ABC):
         self._thread: Thread | None = None
         self._stopped: Deferred[None]
         self._pending: dict[int, list[Change]] = {}  # by address
+        self._alone = False
         self._error = ""
         self._since = 0.0
         self._counters = {"stored": 0, "groups": 0, "conflicts": 0, "failed": 0}
@@ -74,6 +75,7 @@ class GroupedLeases(MemoryLeases, Service, ABC):
     def startService(self) -> None:
         """Open and load."""
         ledger = self.open()
+        self._alone = ledger.alone
         self._table = LeaseTable(ledger.load(), in_order=True)
         self._queue, self._stopped = SimpleQueue(), Deferred()
         self._since = self._site.reactor.seconds()
@@ -100,15 +102,21 @@ class GroupedLeases(MemoryLeases, Service, ABC):
         return Health(state, self._since, self._error, dict(self._counters))
 
     async def commit(self, lease: Lease, now: float) -> Lease:
-        """Store a lease."""
+        """Store a lease, unless it is stored."""
+        stored = self._stored(lease, now)
+        if stored is not None:
+            return stored
         before = self._table.get(lease.address)
-        return await self._store(self._table.commit(lease, now), before, now)
+        return await self._store(self._commit(lease, now), before, now)
 
     def keep(self, lease: Lease, now: float, then: Callable[[Exception | None], None]) -> None:
-        """Store a lease without being waited for."""
+        """Store a lease without being waited for, unless it is stored."""
+        if self._stored(lease, now) is not None:
+            then(None)
+            return
         before = self._table.get(lease.address)
         try:
-            self._put(Change(self._table.commit(lease, now), before, now, then))
+            self._put(Change(self._commit(lease, now), before, now, then))
         except (LeaseConflict, StateUnavailable) as error:
             then(error)
 
@@ -125,6 +133,20 @@ class GroupedLeases(MemoryLeases, Service, ABC):
         """Put an address out of use for a day and store that."""
         before = self._table.get(address)
         return await self._end(self._table.decline(address, identity.key, now), before, now)
+
+    def _stored(self, lease: Lease, now: float) -> Lease | None:
+        """Return what is stored of a lease, if that is enough; what others may have changed since
+        is not.
+        """
+        if not (self._alone and self.running) or int(lease.address) in self._pending:
+            return None
+        return self._table.covering(lease, now)
+
+    def _commit(self, lease: Lease, now: float) -> Lease:
+        """Make a lease in memory, for some time more if that can be of use."""
+        if self._alone:
+            lease = attrs.evolve(lease, ends=lease.ends + spare(lease, now))
+        return self._table.commit(lease, now)
 
     async def _end(self, record: Lease | None, before: Lease | None, now: float) -> bool:
         if record is None:

@@ -89,10 +89,12 @@ class Outcome:
 class Ledger(Protocol):
     """What stores leases; used by one thread, after `load`.
 
-    `interval` is how often (seconds) it wants to look for what others have changed.
+    `interval` is how often (seconds) it wants to look for what others have changed; if it is
+    `alone`, they change nothing but by us.
     """
 
     interval: float
+    alone: bool
 
     def load(self) -> Iterable[Lease]:
         """Return the records, those that end first first; none if it can tell them later only."""

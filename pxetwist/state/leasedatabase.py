@@ -33,6 +33,7 @@ class LeaseDatabase:
     """One server's connection, made anew whenever it is broken."""
 
     interval = 0.5
+    alone = False
 
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database

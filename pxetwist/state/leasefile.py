@@ -86,6 +86,7 @@ class LeaseFile:
     """
 
     interval = 1.0
+    alone = True
 
     def __init__(self, path: Path, durability: str) -> None:
         with ExitStack() as undo:

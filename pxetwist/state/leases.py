@@ -17,6 +17,9 @@ from pxetwist.state.unclaimed import Unclaimed
 
 #: How long a declined address stays out of use, in seconds.
 DECLINED_FOR = 86400.0
+#: A lease may be stored for so much of its time longer than it is promised, up to so many seconds:
+#: who asks again within that time, as each stage of a boot does, costs no write.
+SPARE, MOST_SPARE = 1 / 8, 3600.0
 
 _HELD = (LeaseState.OFFERED, LeaseState.LEASED)
 
@@ -31,6 +34,11 @@ def _uncollected() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def spare(lease: Lease, now: float) -> float:
+    """Return for how long (seconds) beyond its end a lease may be stored."""
+    return min(max(lease.ends - now, 0.0) * SPARE, MOST_SPARE)
 
 
 def held_by(record: Lease) -> str:
@@ -108,6 +116,22 @@ class LeaseTable:
             lease = attrs.evolve(lease, state=LeaseState.LEASED)
         self.put(lease)
         return lease
+
+    def covering(self, lease: Lease, now: float) -> Lease | None:
+        """Return the record that says the same as a lease, but may end a spare time later."""
+        number = int(lease.address)
+        record = self._records.get(number)
+        if (
+            record is None
+            or not 0 <= record.ends - lease.ends <= spare(lease, now)
+            or record.key != lease.key
+            or record.state is not LeaseState.LEASED
+            or record.hostname != lease.hostname
+            or record.network != lease.network
+            or self._client(record.network, record.key) != number
+        ):
+            return None
+        return record
 
     def release(self, address: IPv4Address | IPv6Address, key: str, now: float) -> Lease | None:
         """End what this client holds and return the new record; `None` if it does not hold it."""

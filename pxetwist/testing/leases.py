@@ -110,11 +110,12 @@ class LeaseStoreContract(Contract):
 
     def test_a_lease_is_held_until_it_ends(self) -> None:
         lease = self.commit(self.offered(1))
-        self.assertEqual((lease.state, lease.ends), (LeaseState.LEASED, NOW + 3600))
-        self.assertEqual(self.result(self.store.holder(lease.address, NOW + 3599)), lease)
-        self.assertEqual(self.result(self.store.held(client(1), LAB, NOW + 3599)), lease)
-        self.assertIsNone(self.holder(lease.address, NOW + 3600))
-        self.assertIsNone(self.result(self.store.held(client(1), LAB, NOW + 3600)))
+        self.assertIs(lease.state, LeaseState.LEASED)
+        self.assertTrue(NOW + 3600 <= lease.ends <= NOW + 4050, lease.ends)
+        self.assertEqual(self.result(self.store.holder(lease.address, lease.ends - 1)), lease)
+        self.assertEqual(self.result(self.store.held(client(1), LAB, lease.ends - 1)), lease)
+        self.assertIsNone(self.holder(lease.address, lease.ends))
+        self.assertIsNone(self.result(self.store.held(client(1), LAB, lease.ends)))
         self.assertIsNone(self.result(self.store.held(client(2), LAB, NOW)))
         self.assertEqual(list(self.store.leases()), [lease])
 

@@ -99,14 +99,14 @@ class ReadingTests(SqliteTestCase):
         self.wait(committing)
         lease = self.successResultOf(committing)
         self.assertEqual(self.holder(reader, lease.address, NOW), lease)
-        self.assertIsNone(self.holder(reader, lease.address, NOW + 3601))
+        self.assertIsNone(self.holder(reader, lease.address, lease.ends + 1))
         released = Deferred.fromCoroutine(store.release(lease.address, client(1), NOW))
         self.wait(released)
         self.assertIsNone(self.holder(reader, lease.address, NOW))
         six = Lease(IPv6Address("fd00::9"), client(2).key, NOW + 60, "six", "", LeaseState.LEASED)
         stored = Deferred.fromCoroutine(store.commit(six, NOW))
         self.wait(stored)
-        self.assertEqual(self.holder(reader, six.address, NOW), six)
+        self.assertEqual(self.holder(reader, six.address, NOW), self.successResultOf(stored))
 
     def test_notes(self) -> None:
         """They are those of the server, and it reads what was noted here."""
@@ -169,6 +169,47 @@ class WritingTests(SqliteTestCase):
         store.keep(attrs.evolve(lease, ends=NOW + 7200), NOW, errors.append)
         self.assertIsInstance(errors.pop(), StateUnavailable)
         self.assertEqual(store.present(client(1), LAB, NOW), held)
+
+    def test_what_is_stored_is_not_stored_again(self) -> None:
+        """An eighth of its time is to spare, for the stages of a boot; but what is on its way to
+        the disk is not there, and what says something else is another lease.
+        """
+        store, stored = self.start(), list[float]()
+        offer = result_of(store.offer(client(1), LAB, None, None, (), NOW))
+        assert offer is not None
+
+        def ask(after: float, ends: float = 3600.0, **news: Any) -> None:
+            lease = attrs.evolve(offer, ends=NOW + after + ends, **news)
+            store.keep(lease, NOW + after, lambda error: stored.append(after))
+
+        ask(0.0)
+        ask(1.0)
+        self.assertEqual(stored, [])
+        self.clock.run_until(lambda: stored == [0.0, 1.0])
+        ask(2.0)
+        ask(451.0)
+        self.assertEqual(stored.pop(), 451.0)
+        for case in ({"after": 452.0}, {"ends": 1800.0}, {"hostname": "pc1"}):
+            stored.clear()
+            ask(**{"after": 300.0, **case})  # type: ignore[arg-type]  # a mapping of each
+            self.assertEqual(stored, [], case)
+            self.clock.run_until(lambda: bool(stored))
+        again = Deferred.fromCoroutine(
+            store.commit(attrs.evolve(offer, ends=NOW + 3900, hostname="pc1"), NOW + 300)
+        )
+        self.assertEqual(self.successResultOf(again).hostname, "pc1")
+
+    def test_a_lease_that_was_given_back_is_stored_again(self) -> None:
+        store = self.start()
+        committing = self.committing(store, 1)
+        self.wait(committing)
+        lease = self.successResultOf(committing)
+        released = Deferred.fromCoroutine(store.release(lease.address, client(1), NOW))
+        again = Deferred.fromCoroutine(store.commit(attrs.evolve(lease, ends=NOW + 3600), NOW))
+        self.assertNoResult(again)
+        self.wait(released, again)
+        third = Deferred.fromCoroutine(store.commit(attrs.evolve(lease, ends=NOW + 3600), NOW))
+        self.successResultOf(third)
 
     def test_commits_that_wait_share_one_transaction(self) -> None:
         store = self.start()
