@@ -7,6 +7,8 @@ from pathlib import Path
 
 import attrs
 
+from bootlab.processes import run
+
 #: What an installed system says on the serial line.
 MARKER = "INSTALLED-SYSTEM-STARTED"
 
@@ -58,3 +60,15 @@ def uefi_disk(folder: Path, config: str = _INSTALLED) -> Disk:
         shutil.copyfile(_GRUB, place / "grubx64.efi")
     (debian / "grub.cfg").write_text(config)
     return Disk(f"format=raw,file=fat:rw:{folder}")
+
+
+def uefi_image(path: Path) -> None:
+    """Write a disk of 32 MiB without partitions; its only loader is a GRUB with the marker."""
+    start, loader = path.with_suffix(".cfg"), path.with_suffix(".efi")
+    start.write_text(_INSTALLED)
+    words = ("-O", "x86_64-efi", "-p", "/", "-c", str(start), "-o", str(loader))
+    run("grub-mkimage", *words, "serial", "terminal", "echo", "sleep", "halt")
+    run("mformat", "-C", "-i", str(path), "-T", "65536", "::")
+    for folder in ("EFI", "EFI/BOOT"):
+        run("mmd", "-i", str(path), f"::{folder}")
+    run("mcopy", "-i", str(path), str(loader), "::EFI/BOOT/BOOTX64.EFI")

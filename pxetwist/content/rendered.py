@@ -36,6 +36,7 @@ from pxetwist.model.boot import (
     LocalDisk,
     Menu,
     Nbp,
+    Protocol,
     RaspberryPi,
     SanDisk,
     Script,
@@ -301,7 +302,7 @@ class RenderedStore:
             "file_url": partial(self._installers.url, request, folders),
             "locked_url": lambda name: self._locked_url(request, name),
             "tftp_url": _url(request.endpoints.tftp),
-            "grub_path": _grub_path(request.endpoints.address),
+            "grub_path": _grub_path(_grub_device(request)),
             "pxelinux_path": lambda path: path if "://" in path else f"::{path}",
         }
 
@@ -440,7 +441,16 @@ def _url(base: str) -> Callable[[str], str]:
     return lambda path: path if "://" in path else f"{base}/{path.lstrip('/')}"
 
 
-def _grub_path(address: str) -> Callable[[str], str]:
+def _grub_device(request: BootRequest) -> str:
+    """Name the way on which GRUB came: one that was loaded by HTTP may lack TFTP (quirk B8)."""
+    ends = request.endpoints
+    if request.protocol is not Protocol.HTTP:
+        return f"(tftp,{ends.address})"
+    scheme, _, place = (ends.web if request.secure else ends.http).partition("://")
+    return f"({scheme},{place})"
+
+
+def _grub_path(device: str) -> Callable[[str], str]:
     """GRUB takes files from the device that it came from; an explicit server is safer beside a
     foreign DHCP server. A URL becomes `(http,host)/path`; names would need GRUB's own DNS.
     """
@@ -448,7 +458,7 @@ def _grub_path(address: str) -> Callable[[str], str]:
     def convert(path: str) -> str:
         scheme, found, rest = path.partition("://")
         if not found:
-            return f"(tftp,{address})/{path.lstrip('/')}"
+            return f"{device}/{path.lstrip('/')}"
         host, _, file = rest.partition("/")
         return f"({scheme},{host})/{file}"
 

@@ -57,7 +57,8 @@ RASPBERRY_PI_MENU = pxe.encode_vendor(
         pxe.MENU_PROMPT: b"\0PXE",
     }
 )
-_LARGEST_NAME = 127
+#: So much of a name has room in the header.
+LARGEST_NAME = 127
 
 
 @attrs.frozen
@@ -208,7 +209,7 @@ def _reply(
         chaddr=request.chaddr,
         sname=str(boot.server).encode() if boot and int(boot.server) else b"",
         # A longer URL lives in option 67 only; loaders that read the header could not use it.
-        file=name if len(name) <= _LARGEST_NAME else b"",
+        file=name if len(name) <= LARGEST_NAME else b"",
         options=_ordered(request, merged, always),
         is_dhcp=request.is_dhcp,
     )

@@ -14,6 +14,7 @@ import attrs
 
 from pxetwist.errors import WireError
 from pxetwist.exchange.dhcp4_replies import (
+    LARGEST_NAME,
     RASPBERRY_PI_MENU,
     BootData,
     addressless_reply,
@@ -122,11 +123,11 @@ def proxy_offer(
         options[O.VENDOR_SPECIFIC] = RASPBERRY_PI_MENU
     elif vendor:
         options[O.VENDOR_SPECIFIC] = pxe.encode_vendor(vendor)
-    if variant is Variant.HEADER:
+    if variant is Variant.HEADER and len(boot.file.encode()) <= LARGEST_NAME:
         return addressless_reply(request, Dhcp4Type.OFFER, options, boot)
     # EDK2 that is redirected still reads the name here if port 4011 stays silent.
     redirected = variant is Variant.REDIRECT and identity.firmware is Firmware.UEFI
-    if redirected or variant in (Variant.FULL, Variant.RASPBERRY_PI):
+    if redirected or variant not in (Variant.REDIRECT, Variant.MENU):
         options |= boot_options(identity, boot)
         return addressless_reply(request, Dhcp4Type.OFFER, options, boot)
     return addressless_reply(request, Dhcp4Type.OFFER, options, BootData("", boot.server))

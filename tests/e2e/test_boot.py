@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from bootlab.machines import Firmware, Machine
-from bootlab.processes import wait_until
+from bootlab.processes import run, wait_until
 from tests.e2e.case import PATIENCE, STRANGER, BootCase
 
 
@@ -86,3 +86,28 @@ class LinuxTests(BootCase):
         uefi = self.boot("uefi-ipxe", Firmware.UEFI)
         self.assert_booted(bios, "bios-ipxe")
         self.assert_booted(uefi, "uefi-ipxe")
+
+
+class HttpGrubTests(BootCase):
+    """GRUB with an HTTP module, which Debian's signed one lacks."""
+
+    def prepare(self) -> None:
+        folder = self.site.parent
+        start = self.lab.folder / "start.cfg"
+        start.write_text("set prefix=($root)/grub\nconfigfile $prefix/grub.cfg\n")
+        modules = "efinet http net normal configfile linux echo serial terminal test boot minicmd"
+        run(
+            *("grub-mkimage", "-O", "x86_64-efi", "-p", "/grub", "-c", str(start)),
+            *("-o", str(folder / "tftpboot" / "loaders" / "grubhttp.efi"), *modules.split()),
+        )
+        with (folder / "lab.ini").open("a") as ini:
+            ini.write("\n[loader:grub-http]\narchitecture = x64\nfamily = grub\n")
+            ini.write("file = loaders/grubhttp.efi\n")
+
+    def test_uefi_http_grub(self) -> None:
+        """OVMF's HTTP Boot, then all by HTTP: this GRUB has no TFTP."""
+        self.serve()
+        self.assert_booted(self.boot("uefi-grub", Firmware.UEFI_HTTP), "uefi-grub")
+        self.assertEqual(self.asked("tftp"), [])
+        asked = list(dict.fromkeys(self.asked("http")))  # it asks for parts, too
+        self.assertEqual(asked[-3:], ["grub/grub.cfg", "lab/vmlinuz", "lab/initrd.gz"])

@@ -10,10 +10,8 @@ from bootlab.machines import Firmware
 from bootlab.processes import wait_until
 from tests.e2e.case import PATIENCE, BootCase
 
-TARGET = "iqn.2026-01.lab:bios-ipxe"
-INITIATOR = "iqn.2026-01.lab.client:bios-ipxe"
 #: iPXE would take the first part of it for a setting, were it not told otherwise.
-SECRET = "${net0/mac} of bios-ipxe"
+SECRET = "${net0/mac} of "
 REVERSE = "of the target"
 
 
@@ -23,10 +21,8 @@ class DiskTests(BootCase):
         (content / "images").mkdir()
         disks.bios_disk(content / "images" / "disk.img")
 
-    def target(self) -> None:
+    def target(self, name: str, disk: Path) -> None:
         """Start tgt with a disk for one initiator, who must log in and is logged in to."""
-        disk = self.lab.folder / "iscsi.img"
-        disks.bios_disk(disk)
         control, server = str(os.getpid() % 30000), self.lab.lan.server
         portal = f"portal={self.lab.lan.address}:3260"
         log = self.lab.folder / "tgtd.log"
@@ -35,13 +31,13 @@ class DiskTests(BootCase):
         wait_for = Path(f"/var/run/tgtd/socket.{control}")
         wait_until(wait_for.exists, 10, "tgtd")
         for words in (
-            ("target", "new", "-T", TARGET),
+            ("target", "new", "-T", f"iqn.2026-01.lab:{name}"),
             ("logicalunit", "new", "--lun", "1", "-b", str(disk)),
-            ("target", "bind", "-Q", INITIATOR),
+            ("target", "bind", "-Q", f"iqn.2026-01.lab.client:{name}"),
         ):
             self.admin(control, words[0], words[1], "--tid", "1", *words[2:])
         for user, secret, more in (
-            ("bios-ipxe", SECRET, ()),
+            (name, f"{SECRET}{name}", ()),
             ("the-target", REVERSE, ("--outgoing",)),
         ):
             self.admin(control, "account", "new", "--user", user, "--password", secret)
@@ -54,7 +50,9 @@ class DiskTests(BootCase):
     def test_disks(self) -> None:
         """By iSCSI with secrets of both sides; by memdisk from iPXE and from PXELINUX."""
         self.serve("disks.ini")
-        self.target()
+        disk = self.lab.folder / "iscsi.img"
+        disks.bios_disk(disk)
+        self.target("bios-ipxe", disk)
         machines = [
             self.boot(name, Firmware.BIOS) for name in ("bios-ipxe", "bios-local", "bios-pxelinux")
         ]
@@ -65,3 +63,13 @@ class DiskTests(BootCase):
         self.assertIn("loaders/memdisk", self.asked("tftp"))
         self.assertIn("loaders/memdisk", asked)
         self.assertNotIn("of the target", self.server.text)
+
+    def test_uefi_http(self) -> None:
+        """HTTP Boot, iPXE, and the loader of a disk by iSCSI; not a byte by TFTP."""
+        self.serve("disks.ini")
+        disk = self.lab.folder / "iscsi.img"
+        disks.uefi_image(disk)
+        self.target("uefi-ipxe", disk)
+        self.boot("uefi-ipxe", Firmware.UEFI_HTTP).wait_for(disks.MARKER, PATIENCE)
+        self.assertEqual(self.asked("tftp"), [])
+        self.assertIn("loaders/snponly.efi", self.asked("http"))

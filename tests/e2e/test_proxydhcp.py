@@ -112,6 +112,18 @@ class ProxyDhcpTests(BootCase):
         self.assert_booted_beside("uefi-ipxe", Firmware.UEFI)
         self.assertEqual(self.exchanges(), [])
 
+    def test_names_in_the_header_alone(self) -> None:
+        """Both firmwares and their iPXE read them there; none asks port 4011."""
+        self.lab.keep(neighbours.dnsmasq(self.lab.lan, self.lab.folder))
+        self.serve("proxy.ini", ("interfaces = br0", "interfaces = br0\noffer = header"))
+        machines = {
+            "bios-ipxe": self.boot("bios-ipxe", Firmware.BIOS),
+            "uefi-ipxe": self.boot("uefi-ipxe", Firmware.UEFI),
+        }
+        for name, machine in machines.items():
+            self.assertEqual(self.booted(machine)["name"], name)
+        self.assertEqual(self.exchanges(), [])
+
 
 #: Takes what comes to port 4011 of the server's address, more closely bound than the server is.
 _DEAF_PORT = """

@@ -27,6 +27,7 @@ from pxetwist.model.boot import (
     Protocol,
     RaspberryPi,
     Script,
+    SecurePort,
 )
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity
@@ -79,7 +80,8 @@ class Case(SynchronousTestCase):
         return result_of(content.read(0, content.info.size)).decode()
 
     def text(self, loader: str, boot: Boot) -> str:
-        return self.read(TEXTS[loader], self.request(boot))
+        protocol = Protocol.TFTP if loader == "grub" else Protocol.HTTP
+        return self.read(TEXTS[loader], attrs.evolve(self.request(boot), protocol=protocol))
 
     def assert_lines(self, text: str, *expected: str) -> None:
         """These lines follow each other somewhere in the text, but for indentation."""
@@ -129,7 +131,8 @@ class IpxeTests(Case):
             "kernel http://[fd77::1]:8080/vmlinuz report=http://[fd77::1]:8080/callback/TOKEN"
             " from=[fd77::1] || goto failed",
         )
-        self.assertIn("  linux (tftp,fd77::1)/vmlinuz ", self.read("grub/grub.cfg", request))
+        by_tftp = attrs.evolve(request, protocol=Protocol.TFTP)
+        self.assertIn("  linux (tftp,fd77::1)/vmlinuz ", self.read("grub/grub.cfg", by_tftp))
 
     def test_log_server(self) -> None:
         """It is ours, if we take lines; not for who came by IPv6, for the setting is of IPv4."""
@@ -210,6 +213,20 @@ class GrubTests(Case):
     def test_url(self) -> None:
         text = self.text("grub", Files("http://10.0.0.9/a/linux"))
         self.assert_lines(text, "linux (http,10.0.0.9)/a/linux")
+
+    def test_by_http(self) -> None:
+        """One that came by HTTP may have no TFTP, and goes on as it came (quirk B8)."""
+        request = self.request(Files("lab/vmlinuz", ("http://10.0.0.9/a.gz",)))
+        text = self.read("grub/grub.cfg", request)
+        self.assert_lines(
+            text,
+            "linux (http,10.0.0.1:8080)/lab/vmlinuz",
+            "initrd (http,10.0.0.9)/a.gz",
+        )
+        ends = Endpoints("fd77::1", secure=SecurePort())
+        for secure, device in ((False, "(http,[fd77::1])"), (True, "(https,[fd77::1])")):
+            asked = attrs.evolve(request, endpoints=ends, secure=secure)
+            self.assertIn(f"linux {device}/lab", self.read("grub/grub.cfg", asked))
 
     def test_nbp_and_local(self) -> None:
         text = self.text("grub", Nbp("a.efi"))

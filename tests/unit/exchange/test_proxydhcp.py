@@ -80,6 +80,11 @@ class ProxyReplyTests(SynchronousTestCase):
         offer = self.offer("proxydhcp_bios-ipxe-rom_4011", Variant.HEADER)
         self.assertEqual(offer.file, b"loaders/snponly.efi")
         self.assertFalse({O.BOOT_FILE, O.TFTP_SERVER_NAME} & set(offer.options))
+        # a URL that has no room there is in the option, after all
+        long = BootData("http://10.77.0.1/" + "x" * 120, SERVER)
+        request = decode(packets("proxydhcp_bios-ipxe-rom_4011", 67)[0].payload)
+        offer = proxy_offer(request, dhcp4.identify(request), long, Variant.HEADER)
+        self.assertEqual(offer.options[O.BOOT_FILE], long.file.encode())
 
     def test_raspberry_pi(self) -> None:
         """Its ROM looks for a menu of this name (quirk B22)."""
