@@ -6,6 +6,7 @@ import os
 import re
 import signal
 
+from bootlab.network import Namespace
 from bootlab.processes import wait_until
 from tests.integration.case import ClientsCase
 
@@ -38,6 +39,11 @@ lease-time = 10m
 network = 10.78.0.0/24
 pool = 10.78.0.100 - 10.78.0.199
 routers = 10.78.0.1
+[class:restless]
+match = mac=02:00:00:00:00:05
+lease-time = 60s
+option.renewal-time = 3
+option.rebinding-time = 8
 """
 HOSTS = """name,mac,address,profile
 fixed,02:00:00:00:00:01,10.77.0.50,
@@ -50,6 +56,7 @@ deconfig) ip addr flush dev "$interface";;
 bound|renew|BOUND|RENEW|REBIND|REBOOT)
   addr=${ip:-$new_ip_address}
   ip addr replace "$addr/24" dev "$interface"
+  ip route replace default via "${router:-$new_routers}"
   echo "got $1$reason $addr router=${router:-$new_routers} domain=${domain:-$new_domain_name}";;
 esac
 """
@@ -109,26 +116,59 @@ class DhcpClientTests(ClientsCase):
         self.dhclient(host, "-r")
         self.server.wait_for(f"released {re.escape(got[1])}", 10)
 
+    def renewed_and_rebound(self, host: Namespace, interface: str) -> str:
+        """Let dhclient renew its lease, then rebind, as unicasts do not arrive any more."""
+        base = self.folder / host.name
+        files = ["-lf", f"{base}.leases", "-pf", f"{base}.pid", "-cf", "/dev/null"]
+        words = ["dhclient", "-4", "-d", *files, "-sf", str(self.script_file), interface]
+        client = self.restless = self.start(host, words)
+        address = client.wait_for(r"got BOUND (\S+)", 20)[1]
+        client.wait_for(rf"got RENEW {re.escape(address)}", 30)
+        host.ip("route add blackhole 10.77.0.1/32")
+        everybody = r"to 255\.255\.255\.255 port 67\s+DHCPACK of "
+        client.wait_for(rf"(?s)Failed to send.*{everybody}{re.escape(address)}", 30)
+        return address
+
+    def test_dhclient_renewing_and_rebinding(self) -> None:
+        address = self.renewed_and_rebound(self.host("r", "02:00:00:00:00:05"), "eth0")
+        self.assertRegex(address, r"^10\.77\.0\.1\d\d$")
+        self.assertNotIn("NAK", self.server.text)
+
     def test_fifty_at_once(self) -> None:
         """Fifty clients start together: fifty different addresses."""
         clients = [self.udhcpc(self.host(f"n{n}"), "-q", "-t", "8", "-T", "1") for n in range(50)]
         addresses = [client.wait_for(r"got bound (\S+)", 40)[1] for client in clients]
         self.assertEqual(len(set(addresses)), 50)
 
-    def relayed(self, relay: list[str]) -> str:
-        """Let a client of another network ask through a relay agent; return its address."""
+    def behind_a_relay(self, mac: str = "") -> Namespace:
+        """Plug in a host of another network, of whose interfaces eth1 reaches dhcrelay."""
         middle = self.lan.host("relay", "10.77.0.2/24")
         far = self.host("far")
         self.cable(middle, "down0", far, "eth1")
+        if mac:
+            far.ip(f"link set eth1 address {mac}")
         middle.ip("addr add 10.78.0.1/24 dev down0")
         middle.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
         self.lan.server.ip("route add 10.78.0.0/24 via 10.77.0.2")
         far.ip("link set eth0 down")
-        self.relay(middle, *relay)
-        return self.udhcpc(far, "-q", interface="eth1").wait_for(r"got bound (\S+)", 20)[1]
+        words = ["dhcrelay", "-4", "-d", "--no-pid", "-a", "-m", "append"]
+        self.relay(middle, *words, "-iu", "eth0", "-id", "down0", "10.77.0.1")
+        return far
 
     def test_dhcrelay_with_option_82(self) -> None:
         """dhcrelay drops replies whose option 82 is not its own: it must come back whole."""
-        words = ["dhcrelay", "-4", "-d", "--no-pid", "-a", "-m", "append"]
-        address = self.relayed([*words, "-iu", "eth0", "-id", "down0", "10.77.0.1"])
+        client = self.udhcpc(self.behind_a_relay(), "-q", interface="eth1")
+        self.assertRegex(client.wait_for(r"got bound (\S+)", 20)[1], r"^10\.78\.0\.1\d\d$")
+
+    def test_dhclient_behind_dhcrelay(self) -> None:
+        """It renews past the agent, and rebinds through it; INIT-REBOOT and release as well."""
+        far = self.behind_a_relay("02:00:00:00:00:05")
+        address = self.renewed_and_rebound(far, "eth1")
         self.assertRegex(address, r"^10\.78\.0\.1\d\d$")
+        self.restless.stop()
+        far.ip("route del blackhole 10.77.0.1/32")
+        again = self.dhclient(far, interface="eth1")
+        self.assertRegex(again, rf"got REBOOT {re.escape(address)}")
+        self.dhclient(far, "-r", interface="eth1")
+        self.server.wait_for(f"released {re.escape(address)}", 10)
+        self.assertNotIn("NAK", self.server.text)
