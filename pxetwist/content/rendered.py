@@ -71,7 +71,9 @@ _KINDS: dict[type, str] = {
 #: `menu/NAME.ipxe` is one entry of the machine's own menu.
 #: `grub.cfg-01-52-54-00-12-34-56` and `pxelinux.cfg/01-52-54-00-12-34-56` name a machine.
 _LOCKED = re.compile(r"menu/[^/]+\.ipxe")
-_NAMED = re.compile(r"(?:grub\.cfg-)?01-((?:[0-9a-f]{2}-){5}[0-9a-f]{2})", re.IGNORECASE)
+_NAMED = re.compile(
+    r"(?:grub\.cfg-(?:01-)?|01-)((?:[0-9a-f]{2}[-:]){5}[0-9a-f]{2})", re.IGNORECASE
+)
 #: The file from which a Raspberry Pi takes the command line of its kernel.
 COMMAND_LINE = "cmdline.txt"
 _GAPS = re.compile(r"\n{3,}")

@@ -44,6 +44,8 @@ LONG = (
 )
 #: How vendor classes of firmware and loaders begin.
 _SIMPLE_READERS = (b"PXEClient", b"HTTPClient", b"U-Boot")
+#: Texts that Microsoft's clients read up to a NUL, which must be there (quirk D14).
+_MICROSOFT, _TEXTS = b"MSFT", (O.HOST_NAME, O.DOMAIN_NAME, O.PROXY_AUTODISCOVERY)
 #: Echoed byte for byte (RFC 6842, RFC 3046 §2.2, PXE 2.1; GRUB reads its UUID from the reply).
 _ECHOED = (O.CLIENT_ID, O.CLIENT_MACHINE_ID, O.SUBNET_SELECTION, O.RELAY_AGENT)
 
@@ -111,6 +113,7 @@ def address_reply(
         O.RENEWAL_TIME: renewal.to_bytes(4, "big"),
         O.REBINDING_TIME: rebinding.to_bytes(4, "big"),
     }
+    _end_texts(request, options)
     if rapid:
         options[O.RAPID_COMMIT] = b""
     if boot is not None:
@@ -137,11 +140,17 @@ def inform_reply(
     """Build the ACK to an INFORM: no address, no times (RFC 2131 §4.3.5)."""
     times = (O.RENEWAL_TIME, O.REBINDING_TIME)
     options = {code: value for code, value in told.options.items() if code not in times}
+    _end_texts(request, options)
     options[O.SERVER_ID] = server.packed
     if boot is not None:
         options |= boot_options(identity, boot)
     header = boot or told.elsewhere
     return _reply(request, Dhcp4Type.ACK, options, boot=header, always=told.always)
+
+
+def _end_texts(request: Dhcp4Message, options: dict[int, bytes]) -> None:
+    if request.options.get(O.VENDOR_CLASS, b"").startswith(_MICROSOFT):
+        options |= {code: options[code] + b"\0" for code in _TEXTS if code in options}
 
 
 def bootp_reply(

@@ -24,6 +24,8 @@ from pxetwist.services.running_transfer import ITransferOwner, RunningTransfer, 
 from pxetwist.services.transfer_interfaces import MAX_SEGMENTS, MAX_SEND, ITransferSocket, Peer
 from pxetwist.wire.tftp import ReadRequest
 
+#: Some clients stop here, where the numbers of blocks begin anew (quirk T6).
+_HIGHEST = 65536
 _NOTHING = Piece(0, 0, HEADER, memoryview(bytearray()))
 
 
@@ -107,6 +109,8 @@ class FileTransfer(RunningTransfer[ReadTransfer]):
                 f"stopped sending {path} after {octets_text(octets)} of "
                 f"{octets_text(machine.size)}: {reason(finished)}"
             )
+            if _HIGHEST - machine.terms.window <= octets // machine.terms.block_size <= _HIGHEST:
+                summary += "; it may be unable to count further: let it have that file by HTTP"
         return whole, summary, self._details(finished, octets, machine.size)
 
     def _perform(self, action: Action) -> None:

@@ -20,10 +20,18 @@ from pxetwist.services.images import HEADER, FramedImages
 from pxetwist.services.requests import tell
 from pxetwist.services.running_transfer import RunningTransfer
 from pxetwist.services.sockets import IDatagramSocket
-from pxetwist.services.transfer_interfaces import MAX_BLOCK, ITransferSockets, Peer
+from pxetwist.services.transfer_interfaces import (
+    MAX_BLOCK,
+    ITransferSocket,
+    ITransferSockets,
+    Peer,
+)
 from pxetwist.services.unanswered import Unanswered
 from pxetwist.services.uploads import Upload
 from pxetwist.wire.tftp import ReadRequest, WriteRequest
+
+#: Says for one machine what `max-block-size` says for all.
+BLOCK_SIZE_LABEL = "tftp-block-size"
 
 _LATE = 1.0  # seconds in which an equal request is one that was delayed on its way
 _GRACE = 5.0  # seconds that transfers get when the service stops
@@ -134,7 +142,7 @@ class RunningTransfers:
         machine = ReadTransfer(
             content.info.size,
             asked.options,
-            Limits(self._block_size or socket.payload - HEADER, self._window),
+            Limits(self._largest(request, socket), self._window),
             clock.seconds(),
             tell_size=asked.mode == "octet",
         )
@@ -165,11 +173,17 @@ class RunningTransfers:
         clock = self._site.reactor
         transfer = FileReception(self, asked, request, upload=upload, peer=peer, clock=clock)
         socket = self._sockets.open(local, peer, transfer, over=over)
-        largest = min(self._block_size or socket.payload - HEADER, MAX_BLOCK)
+        largest = min(self._largest(request, socket), MAX_BLOCK)
         self._add(transfer, known)
         machine = WriteTransfer(asked.options, Limits(block_size=largest), clock.seconds())
         transfer.begin(machine, socket)
         self._make_room()
+
+    def _largest(self, request: BootRequest, socket: ITransferSocket) -> int:
+        """Return the largest block: some firmware loses packets that are not small (quirk T4)."""
+        largest = self._block_size or socket.payload - HEADER
+        label = request.machine.labels.get(BLOCK_SIZE_LABEL, "") if request.machine else ""
+        return min(largest, int(label)) if label.isdecimal() and int(label) >= 8 else largest
 
     def receptions(self, host: str) -> int:
         """Return how many files a client is sending."""

@@ -351,7 +351,10 @@ class WhoAsksTests(Case):
     def test_names(self) -> None:
         names = {
             "ipxe": ("boot.ipxe", "boot/token/boot.ipxe", "autoexec.ipxe"),
-            "grub": ("grub.cfg", "grub/grub.cfg", "EFI/grub.cfg-01-52-54-00-12-34-56"),
+            "grub": (
+                *("grub.cfg", "grub/grub.cfg", "EFI/grub.cfg-01-52-54-00-12-34-56"),
+                "grub/grub.cfg-52:54:00:12:34:56",
+            ),
             "pxelinux": ("pxelinux.cfg/default", "a/pxelinux.cfg/01-52-54-00-12-34-56"),
             "": (
                 "default",

@@ -265,6 +265,35 @@ class ReplyTests(SynchronousTestCase):
         request = first("bios-ipxe-rom_pxelinux_tftp", Dhcp4Type.DISCOVER)
         self.assertEqual(self.offer(request).options[O.IPXE], bytes.fromhex("b00101"))
 
+    def test_windows(self) -> None:
+        """It wants a NUL behind its texts, also if it only asks (quirk D14)."""
+        asked = bytes([O.HOST_NAME, O.DOMAIN_NAME, O.PROXY_AUTODISCOVERY, O.ROUTERS])
+        said = Told({O.DOMAIN_NAME: b"lab", O.HOST_NAME: b"ws1", O.ROUTERS: SERVER.packed})
+        for vendor, end in ((b"MSFT 5.0", b"\0"), (b"systemd", b"")):
+            request = message(
+                options=asking(
+                    Dhcp4Type.DISCOVER, vendor_class=vendor, parameter_request_list=asked
+                )
+            )
+            identity = dhcp4.identify(request)
+            ways = (
+                dhcp4_replies.address_reply(
+                    request,
+                    identity,
+                    Dhcp4Type.OFFER,
+                    lease=LEASE,
+                    seconds=600,
+                    server=SERVER,
+                    told=said,
+                    boot=None,
+                ),
+                dhcp4_replies.inform_reply(request, identity, SERVER, said, None),
+            )
+            for reply in ways:
+                texts = reply.options[O.DOMAIN_NAME], reply.options[O.HOST_NAME]
+                self.assertEqual(texts, (b"lab" + end, b"ws1" + end))
+                self.assertEqual(reply.options[O.ROUTERS], SERVER.packed)
+
     def test_only_what_was_asked(self) -> None:
         """A client that lists its parameters gets no others, but those it must have."""
         options = asking(Dhcp4Type.DISCOVER, parameter_request_list=bytes([O.ROUTERS]))

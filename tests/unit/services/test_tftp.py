@@ -6,6 +6,7 @@ import os
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -15,11 +16,13 @@ from zope.interface.verify import verifyObject
 from pxetwist.config.server import spelled
 from pxetwist.content.directory import Directory
 from pxetwist.errors import ContentDenied, ContentError, PolicyError
+from pxetwist.exchange.tftp import ReadTransfer
 from pxetwist.interfaces import IBootService, IContent
 from pxetwist.model.boot import BootRequest
 from pxetwist.model.content import ContentPath
 from pxetwist.model.event import EventKind
 from pxetwist.model.identity import ClientIdentity
+from pxetwist.model.machine import Machine
 from pxetwist.services.tftp import TftpService
 from pxetwist.services.tftp_settings import Settings
 from pxetwist.services.unanswered import MOST
@@ -200,6 +203,15 @@ class TransferTests(ServiceCase):
         download = self.download(b"nbp", ("blksize", "1468"), ("windowsize", "16"))
         self.assertEqual(download.agreed, (("blksize", "1024"), ("windowsize", "2")))
         self.assertEqual(download.received, b"x" * 5000)
+
+    def test_the_limit_of_a_machine(self) -> None:
+        """Firmware that loses larger packets has a label; one that is no number is none."""
+        self.files["nbp"] = b"x" * 5000
+        for label, size in (("1024", "1024"), ("600", "600"), ("9000", "1428"), ("x", "1428")):
+            self.boot.machine = Machine("ws1", labels={"tftp-block-size": label})
+            done = self.download(b"nbp", ("blksize", "1428"), port=2000 + int(size))
+            self.assertEqual(done.agreed, (("blksize", size),), label)
+            self.network.clients.clear()
 
     def test_a_plain_file_goes_out_in_segments_or_block_by_block(self) -> None:
         folder = TemporaryDirectory()
@@ -587,6 +599,18 @@ class EventTests(ServiceCase):
             event.summary,
             "stopped sending nbp after 512 bytes of 4.9 KiB: the client fell silent",
         )
+
+    def test_a_client_that_cannot_count_further(self) -> None:
+        """Where block numbers begin anew is where some stop for ever."""
+        self.files["kernel"] = b"x" * 5000
+        client = self.network.client(CLIENT, 2000)
+        client.send(encode(ReadRequest(b"kernel")), SERVER)
+        self.run_for(0)
+        client.send(encode(Ack(1)), client.received[0].source)
+        with patch.object(ReadTransfer, "acknowledged", 512 * 65535):
+            self.run_for(60)
+        (event,) = self.boot.events
+        self.assertIn("it may be unable to count further", event.summary)
 
     def test_a_client_that_never_answers(self) -> None:
         """Of a stranger it is no news, for anybody may have asked in its name."""
