@@ -119,6 +119,7 @@ class BootFacade:
         self.loaders = Loaders(tuple(loaders))
         self.sightings = Sightings() if sightings is None else sightings
         self._offers = Offers()
+        self._decisions = Offers()  # about who asks for contents, and has no plan from DHCP
         self._neighbours = Neighbours()
         self.tokens = Tokens(state_folder)
         self._attending: list[IBootObserver] = []
@@ -156,6 +157,7 @@ class BootFacade:
         """Decide every machine anew: directories were read again."""
         self.sightings.forget_plans()
         self._offers.forget()
+        self._decisions.forget()
 
     @property
     def rehearsal(self) -> bool:
@@ -246,7 +248,8 @@ class BootFacade:
         """Resolve a request, and choose the scheme of this client's URLs."""
         resolution = await self._resolve(request)
         endpoints = self.https.endpoints(resolution.request)
-        if endpoints == resolution.request.endpoints:
+        before = resolution.request.endpoints
+        if endpoints is before or endpoints == before:
             return resolution
         return attrs.evolve(
             resolution, request=attrs.evolve(resolution.request, endpoints=endpoints)
@@ -272,18 +275,20 @@ class BootFacade:
             if sighting.plan and request.protocol in _LATER and not news and same:
                 return _as_announced(request, sighting.machine, sighting.plan)
         resolution, edition = None, self.edition()
-        if dhcp and (request.accepts or edition is not None):
-            resolution = self._offers.recall(request, now, edition)
+        memory = self._memory(request, edition, dhcp=dhcp)
+        if memory is not None:
+            resolution = memory.recall(request, now, edition)
         if resolution is None:
             resolution = await self.resolver.resolve(request)
             if edition != self.edition():
                 edition = None
+            memory = self._memory(request, edition, dhcp=dhcp)
             if (
-                dhcp
+                memory is not None
                 and resolution.verdict is not Verdict.BROKEN
                 and (edition is not None or not request.accepts)
             ):
-                self._offers.note(resolution, now, edition)
+                memory.note(resolution, now, edition)
         certificate = request.identity.certificate
         if sighting is not None and (certificate or not sighting.certificate):
             if sighting.choice:
@@ -295,6 +300,14 @@ class BootFacade:
                 certificate=certificate,
             )
         return resolution
+
+    def _memory(self, request: BootRequest, edition: Edition, *, dhcp: bool) -> Offers | None:
+        """Return what remembers decisions like that about a request, if anything may."""
+        if dhcp:
+            return self._offers
+        if edition is None or request.protocol not in _LATER or not request.identity.key:
+            return None
+        return self._decisions if request.machine is None else None
 
     def confirm(
         self, identity: ClientIdentity, resolution: Resolution, edition: Edition, now: float
@@ -485,5 +498,4 @@ def _as_chosen(resolution: Resolution, choice: str) -> Resolution:
 
 def _as_announced(request: BootRequest, machine: Machine | None, plan: BootPlan) -> Resolution:
     step = Step("this boot", f"profile {plan.profile}, as announced by DHCP")
-    request = attrs.evolve(request, machine=machine, plan=plan)
-    return Resolution(request, Verdict.PLANNED, (step,))
+    return Resolution(request.answered(machine, plan), Verdict.PLANNED, (step,))

@@ -21,6 +21,7 @@ from pxetwist.content import answers, installers, san
 from pxetwist.content.context import Later, QuickContext
 from pxetwist.content.installers import InstallerFiles
 from pxetwist.content.logins import Logins
+from pxetwist.content.rendered_texts import RenderedTexts
 from pxetwist.content.text import TextContent
 from pxetwist.content.versions import Versions
 from pxetwist.errors import ConfigError, ContentError, ContentNotFound, Location, PolicyError
@@ -56,6 +57,7 @@ _LOADERS = (
     "pxelinux.cfg.j2",
     *installers.TEMPLATES,
 )
+_TEMPLATES = {"ipxe": "boot.ipxe.j2", "grub": "grub.cfg.j2", "pxelinux": "pxelinux.cfg.j2"}
 TEMPLATES = (*_LOADERS, *answers.TEMPLATES)
 _KINDS: dict[type, str] = {
     Files: "files",
@@ -97,9 +99,12 @@ class Settings:
 class RenderedStore:
     """Makes the text that a loader asks for, at the moment it asks."""
 
-    def __init__(self, site: Site, environment: jinja2.Environment) -> None:
+    def __init__(
+        self, site: Site, environment: jinja2.Environment, rendered: RenderedTexts
+    ) -> None:
         self._site = site
         self._environment = environment
+        self._rendered = rendered
         self._globals = dict(environment.globals)
         self._texts: Recent[str, jinja2.Template] = Recent(_TEXTS)
         self._logins = Logins(site)
@@ -135,7 +140,13 @@ class RenderedStore:
         folders = {
             each.profile: await self._answers.folder(each, request) for each in plan.answers
         }
-        return TextContent(self.render(flavour, request, now, folders), now)
+        name = self._template_of(flavour, request, now)
+        if folders or self._environment.auto_reload or _is_locked(path):
+            return TextContent(self._render(name, request, folders), now)
+        kept = self._rendered.get(name, request)
+        return kept or self._rendered.make(
+            name, request, now, partial(self._render, name, request)
+        )
 
     def _command_line(self, path: ContentPath, request: BootRequest) -> str:
         """Return what the kernel of a Raspberry Pi is told, if that is asked for.
@@ -204,26 +215,27 @@ class RenderedStore:
         resolved: BootRequest = resolution.request
         return resolved
 
-    def render(
-        self,
-        flavour: str,
-        request: BootRequest,
-        now: float,
-        folders: Mapping[str, str] = MappingProxyType({}),
-    ) -> str:
-        """Return the text for a loader (`ipxe`, `grub`, `pxelinux`) of a resolved request; the
-        answers of each profile are below the URL that `folders` has for it.
+    def _template_of(self, flavour: str, request: BootRequest, now: float) -> str:
+        """Return the name of the template for a loader (`ipxe`, `grub`, `pxelinux`).
 
         :raises ContentNotFound: if the plan has nothing for that loader.
-        :raises PolicyError: if a template of the site is wrong.
         """
         plan = request.plan
         assert plan is not None
         if _lacks_text(plan.boot, flavour):
             raise ContentNotFound(f"profile {plan.profile} has no {flavour} text")
-        name = {"ipxe": "boot.ipxe.j2", "grub": "grub.cfg.j2"}.get(flavour, "pxelinux.cfg.j2")
         if flavour == "ipxe" and self._site.boot.looping(request.identity, now):
-            name = "stopped.ipxe.j2"
+            return "stopped.ipxe.j2"
+        return _TEMPLATES[flavour]
+
+    def _render(
+        self, name: str, request: BootRequest, folders: Mapping[str, str] = MappingProxyType({})
+    ) -> str:
+        """Fill a template for a resolved request; the answers of each profile are below the URL
+        that `folders` has for it.
+
+        :raises PolicyError: if a template of the site is wrong.
+        """
         try:
             template = self._environment.get_template(name)
             text = self._filled(template, self._variables(request, folders))
@@ -238,6 +250,7 @@ class RenderedStore:
 
     def _facts(self, request: BootRequest) -> dict[str, object]:
         """Return what every text may use."""
+        passing = self._rendered.of_this_moment
         return {
             "machine": request.machine,
             "identity": request.identity,
@@ -249,9 +262,9 @@ class RenderedStore:
             if request.identity.mac
             else "",
             "host": host_name(request.machine.name) if request.machine else "",
-            "callback": Later(partial(self._report_url, request, "callback")),
-            "report_url": partial(self._report_url, request),
-            "ftp_url": partial(self._ftp_url, request),
+            "callback": Later(partial(passing, self._report_url, request, "callback")),
+            "report_url": partial(passing, self._report_url, request),
+            "ftp_url": partial(passing, self._ftp_url, request),
         }
 
     def _template(self, text: str) -> jinja2.Template:
@@ -263,7 +276,7 @@ class RenderedStore:
         return template
 
     def _variables(self, request: BootRequest, folders: Mapping[str, str]) -> dict[str, object]:
-        facts = self._facts(request)
+        facts, passing = self._facts(request), self._rendered.of_this_moment
 
         def fill(text: str, **more: object) -> str:
             return self._filled(self._template(text), {**facts, **more})
@@ -301,8 +314,8 @@ class RenderedStore:
             "credentials_url": lambda boot: _where(boot.answer, folders)["answer"],
             "url": url,
             "source": source,
-            "file_url": partial(self._installers.url, request, folders),
-            "locked_url": lambda name: self._locked_url(request, name),
+            "file_url": partial(passing, self._installers.url, request, folders),
+            "locked_url": partial(passing, self._locked_url, request),
             "tftp_url": _url(request.endpoints.tftp),
             "grub_path": _grub_path(_grub_device(request)),
             "pxelinux_path": lambda path: path if "://" in path else f"::{path}",
@@ -505,6 +518,8 @@ def build(settings: Settings, site: Site) -> RenderedStore:
     environment.filters["grub_words"] = _grub_words
     environment.filters["batch_words"] = installers.batch_words
     environment.filters.update(answers.filters())
+    rendered = RenderedTexts()
+    rendered.watch(environment)
     for name in TEMPLATES:
         try:
             environment.get_template(name)
@@ -512,4 +527,4 @@ def build(settings: Settings, site: Site) -> RenderedStore:
             place = Location(str(error.filename or name), error.lineno)
             raise ConfigError(place, f"template {name}: {error.message}") from error
     answers.AnswerTexts(site, environment).check(site.profiles.values())
-    return RenderedStore(site, environment)
+    return RenderedStore(site, environment, rendered)

@@ -20,6 +20,13 @@ from pxetwist.model.boot import Login
 from pxetwist.model.content import ContentInfo
 
 _MOST_RANGES = 16
+#: Request headers, in lower case, with which the answer is another than the whole content.
+CONDITIONS = frozenset(
+    {
+        *("if-match", "if-none-match", "if-modified-since", "if-unmodified-since"),
+        *("range", "if-range"),
+    }
+)
 
 #: Returns a request header's value by its name in lower case.
 Header = Callable[[str], str | None]
@@ -45,13 +52,24 @@ class Span:
     end: int
 
 
+def _begun(answer: Answer) -> bytes:
+    lines = [_status_line(answer.status)]
+    lines += [f"{name}: {value}" for name, value in answer.headers]
+    return "\r\n".join(lines).encode("latin-1")
+
+
 @attrs.frozen
 class Answer:
-    """A status, the headers in their order, and the pieces of the body."""
+    """A status, the headers in their order, and the pieces of the body. `begun` are the first two
+    as bytes, without the last end of a line.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: tuple[bytes | Span, ...] = ()
+    begun: bytes = attrs.field(
+        init=False, eq=False, repr=False, default=attrs.Factory(_begun, takes_self=True)
+    )
 
 
 def text_answer(status: int, text: str, *headers: tuple[str, str]) -> Answer:
@@ -65,13 +83,13 @@ def head_bytes(result: Answer, now: float, *, last: bool) -> bytes:
     """Return the head of an answer: its headers first and in their order, then ours; `last` says
     that the connection ends with it.
     """
-    lines = [_status_line(result.status)]
-    lines += [f"{name}: {value}" for name, value in result.headers]
-    lines += ("Server: pxetwist", f"Date: {_date_text(int(now))}")
-    if last:
-        lines.append("Connection: close")
-    lines.append("\r\n")
-    return "\r\n".join(lines).encode("latin-1")
+    return result.begun + _ours(int(now), last)
+
+
+@lru_cache
+def _ours(seconds: int, last: bool) -> bytes:
+    close = "Connection: close\r\n" if last else ""
+    return f"\r\nServer: pxetwist\r\nDate: {_date_text(seconds)}\r\n{close}\r\n".encode()
 
 
 @lru_cache
@@ -93,8 +111,7 @@ def answer(info: ContentInfo, method: str, header: Header, boundary: Callable[[]
         return text_answer(412, "The file has changed")
     spans = _ranges(info, header) if method == "GET" else None
     if spans is None:
-        headers = _basic(info.size, info.media_type)
-        return Answer(200, headers + _validators(info), (Span(0, info.size),))
+        return whole_answer(info)
     if not spans:
         total = ("Content-Range", f"bytes */{info.size}")
         return text_answer(416, "The file is not that long", total)
@@ -104,6 +121,13 @@ def answer(info: ContentInfo, method: str, header: Header, boundary: Callable[[]
     headers = _basic(span.end - span.start, info.media_type)
     headers += (("Content-Range", _content_range(info, span)),)
     return Answer(206, headers + _validators(info), (span,))
+
+
+@lru_cache(1024)
+def whole_answer(info: ContentInfo) -> Answer:
+    """Answer with the whole of a content; a small one may be asked for by many."""
+    headers = _basic(info.size, info.media_type)
+    return Answer(200, headers + _validators(info), (Span(0, info.size),))
 
 
 def _basic(length: int, media_type: str) -> tuple[tuple[str, str], ...]:

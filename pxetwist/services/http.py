@@ -17,6 +17,7 @@ from pxetwist.config.fields import option
 from pxetwist.interfaces import ISharesPorts, Site
 from pxetwist.services.http_admission import AT_ONCE, HttpAdmission
 from pxetwist.services.http_connection import ContentChannel
+from pxetwist.services.http_heads import Heads
 from pxetwist.services.listening import OwnAddress, addresses_option
 from pxetwist.services.tcp import TcpService
 
@@ -66,6 +67,7 @@ class ContentFactory(Factory):
         self.reactor = site.reactor
         self.admission = HttpAdmission(settings.downloads_at_once)
         self.counters: Counter[str] = Counter()
+        self.heads = Heads()
         self.channels: set[ContentChannel] = set()
         self.connections = settings.connections
         self._idle_timeout = settings.idle_timeout

@@ -46,7 +46,7 @@ async def judged(
     return redemption
 
 
-def whole_answer(body: bytes) -> Answer:
+def secret_answer(body: bytes) -> Answer:
     """Answer with the whole, whatever part was asked for; nobody on the way may keep it."""
     headers = (
         ("Content-Length", str(len(body))),

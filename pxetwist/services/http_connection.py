@@ -17,9 +17,10 @@ from twisted.python.failure import Failure
 from pxetwist.exchange.http import head_bytes, text_answer
 from pxetwist.services.http_body import wire_of
 from pxetwist.services.http_exchange import ContentExchange
+from pxetwist.services.http_heads import Asked
 from pxetwist.services.pacing import Paced
 from pxetwist.services.sockets6 import host_of
-from pxetwist.wire.http1 import HEAD, BadRequest, Body, Head, find_head, read_head
+from pxetwist.wire.http1 import HEAD, BadRequest, Body, find_head
 
 #: So long (seconds) a request may take to arrive, from its first byte to its last.
 REQUEST_TIME = 20.0
@@ -47,7 +48,7 @@ class ContentChannel(Paced, Protocol):
         self.last = False  # no request after the present one is answered
         self._data = bytearray()
         self._seen = 0  # so much of it is no whole head
-        self._head: Head | None = None
+        self._asked: Asked | None = None
         self._body: Body | None = None
         self._exchange: ContentExchange | None = None
         self._looping = False
@@ -111,33 +112,41 @@ class ContentChannel(Paced, Protocol):
 
     def _next(self) -> bool:
         """Begin to answer the next request, if all of it is here."""
-        if self._head is None and not self._read_head():
+        if self._asked is None and not self._read_head():
             return False
-        head, body = self._head, self._body
-        assert head is not None
+        asked, body = self._asked, self._body
+        assert asked is not None
         if body is not None and not body.take(self._data):
             self._await_rest()
             return False
-        self._head = self._body = None
+        self._asked = self._body = None
         self._late = False
-        exchange = self._exchange = ContentExchange(self, head, body.kept if body else b"")
-        self.last = self.last or not head.keeps
+        exchange = self._exchange = ContentExchange(self, asked, body.kept if body else b"")
+        self.last = self.last or not asked.head.keeps
         exchange.begin()
         if self._exchange is not None:
             self.factory.busy(self)
         return True
 
     def _read_head(self) -> bool:
+        if not self._data:
+            return False
+        self._asked = self.factory.heads.get(self._data)
+        if self._asked is not None:
+            self._data.clear()
+            self._seen = 0
+            return True
         end = find_head(self._data, self._seen)
         if not end:
             self._seen = len(self._data)
-            if self._data:
+            if self._data:  # more than empty lines
                 self._await_rest()
             return False
         raw = bytes(self._data[:end])
         del self._data[:end]
         self._seen = 0
-        self._head = head = read_head(raw)
+        self._asked = self.factory.heads.read(raw)
+        head = self._asked.head
         self._body = Body(head.length) if head.length else None
         if head.expects and not self._data:
             self.write(_CONTINUE)

@@ -13,7 +13,15 @@ from twisted.python.failure import Failure
 
 from pxetwist.boot.guard import rest_of
 from pxetwist.errors import ContentError, LoginNeeded, PolicyError, StateUnavailable
-from pxetwist.exchange.http import Answer, Span, answer, basic_login, head_bytes, text_answer
+from pxetwist.exchange.http import (
+    Answer,
+    Span,
+    answer,
+    basic_login,
+    head_bytes,
+    text_answer,
+    whole_answer,
+)
 from pxetwist.interfaces import IContent, Site
 from pxetwist.model.boot import BootRequest, Endpoints, Protocol
 from pxetwist.model.content import ContentPath
@@ -22,15 +30,13 @@ from pxetwist.model.redemption import AnswerQuestion, Redemption
 from pxetwist.services import requests
 from pxetwist.services.blocks import read_exactly
 from pxetwist.services.http_admission import HttpAdmission, queues
-from pxetwist.services.http_answers import FOLDER, asked_for, judged, whole_answer
+from pxetwist.services.http_answers import FOLDER, asked_for, judged, secret_answer
 from pxetwist.services.http_body import send_span
 from pxetwist.services.http_callback import LATER, TOPICS, Said, report_answer
 from pxetwist.services.http_delivery import Delivery
-from pxetwist.services.http_target import BadTarget, Target, identify
-from pxetwist.wire.http1 import Head
+from pxetwist.services.http_heads import NOT_FOUND, Asked
+from pxetwist.services.http_target import Target, identify
 
-_NOT_FOUND = text_answer(404, "Not found")
-_BAD_REQUEST = text_answer(400, "Bad request")
 _NOT_ALLOWED = text_answer(405, "Only GET and HEAD", ("Allow", "GET, HEAD"))
 _LOGIN = text_answer(401, "Login needed", ("WWW-Authenticate", 'Basic realm="boot menu"'))
 _BROKEN = text_answer(500, "Internal trouble")
@@ -45,16 +51,17 @@ def _boundary() -> str:
 class ContentExchange:
     """One request; what it needs of its site and its client is the connection's, `channel`.
 
-    Nothing is kept from one request to the next: who asks, what that machine boots and what it
-    may have is found out each time. `octets` counts what was sent of the content.
+    Nothing is kept here from one request to the next: who asks, what that machine boots and what
+    it may have is asked for each time. `octets` counts what was sent of the content.
     """
 
-    def __init__(self, channel: Any, head: Head, body: bytes) -> None:
+    def __init__(self, channel: Any, asked: Asked, body: bytes) -> None:
+        head = asked.head
         self.channel = channel
         self.octets = 0
         self._method = head.method
         self._header = head.fields.get
-        self._target = head.target
+        self._asked = asked
         self._body = body
         self._site: Site = channel.factory.site
         self._counters: Counter[str] = channel.factory.counters
@@ -96,13 +103,9 @@ class ContentExchange:
             self._short(_BROKEN)
 
     async def _answer(self) -> None:
-        try:
-            target = Target.parse(self._target)
-        except BadTarget:
-            self._short(_BAD_REQUEST)
-            return
-        except ValueError:
-            self._short(_NOT_FOUND)
+        target = self._asked.target
+        if isinstance(target, Answer):
+            self._short(target)
             return
         if target.path.parts[0] in TOPICS:
             report = await report_answer(self._site, target, self._said())
@@ -118,7 +121,7 @@ class ContentExchange:
             return
         resolved = await self._resolve(target)
         if resolved is None:
-            self._short(_NOT_FOUND)
+            self._short(NOT_FOUND)
             return
         try:
             content = await self._site.boot.open(target.path, resolved)
@@ -126,7 +129,7 @@ class ContentExchange:
             self._short(_LOGIN)
             return
         except ContentError:
-            self._short(_NOT_FOUND)
+            self._short(NOT_FOUND)
             requests.tell_missing(self._site, resolved)
             return
         except PolicyError as error:
@@ -156,7 +159,7 @@ class ContentExchange:
     async def _answer_file(self, question: AnswerQuestion) -> None:
         """Give an answer file to who may have it."""
         if self._method == "HEAD":  # to look is not to redeem
-            self._short(_NOT_FOUND)
+            self._short(NOT_FOUND)
             return
         try:
             redemption = await judged(self._site, question, self._counters)
@@ -165,7 +168,7 @@ class ContentExchange:
             self._short(LATER)
             return
         if redemption is None:
-            self._short(_NOT_FOUND)
+            self._short(NOT_FOUND)
             return
         whole = False
         try:
@@ -190,7 +193,7 @@ class ContentExchange:
             requests.tell_failed(self._site, request, error)
             return False
         try:
-            result = whole_answer(await read_exactly(content, 0, content.info.size))
+            result = secret_answer(await read_exactly(content, 0, content.info.size))
         finally:
             content.close()
         self._write(result, *result.body)
@@ -255,7 +258,10 @@ class ContentExchange:
         self.channel.write(b"".join(pieces))
 
     async def _send(self, content: IContent, request: BootRequest) -> None:
-        result = answer(content.info, self._method, self._header, _boundary)
+        if self._asked.whole:
+            result = whole_answer(content.info)
+        else:
+            result = answer(content.info, self._method, self._header, _boundary)
         spans = [piece for piece in result.body if isinstance(piece, Span)]
         if self._method == "HEAD" or not spans:
             self._short(result)
@@ -293,6 +299,8 @@ class ContentExchange:
                 await send_span(self, content, piece)
 
     def _tell(self, request: BootRequest, size: int, seconds: float, *, whole: bool) -> None:
+        if not self._site.boot.observed:
+            return
         more = {
             "status": self._status,
             "debug": whole and self._status == 206,  # sanboot reads a disk in hundreds of pieces

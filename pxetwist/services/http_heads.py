@@ -1,0 +1,79 @@
+"""Heads of requests, and what they ask for.
+
+A rack that is switched on asks a hundred times for the same, in the same words: those are read
+once.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from pxetwist.exchange.http import CONDITIONS, Answer, text_answer
+from pxetwist.model.recent import Recent
+from pxetwist.services.http_answers import FOLDER
+from pxetwist.services.http_callback import TOPICS
+from pxetwist.services.http_target import BadTarget, Target
+from pxetwist.wire.http1 import Head, read_head
+
+#: So many heads are kept at least, and none that is longer (bytes).
+_HEADS = 512
+_SHORT = 512
+#: What is below these folders has a token in its path: no other machine asks for it.
+_OWN = frozenset({FOLDER, "install", *TOPICS})
+_BAD_REQUEST = text_answer(400, "Bad request")
+NOT_FOUND = text_answer(404, "Not found")
+
+
+@attrs.frozen
+class Asked:
+    """A head; `target` is what it asks for, or how that is refused. One that is `whole` gets the
+    whole content, without any condition.
+    """
+
+    head: Head
+    target: Target | Answer
+    whole: bool
+
+    @classmethod
+    def of(cls, head: Head) -> Asked:
+        """Read what a head asks for."""
+        whole = head.method == "GET" and CONDITIONS.isdisjoint(head.fields)
+        try:
+            return cls(head, Target.parse(head.target), whole)
+        except BadTarget:
+            return cls(head, _BAD_REQUEST, whole)
+        except ValueError:
+            return cls(head, NOT_FOUND, whole)
+
+
+class Heads:
+    """Reads heads, and remembers those that many machines may send: none with a token, a login or
+    a body.
+    """
+
+    def __init__(self) -> None:
+        self._known: Recent[bytes, Asked] = Recent(_HEADS)
+
+    def get(self, data: bytearray) -> Asked | None:
+        """Return what these bytes ask for if they are one head, and that is remembered."""
+        return self._known.get(bytes(data)) if len(data) <= _SHORT else None
+
+    def read(self, raw: bytes) -> Asked:
+        """Read a head.
+
+        :raises BadRequest: if it is none.
+        """
+        head = read_head(raw)
+        asked = Asked.of(head)
+        target = asked.target
+        if (
+            len(raw) <= _SHORT
+            and not head.length
+            and isinstance(target, Target)
+            and not target.token
+            and not target.query
+            and target.path.parts[0] not in _OWN
+            and "authorization" not in head.fields
+        ):
+            self._known.put(raw, asked)
+        return asked

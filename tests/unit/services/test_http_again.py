@@ -1,0 +1,317 @@
+"""The same question once more, to the whole product: what was found out for it before is used
+again, and not for longer than it is true.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.address import IPv4Address as TcpAddress
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from pxetwist.boot import neighbours
+from pxetwist.config.assemble import assemble
+from pxetwist.config.load import load
+from pxetwist.content.rendered import RenderedStore
+from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol
+from pxetwist.model.event import EventKind
+from pxetwist.model.identity import ClientIdentity, Firmware
+from pxetwist.model.order import Order
+from pxetwist.model.report import MachineReport
+from pxetwist.state import discovered, orders
+from pxetwist.testing import FakeObserver
+from pxetwist.testing.contracts import ThreadClock
+from tests.unit.services.test_http import CLIENT, OURS, Connection
+
+MAC, OTHER = "52:54:00:12:34:56", "52:54:00:00:00:01"
+ROW = f"name,mac,room\n{{name}},{MAC},{{room}}\n"
+INI = """
+[pxe]
+services = http
+hosts = approved, rack
+policies = {policies}
+content = scripts, files
+state = memory
+observers =
+[service:http]
+[hosts:rack]
+plugin = static
+file = hosts.csv
+[policy:main]
+plugin = rules
+rules =
+    time=00:00-12:00 room=a -> morning
+    room=a -> debian
+    room=b -> mine
+    unknown -> local
+{sections}
+[content:scripts]
+plugin = rendered
+{templates}
+[content:files]
+plugin = directory
+root = files
+[profile:debian]
+kind = linux
+kernel = vmlinuz
+arguments = host={{{{ who }}}}
+[profile:morning]
+kind = linux
+kernel = other
+[profile:mine]
+kind = linux
+kernel = vmlinuz
+arguments = {mine}
+[profile:local]
+kind = local
+"""
+
+
+class Case(SynchronousTestCase):
+    """A server with one machine in its directory, which is a neighbour at `CLIENT`."""
+
+    def setUp(self) -> None:
+        self.clock = ThreadClock()
+        self.clock.advance(1_700_000_000)  # in the evening, UTC
+        self.mac, self.ours = MAC, OURS
+        self.patch(neighbours, "neighbour_mac", lambda *_, **__: self.mac)
+        self.rendered = 0
+        render = RenderedStore._render
+
+        def counted(store: RenderedStore, *args: Any) -> str:
+            self.rendered += 1
+            return render(store, *args)
+
+        self.patch(RenderedStore, "_render", counted)
+
+    def start(self, policies: str = "main", templates: str = "", mine: str = "quiet") -> None:
+        self.folder = Path(self.mktemp()).absolute()
+        (self.folder / "files").mkdir(parents=True)
+        (self.folder / "hosts.csv").write_text(ROW.format(name="ws1", room="a"))
+        ini = self.folder / "pxe.ini"
+        sections = "[policy:orders]" if "orders" in policies else ""
+        names = {"policies": policies, "sections": sections, "templates": templates}
+        ini.write_text(INI.format(mine=mine, **names))
+        self.assembly = assemble(load(ini), self.clock)
+        self.boot = self.assembly.boot
+        self.watching = FakeObserver()
+        self.boot.attend(self.watching)
+        for kind in ("hosts", "policy"):
+            for _, each in self.assembly.of_kind(kind):
+                if hasattr(each, "startService"):
+                    each.startService()
+                    self.addCleanup(self.stop, each)
+        [(_, self.service)] = self.assembly.of_kind("service")
+
+    def stop(self, service: Any) -> None:
+        stopped = service.stopService()
+        if stopped is not None:
+            self.clock.run_until(lambda: stopped.called)
+
+    def edit(self, name: str = "ws1", room: str = "a") -> None:
+        """Let the directory know the machine otherwise, and read it."""
+        (self.folder / "hosts.csv").write_text(ROW.format(name=name, room=room))
+        [_, (_, rack)] = self.assembly.of_kind("hosts")
+        rack.reload()
+
+    def get(self, target: str = "/boot.ipxe", *headers: str) -> str:
+        """Return the answer, also if that takes a thread."""
+        lines = (f"GET {target} HTTP/1.1", "Host: h", *headers)
+        connection = Connection(self.service.factory, self.ours)
+        connection.ask("\r\n".join(lines) + "\r\n\r\n")
+        transport = connection.transport
+        self.clock.run_until(lambda: bool(transport.value()))
+        return str(transport.value(), "latin-1")
+
+    def profile(self, target: str = "/boot.ipxe") -> str:
+        """Return which profile is given."""
+        return self.get(target).partition(": profile ")[2].split()[0]
+
+
+class DecisionTests(Case):
+    def test_a_decision_is_made_once_and_a_text_made_once(self) -> None:
+        self.start()
+        self.get()  # which waits until all is read
+        before = self.get()
+        self.assertIn("host=ws1", before)
+        asked = self.asked
+        self.assertEqual(self.get(), before)
+        self.assertEqual(self.asked, asked)
+        self.assertEqual(self.rendered, 1)
+        kinds = [event.kind for event in self.watching.events]
+        self.assertEqual(kinds, [EventKind.ENDED] * 3)
+        self.assertEqual({event.machine for event in self.watching.events}, {"ws1"})
+        self.assertEqual(self.service.counts()["200"], 3)
+
+    @property
+    def asked(self) -> int:
+        """How often the policy was."""
+        return self.boot.resolver.health()["policy main"].counters["asked"]
+
+    def test_the_directory_was_edited(self) -> None:
+        self.start()
+        self.assertEqual(self.profile(), "debian")
+        self.edit(room="b")
+        self.assertEqual(self.profile(), "mine")
+
+    def test_another_name_for_the_same_plan(self) -> None:
+        self.start()
+        self.get()
+        self.edit(name="ws2")
+        self.assertIn("host=ws2", self.get())
+
+    def test_the_time_of_a_rule_has_come(self) -> None:
+        self.start()
+        self.assertEqual(self.profile(), "debian")
+        self.clock.advance(8 * 3600)
+        self.assertEqual(self.profile(), "morning")
+
+    def test_another_machine_at_that_address(self) -> None:
+        self.start()
+        self.assertEqual(self.profile(), "debian")
+        self.mac = OTHER
+        self.clock.advance(2)  # so long the kernel's word is taken
+        self.assertEqual(self.profile(), "local")
+
+    def test_a_machine_that_dhcp_has_seen(self) -> None:
+        self.start()
+        self.assertEqual(self.profile(), "debian")
+        identity = ClientIdentity(mac=OTHER, firmware=Firmware.IPXE)
+        now = self.clock.seconds()
+        self.boot.see(identity, BootStage.LOADER, now)
+        self.boot.locate(IPv4Address(CLIENT), identity, now)
+        self.assertEqual(self.profile(), "local")
+
+    def test_a_running_boot_keeps_its_plan(self) -> None:
+        self.start()
+        identity = ClientIdentity(mac=MAC, firmware=Firmware.IPXE)
+        now = self.clock.seconds()
+        self.boot.see(identity, BootStage.LOADER, now)
+        self.boot.locate(IPv4Address(CLIENT), identity, now)
+        self.assertEqual(self.profile(), "debian")
+        self.edit(room="b")
+        self.assertEqual(self.profile(), "debian")
+        self.boot.reload()
+        self.assertEqual(self.profile(), "mine")
+
+    def test_orders(self) -> None:
+        self.start("orders, main")
+        self.assertEqual([self.profile(), self.profile()], ["debian", "debian"])
+        [(_, policy), _] = self.assembly.of_kind("policy")
+        session = policy.store.pool.database.connect(orders.SCHEMA, change=True)
+        session.run(partial(orders.add, Order("ws1", "local")), change=True)
+        session.close()
+        self.clock.advance(2)  # the database is looked at once a second
+        self.assertEqual([self.profile(), self.profile()], ["local", "local"])
+        now = self.clock.seconds()
+        done = MachineReport("callback", ClientIdentity(mac=MAC), "", now, "done")
+        heard = Deferred.fromCoroutine(self.boot.hear(done))
+        self.clock.run_until(lambda: heard.called)
+        self.assertEqual([self.profile(), self.profile()], ["debian", "debian"])
+        states = [e.details["state"] for e in self.watching.events if e.kind is EventKind.ORDER]
+        self.assertEqual(states, ["taken", "done"])
+
+    def test_approved(self) -> None:
+        self.mac = OTHER
+        self.start()
+        self.assertEqual([self.profile(), self.profile()], ["local", "local"])
+        session = discovered.database_in(self.assembly.configuration.state_folder).connect(
+            discovered.SCHEMA, change=True
+        )
+        assert session is not None
+        report = MachineReport("discover", ClientIdentity(mac=OTHER), "1a2b", 1.0)
+        session.run(partial(discovered.note, report, 100), change=True)
+        session.run(partial(discovered.approve, OTHER, "new", {"room": "b"}), change=True)
+        session.close()
+        self.clock.advance(2)
+        self.assertEqual(self.profile(), "mine")
+
+
+class TextTests(Case):
+    def script(self, target: str = "/boot.ipxe", *headers: str) -> str:
+        return self.get(target, *headers).partition("\r\n\r\n")[2]
+
+    def test_what_is_of_this_moment(self) -> None:
+        for text in (
+            "{{ callback }}",
+            "{{ report_url('callback') }}",
+            "{{ ftp_url('x') }}",
+            "{{ range(99) | random }}",
+            "{{ lipsum(1) }}",
+        ):
+            self.start(mine=text)
+            self.edit(room="b")
+            self.rendered = 0
+            self.script()
+            self.clock.advance(1)
+            self.script()
+            self.assertEqual(self.rendered, 2, text)
+
+    def test_a_template_of_the_site_is_edited(self) -> None:
+        templates = Path(self.mktemp()).absolute()
+        templates.mkdir()
+        (templates / "boot.ipxe.j2").write_text("one")
+        self.start(templates=f"templates = {templates}")
+        self.assertEqual(self.script(), "one\n")
+        (templates / "boot.ipxe.j2").write_text("another")
+        self.assertEqual(self.script(), "another\n")
+
+    def test_other_loaders_have_other_texts(self) -> None:
+        self.start()
+        self.assertTrue(self.script().startswith("#!ipxe"))
+        self.assertNotIn("#!ipxe", self.script("/grub/grub.cfg"))
+        self.assertTrue(self.script().startswith("#!ipxe"))
+
+    def test_an_ipxe_that_loads_itself_is_stopped(self) -> None:
+        self.start()
+        self.assertEqual(self.profile(), "debian")
+        self.patch(type(self.boot), "looping", lambda *_: True)
+        self.assertNotIn("kernel", self.script())
+
+    def test_the_address_that_was_asked(self) -> None:
+        self.start()
+        self.assertIn("http://10.0.0.1/vmlinuz", self.script())
+        self.ours = TcpAddress("TCP", "10.0.0.2", 80)
+        self.assertIn("http://10.0.0.2/vmlinuz", self.script())
+
+    def test_a_token_is_over(self) -> None:
+        self.start()
+        now = self.clock.seconds()
+        request = BootRequest(
+            ClientIdentity(mac=MAC),
+            BootStage.LOADER,
+            Protocol.HTTP,
+            endpoints=Endpoints("10.0.0.1"),
+        )
+        token = self.boot.tokens.issue(request.identity, "", now)
+        target = f"/boot/{token}/boot.ipxe"
+        self.assertEqual([self.profile(target), self.profile(target)], ["debian", "debian"])
+        self.clock.advance(3602)
+        self.assertIn(" 404 ", self.get(target))
+
+    def test_its_etag(self) -> None:
+        self.start()
+        tag = self.get().partition("ETag: ")[2].split("\r\n")[0]
+        self.assertIn(" 304 ", self.get("/boot.ipxe", f"If-None-Match: {tag}"))
+        self.assertIn(" 206 ", self.get("/boot.ipxe", "Range: bytes=0-3"))
+        self.edit(room="b")
+        self.assertIn(" 200 ", self.get("/boot.ipxe", f"If-None-Match: {tag}"))
+        self.assertIn(" 200 ", self.get())
+
+
+class FileTests(Case):
+    def test_a_small_file_changes(self) -> None:
+        self.start()
+        file = self.folder / "files" / "a.txt"
+        file.write_text("one")
+        self.assertTrue(self.get("/a.txt").endswith("\r\n\r\none"))
+        file.write_text("another")
+        answer = self.get("/a.txt")
+        self.assertIn("Content-Length: 7\r\n", answer)
+        self.assertTrue(answer.endswith("another"))
+        file.unlink()
+        self.assertIn(" 404 ", self.get("/a.txt"))
