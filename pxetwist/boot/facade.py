@@ -108,6 +108,7 @@ class BootFacade:
         state_folder: Path,
         http_port: int = 80,
         https: Https = _NO_HTTPS,
+        address: IPv4Address | None = None,
         identification: Identification = IDENTIFICATION,
         sightings: Sightings | None = None,
     ) -> None:
@@ -115,6 +116,7 @@ class BootFacade:
         self.networks = networks
         self.http_port = http_port
         self.https = https
+        self._address = str(address) if address else ""  # in the place of those that are asked
         self._identification = identification
         self.loaders = Loaders(tuple(loaders))
         self.sightings = Sightings() if sightings is None else sightings
@@ -245,9 +247,11 @@ class BootFacade:
     # What does it get?
 
     async def resolve(self, request: BootRequest) -> Resolution:
-        """Resolve a request, and choose the scheme of this client's URLs."""
+        """Resolve a request, and choose address and scheme of this client's URLs."""
         resolution = await self._resolve(request)
         endpoints = self.https.endpoints(resolution.request)
+        if self._address and ":" not in endpoints.address:
+            endpoints = attrs.evolve(endpoints, address=self._address)
         before = resolution.request.endpoints
         if endpoints is before or endpoints == before:
             return resolution

@@ -92,6 +92,7 @@ def assemble(configuration: Configuration, reactor: Any, duty: Duty | None = Non
         state_folder=configuration.state_folder,
         http_port=http_port(configuration),
         https=https_ports(configuration),
+        address=configuration.settings.boot_address,
         identification=Identification(
             configuration.settings.merge_hosts, configuration.settings.shared_macs
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pxetwist.boot.loaders import FAMILIES, Loader
 from pxetwist.config.bind import bind, options_of
 from pxetwist.config.fields import (
     Converter,
+    address,
     boolean,
     choice,
     expects,
@@ -55,6 +57,12 @@ class PxeSettings:
     )
     hosts: tuple[str, ...] = option(
         list_of(text), default=(), doc="Directories that know machines, asked in this order."
+    )
+    boot_address: IPv4Address | None = option(
+        address,
+        default=None,
+        doc="Where machines load from, if that is not our address on their network: a virtual one,"
+        " or that in front of a network address translation.",
     )
     merge_hosts: bool = option(
         boolean,

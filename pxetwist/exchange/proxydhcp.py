@@ -112,13 +112,18 @@ def proxy_offer(
     boot: BootData,
     variant: Variant,
     menu: PxeMenu | None = None,
+    *,
+    server: IPv4Address | None = None,
 ) -> Dhcp4Message:
-    """Build a ProxyDHCP OFFER: boot data but no address (§2.2.3)."""
-    options = _proxy_options(identity, boot.server)
+    """Build a ProxyDHCP OFFER: boot data but no address (§2.2.3). `server` is who answers, if
+    what is loaded is elsewhere.
+    """
+    server = server or boot.server
+    options = _proxy_options(identity, server)
     if identity.firmware is Firmware.UEFI_HTTP:
         options |= boot_options(identity, boot)  # it has no use for the rest (quirk H1)
         return addressless_reply(request, Dhcp4Type.OFFER, options, boot)
-    vendor = _vendor_options(boot.server, variant, menu)
+    vendor = _vendor_options(server, variant, menu)
     if variant is Variant.RASPBERRY_PI:
         options[O.VENDOR_SPECIFIC] = RASPBERRY_PI_MENU
     elif vendor:
@@ -134,10 +139,14 @@ def proxy_offer(
 
 
 def boot_server_reply(
-    request: Dhcp4Message, identity: ClientIdentity, boot: BootData
+    request: Dhcp4Message,
+    identity: ClientIdentity,
+    boot: BootData,
+    *,
+    server: IPv4Address | None = None,
 ) -> Dhcp4Message:
     """Build the ACK of port 4011, with the chosen boot item of the request (§2.2.5)."""
-    options = _proxy_options(identity, boot.server) | boot_options(identity, boot)
+    options = _proxy_options(identity, server or boot.server) | boot_options(identity, boot)
     item = _vendor(request).get(pxe.BOOT_ITEM)
     if item is not None:
         options[O.VENDOR_SPECIFIC] = pxe.encode_vendor({pxe.BOOT_ITEM: item})

@@ -21,7 +21,7 @@ from pxetwist.model.identity import Firmware
 from pxetwist.model.lease import Lease, LeaseState, Links, Network
 from pxetwist.services.client_options import ClientOptions, ClientView
 from pxetwist.services.disk_options import disk_options
-from pxetwist.services.incoming import Answer, Incoming, resolve_incoming
+from pxetwist.services.incoming import Answer, Incoming, boot_data, resolve_incoming
 from pxetwist.services.leasing import Client, Leasing
 from pxetwist.services.questions import Reply, Situation
 from pxetwist.services.standing import Standing
@@ -56,7 +56,7 @@ class _Case:
     @property
     def boot(self) -> BootData | None:
         """The boot file with its server, for the wire."""
-        return BootData(self.boot_file.name, self.incoming.server) if self.boot_file else None
+        return boot_data(self.boot_file, self.resolution) if self.boot_file else None
 
     @property
     def authoritative(self) -> bool:

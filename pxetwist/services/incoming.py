@@ -9,6 +9,7 @@ import attrs
 
 from pxetwist.exchange import dhcp4
 from pxetwist.exchange.dhcp4 import Destination
+from pxetwist.exchange.dhcp4_replies import BootData
 from pxetwist.interfaces import IBoot
 from pxetwist.model.boot import BootFile, BootRequest, Endpoints, Protocol, Resolution
 from pxetwist.model.identity import ClientIdentity
@@ -136,3 +137,8 @@ async def resolve_incoming(
     resolution = await boot.resolve(request)
     boot_file = boot.boot_file(resolution.request, incoming.now)
     return resolution, boot_file, boot_id
+
+
+def boot_data(boot_file: BootFile, resolution: Resolution) -> BootData:
+    """Return the boot file with the server that has it, for the wire."""
+    return BootData(boot_file.name, dhcp4.parse_address(resolution.request.endpoints.address))

@@ -14,7 +14,6 @@ from zope.interface import implementer
 from pxetwist.config.fields import list_of, option, text
 from pxetwist.exchange import dhcp4, remedies
 from pxetwist.exchange.dhcp4 import Asks, Destination, Silence
-from pxetwist.exchange.dhcp4_replies import BootData
 from pxetwist.exchange.proxy_trials import Choice, Fingerprint, Trials, order_for
 from pxetwist.exchange.proxydhcp import (
     PxeMenu,
@@ -28,7 +27,7 @@ from pxetwist.model.boot import BootFile, Menu, Protocol, Resolution
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine
-from pxetwist.services.incoming import Answer, Incoming, resolve_incoming
+from pxetwist.services.incoming import Answer, Incoming, boot_data, resolve_incoming
 from pxetwist.services.neighbour_watch import WatchingService, watch_option
 from pxetwist.services.proxy_lessons import LessonKeeper
 from pxetwist.services.proxy_offers import FIRMWARES, Labels, Wanted, offer_option
@@ -135,8 +134,10 @@ class ProxyServer:
         menu = None
         if choice.variant is Variant.MENU:
             menu = PxeMenu.of(resolution.plan, self._shows_menus(identity, machine))
-        data = BootData(boot_file.name, incoming.server)
-        reply = proxy_offer(incoming.message, identity, data, choice.variant, menu)
+        data = boot_data(boot_file, resolution)
+        reply = proxy_offer(
+            *(incoming.message, identity, data, choice.variant, menu), server=incoming.server
+        )
         note = f"as {choice.variant.value}" if len(self._wanted(identity, machine)) > 1 else ""
         destination = dhcp4.reply_destination(incoming.message, reply)
         said = Reply(incoming.message, reply, destination, note)
@@ -146,7 +147,7 @@ class ProxyServer:
         resolution, boot_file, boot_id = found
         identity, machine = incoming.identity, resolution.machine
         wanted = self._wanted(identity, machine)
-        ours = f"//{incoming.server}"
+        ours = f"//{resolution.request.endpoints.address}"
         if not boot_file or ("://" in boot_file.name and ours not in boot_file.name):
             return Choice(wanted[0])  # what others serve is fetched unseen
         if not identity.key:
@@ -205,8 +206,8 @@ class ProxyServer:
             return found
         resolution, boot_file, boot_id = found
         assert boot_file is not None
-        data = BootData(boot_file.name, incoming.server)
-        reply = boot_server_reply(incoming.message, identity, data)
+        data = boot_data(boot_file, resolution)
+        reply = boot_server_reply(incoming.message, identity, data, server=incoming.server)
         # To where the question came from: ROMs use port 68, EDK2 port 4011.
         host, port = incoming.source
         said = Reply(incoming.message, reply, Destination(dhcp4.parse_address(host), port))

@@ -67,6 +67,15 @@ class ExplainTests(IniCase):
         )
         self.assertNotIn("$6$", told)
 
+    def test_another_address_to_load_from(self) -> None:
+        """Behind a virtual address everything that is loaded is there; we remain who answers."""
+        ini = INI.replace("[pxe]\n", "[pxe]\nboot-address = 192.0.2.7\n")
+        told = self.explained(ini=ini)
+        self.assertIn("siaddr 192.0.2.7\n", told)
+        self.assertIn("tftp-server-name (66): 192.0.2.7", told)
+        self.assertIn("server-id (54): 10.0.0.1\n", told)
+        self.assertIn("kernel http://192.0.2.7/debian12/vmlinuz", told)
+
     def test_a_raspberry_pi(self) -> None:
         """What its ROM believes, and what its kernel is told."""
         ini = INI.replace("kernel = debian12/vmlinuz", "folder = rpi\narguments = host={{ who }}")
