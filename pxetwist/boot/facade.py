@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from itertools import chain
 from pathlib import Path
@@ -17,6 +18,7 @@ from zope.interface import implementer
 from pxetwist.boot.answers import Answers
 from pxetwist.boot.contents import Contents
 from pxetwist.boot.https import Https
+from pxetwist.boot.loader_trials import LoaderTrials
 from pxetwist.boot.loaders import Loader, Loaders
 from pxetwist.boot.neighbours import Neighbours, peer_address, peer_link
 from pxetwist.boot.offered import Offers
@@ -119,6 +121,7 @@ class BootFacade:
         self._address = str(address) if address else ""  # in the place of those that are asked
         self._identification = identification
         self.loaders = Loaders(tuple(loaders))
+        self._trials = LoaderTrials()
         self.sightings = Sightings() if sightings is None else sightings
         self._offers = Offers()
         self._decisions = Offers()  # about who asks for contents, and has no plan from DHCP
@@ -141,7 +144,9 @@ class BootFacade:
         """Give it the plugins, in the order of the INI; without `redemptions` nothing can be
         given but once.
         """
-        self.resolver = BootResolver(self._reactor, hosts, policies, self._identification)
+        self.resolver = BootResolver(
+            *(self._reactor, hosts, policies, self._identification, self.loaders.family_of)
+        )
         self.leases: Any = leases  # ILeaseStore; `None` only before the plugins are there
         self._reservations = [each for _, each in hosts if IReservations.providedBy(each)]
         memories = (*(each for _, each in hosts), leases)
@@ -337,7 +342,7 @@ class BootFacade:
         if self._steady is None:
             return None
         editions = tuple([each.edition() for each in self._steady])
-        return None if None in editions else editions
+        return None if None in editions else (self._trials.edition, *editions)
 
     def script_base(self, request: BootRequest, now: float) -> str:
         """Return the URL below which this machine's scripts are."""
@@ -409,10 +414,15 @@ class BootFacade:
         script = f"{base.web}/{SCRIPT_NAME}"
         if identity.firmware is Firmware.IPXE:  # nobody else is given a script
             script = f"{self.script_base(request, now)}/{SCRIPT_NAME}{_MARKS}"
+            self._trials.spoke(identity.key)
             if self._loops(identity, plan, now):
                 return BootFile(script, "script", "iPXE loads iPXE over and over: stopped")
         by_tftp = script if base.secure else f"{base.tftp}/{SCRIPT_NAME}"
-        chosen = self.loaders.choose(identity, plan, base.web, script, by_tftp)
+        chosen = self.loaders.choose(
+            *(identity, plan, base.web, script, by_tftp),
+            name=request.machine.labels.get("loader", "") if request.machine else "",
+            pick=partial(self._trials.pick, identity.key),
+        )
         scheme = self.https.reason(request)
         if chosen is None or not scheme or not chosen.name.startswith("http"):
             return chosen
@@ -433,6 +443,8 @@ class BootFacade:
 
     async def open(self, path: ContentPath, request: BootRequest) -> IContent:
         """Open a content from the first store that has it."""
+        if self._trials:
+            self._trials.asked(request.identity.key, request.boot_id, str(path))
         plan = request.plan
         if plan and str(path) == native_program(plan.boot):
             request = await self.begin(request)

@@ -6,7 +6,8 @@ given an iPXE: it gets its script. That alone ends chain-load loops.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 
 import attrs
 
@@ -31,11 +32,14 @@ FAMILIES = LOADER_FAMILIES
 
 @attrs.frozen
 class Loader:
-    """A loader of a family for an architecture (its short name): a content path."""
+    """A loader of a family for an architecture (its short name): a content path. `name` is that
+    of its section.
+    """
 
     architecture: str
     family: str
     file: str
+    name: str = ""
 
 
 #: What the ROM of the older boards asks for first.
@@ -65,6 +69,23 @@ class Loaders:
                 return loader.file
         return ""
 
+    def candidates(self, architecture: str, family: str, name: str = "") -> list[str]:
+        """Return the content paths of what may be tried, in order: the one of that name, else all
+        that the site has, else the built-in one.
+        """
+        fitting = [
+            loader
+            for loader in (*self.own, *BUILT_IN)
+            if (loader.architecture, loader.family) == (architecture, family)
+        ]
+        named = [loader.file for loader in fitting if name and loader.name == name]
+        own = [loader.file for loader in fitting if loader in self.own]
+        return named or own or [loader.file for loader in fitting]
+
+    def family_of(self, name: str) -> str:
+        """Return the family of the loaders of a name; empty if there are none."""
+        return next((loader.family for loader in self.own if loader.name == name), "")
+
     def is_ipxe(self, path: str) -> bool:
         """Whether a boot program is an iPXE, by the table and by the names iPXE builds have."""
         if any(path == each.file for each in (*self.own, *BUILT_IN) if each.family == "ipxe"):
@@ -73,17 +94,26 @@ class Loaders:
         return any(word in name for word in ("ipxe", "snponly", "undionly"))
 
     def choose(
-        self, identity: ClientIdentity, plan: BootPlan, http: str, script: str, tftp_script: str
+        self,
+        identity: ClientIdentity,
+        plan: BootPlan,
+        http: str,
+        script: str,
+        tftp_script: str,
+        *,
+        name: str = "",
+        pick: Callable[[Sequence[str]], str] = operator.itemgetter(0),
     ) -> BootFile | None:
         """Choose the first file.
 
         `http` is our base URL; `script` the URL of this machine's iPXE script, `tftp_script`
-        the same for an iPXE that cannot speak HTTP.
+        the same for an iPXE that cannot speak HTTP. `name` is the loader that the machine is said
+        to need; of several `pick` takes one.
         """
         firmware = identity.firmware
         if firmware is Firmware.IPXE:
             return self._for_ipxe(identity, plan, script if identity.speaks_http else tftp_script)
-        chosen = self._for_firmware(identity, plan)
+        chosen = self._for_firmware(identity, plan, name, pick)
         if chosen and firmware is Firmware.UEFI_HTTP and "://" not in chosen.name:
             return attrs.evolve(chosen, name=f"{http}/{chosen.name}")
         return chosen
@@ -97,7 +127,13 @@ class Loaders:
                 return BootFile(file, _family(plan), f"iPXE asks, {_family(plan)} is wanted")
         return BootFile(script, "script", "iPXE asks: its script")
 
-    def _for_firmware(self, identity: ClientIdentity, plan: BootPlan) -> BootFile | None:
+    def _for_firmware(
+        self,
+        identity: ClientIdentity,
+        plan: BootPlan,
+        name: str,
+        pick: Callable[[Sequence[str]], str],
+    ) -> BootFile | None:
         program = native_program(plan.boot)
         if identity.firmware is Firmware.RASPBERRY_PI and not isinstance(plan.boot, LocalDisk):
             # It goes by names of its own (quirk B22), and needs a server to ask for them.
@@ -111,11 +147,13 @@ class Loaders:
             return BootFile(program, "nbp", f"the program of profile {plan.profile}")
         architecture, wanted = _architecture(identity), _family(plan)
         for family in (wanted,) if wanted else FAMILIES:
-            file = self.find(architecture, family)
-            if file:
-                return BootFile(
-                    file, family, f"{family} for {architecture}, {identity.firmware.value} asks"
-                )
+            files = self.candidates(architecture, family, name)
+            if files:
+                file = pick(files)
+                reason = f"{family} for {architecture}, {identity.firmware.value} asks"
+                if file != files[0]:
+                    reason += f", and did not start with {files[0]}"
+                return BootFile(file, family, reason)
         return None
 
 

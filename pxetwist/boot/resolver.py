@@ -89,9 +89,11 @@ class BootResolver:
         hosts: Sequence[tuple[str, IHostDirectory]],
         policies: Sequence[tuple[str, IBootPolicy]],
         identification: Identification = IDENTIFICATION,
+        family_of: Callable[[str], str] = lambda name: "",
     ) -> None:
         self._reactor = reactor
         self._identification = identification
+        self._family_of = family_of
         self._hosts = [
             Guard(f"hosts {name}", each, each.find_machine, reactor) for name, each in hosts
         ]
@@ -158,24 +160,26 @@ class BootResolver:
         for name, guard in self._policies:
             plan = await trail.ask(guard, request, _describe_plan)
             if plan is not None:
-                return _for_machine(plan.decided_by(name), request, trail)
+                return self._for_machine(plan.decided_by(name), request, trail)
             if trail.broken:
                 return None  # it should have decided: another's opinion is not its decision
         return None
 
-
-def _for_machine(plan: BootPlan, request: BootRequest, trail: _Trail) -> BootPlan | None:
-    """Let the machine's label `loader` win over the profile's: it knows its firmware."""
-    loader = request.machine.labels.get("loader", "") if request.machine else ""
-    if not request.machine or not loader:
-        return plan
-    if loader not in FAMILIES:
-        known = ", ".join(FAMILIES)
-        trail.broken = (
-            f"machine {request.machine.name}: unknown loader {loader!r} (known: {known})"
-        )
-        return None
-    return attrs.evolve(plan, loader=loader)
+    def _for_machine(self, plan: BootPlan, request: BootRequest, trail: _Trail) -> BootPlan | None:
+        """Let the machine's label `loader` win over the profile's: it knows its firmware. It names
+        a family, or one loader of the site.
+        """
+        loader = request.machine.labels.get("loader", "") if request.machine else ""
+        if not request.machine or not loader:
+            return plan
+        family = loader if loader in FAMILIES else self._family_of(loader)
+        if not family:
+            known = f"{', '.join(FAMILIES)}, or the NAME of a [loader:NAME]"
+            trail.broken = (
+                f"machine {request.machine.name}: unknown loader {loader!r} (known: {known})"
+            )
+            return None
+        return attrs.evolve(plan, loader=family)
 
 
 def _merged(first: Machine, later: Machine) -> Machine:

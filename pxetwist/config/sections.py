@@ -108,7 +108,9 @@ class PxeSettings:
 
 @attrs.frozen
 class LoaderSettings:
-    """``[loader:NAME]``: a network boot program of your own, before the built-in ones."""
+    """``[loader:NAME]``: a network boot program of your own, in the place of the built-in one. Of
+    several the first is given, and the next one to a machine that did not start with it.
+    """
 
     architecture: str = option(choice(*ARCHITECTURE_NAMES), doc="The machines it runs on.")
     family: str = option(choice(*FAMILIES), doc="Which scripts it understands.")
@@ -118,4 +120,4 @@ class LoaderSettings:
 def read_loader(section: Section, errors: list[ConfigError]) -> Loader | None:
     """Make the loader of a section."""
     found = bind(LoaderSettings, section, errors)
-    return Loader(found.architecture, found.family, found.file) if found else None
+    return Loader(found.architecture, found.family, found.file, section.name) if found else None

@@ -138,7 +138,7 @@ option.65 = 10.0.0.9
         configuration = self.load(
             HEAD + "[loader:mine]\narchitecture = x64\nfamily = ipxe\nfile = own/ipxe.efi\n"
         )
-        self.assertEqual(configuration.loaders, (Loader("x64", "ipxe", "own/ipxe.efi"),))
+        self.assertEqual(configuration.loaders, (Loader("x64", "ipxe", "own/ipxe.efi", "mine"),))
 
     def test_all_mistakes_together_in_their_order(self) -> None:
         self.write("conf.d/more.ini", "[subnet:b]\nnetwork = 10.0.0.1/24\n")
