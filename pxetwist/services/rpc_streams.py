@@ -1,11 +1,10 @@
-"""RPC over TCP: records in, replies out by the kernel's own hands, never joined (RFC 5531 §11)."""
+"""RPC over TCP: records in, replies out, what is mapped as it is (RFC 5531 §11)."""
 
 from __future__ import annotations
 
 import errno
 import socket
 from collections import deque
-from itertools import islice
 from typing import Any
 
 from twisted.internet import tcp
@@ -24,8 +23,6 @@ from pxetwist.wire.oncrpc import decode_call, record_mark
 #: So many bytes of replies, or calls that wait for an answer, may one connection have; then
 #: nothing more is read of it.
 _QUEUED, _IN_FLIGHT = 4 << 20, 64
-#: So many pieces are handed to the kernel at a time.
-_PIECES = 256
 #: Milliseconds until a machine that was switched off counts as gone.
 _DEAD = 60_000
 #: Seconds: a call must be whole, and what never called must begin; others may be idle for long.
@@ -46,6 +43,7 @@ class RpcConnection(Protocol):
         self._server = server
         self._streams = streams
         self._records = Records()
+        self._small: list[bytes] = []  # what the next piece of `_out` will be
         self._out: deque[bytes | memoryview] = deque()
         self._queued = 0
         self._in_flight: set[Deferred[None]] = set()
@@ -70,6 +68,7 @@ class RpcConnection(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Let go of everything."""
         self._streams.connections.discard(self)
+        self._small.clear()
         self._out.clear()
         for each in list(self._in_flight):
             each.addErrback(lambda _: None)
@@ -127,16 +126,26 @@ class RpcConnection(Protocol):
         self._paused = full
 
     def _reply(self, pieces: Pieces) -> None:
+        """Queue a reply: what is mapped as it is, all else joined to what stands before it."""
+        small = self._small
         size = len(pieces[0]) if len(pieces) == 1 else sum(map(len, pieces))
-        self._queued += size
-        self._out.append(record_mark(size) + pieces[0])
-        if len(pieces) > 1:
-            self._out.extend(piece for piece in pieces[1:] if len(piece))
+        small.append(record_mark(size))
+        self._queued += 4 + size
+        for piece in pieces:
+            if isinstance(piece, memoryview):
+                self._out.append(b"".join(small))
+                self._out.append(piece)
+                small.clear()
+            elif piece:
+                small.append(piece)
 
     # Sending
 
     def _flush(self) -> None:
         """Send what is there, as far as the socket takes it."""
+        if self._small:
+            self._out.append(b"".join(self._small))
+            self._small.clear()
         if self._waiting or not self._out:
             return
         transport: Any = self.transport
@@ -149,20 +158,21 @@ class RpcConnection(Protocol):
             self._waiting = True
 
     def _send(self) -> bool:
-        """Send; return whether something is left for when the socket has room."""
-        out = self._out
+        """Send; return whether something is left for when the socket has room.
+
+        Each piece is sent by itself: from several at once (sendmsg) the kernel copies a map at
+        two thirds of the speed.
+        """
+        out, send = self._out, self._socket.send
         try:
             while out:
-                pieces = list(islice(out, _PIECES))
-                size = sum(map(len, pieces))
-                count = self._socket.sendmsg(pieces)
-                if count == size and len(pieces) == len(out):
-                    out.clear()
-                    self._queued = 0
-                    return False
-                self._sent(count)
-                if count < size:
+                piece = out[0]
+                count = send(piece, socket.MSG_MORE if len(out) > 1 else 0)
+                self._queued -= count
+                if count < len(piece):
+                    out[0] = memoryview(piece)[count:]
                     return True
+                out.popleft()
         except BlockingIOError:
             return True
         except OSError as error:
@@ -171,17 +181,6 @@ class RpcConnection(Protocol):
             out.clear()
             self.abort()
         return False
-
-    def _sent(self, count: int) -> None:
-        out = self._out
-        self._queued = max(0, self._queued - count)
-        while count:
-            first = out[0]
-            if len(first) > count:
-                out[0] = memoryview(first)[count:]
-                return
-            count -= len(first)
-            del out[0]
 
     def resumeProducing(self) -> None:
         """Go on: the socket has room; but when this is registered, it has none yet."""
