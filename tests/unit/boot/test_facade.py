@@ -14,7 +14,6 @@ from zope.interface.verify import verifyObject
 
 from pxetwist.boot.facade import BootFacade
 from pxetwist.boot.neighbours import neighbour_mac
-from pxetwist.boot.resolver import BootResolver
 from pxetwist.errors import ContentDenied, ContentNotFound, DirectoryUnavailable, PolicyError
 from pxetwist.interfaces import (
     IBegins,
@@ -286,7 +285,7 @@ class MarksTests(SynchronousTestCase):
         world = self.world()
         world.resolve(IPXE)
         broken = FakeHosts(failure=DirectoryUnavailable("away"))
-        world.boot.resolver = BootResolver(world.clock, [("ldap", broken)], [])
+        world.attach(world.boot, [("ldap", broken)], [])
         told = attrs.evolve(IPXE, serial="PF0")
         self.assertEqual(world.resolve(told, Protocol.HTTP).verdict, Verdict.BROKEN)
 
