@@ -18,6 +18,7 @@ from pxetwist.model.boot import (
     Login,
     Protocol,
 )
+from pxetwist.model.content import ContentPath
 from pxetwist.model.families import Setting
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine
@@ -48,6 +49,7 @@ class RenderedTextsTests(SynchronousTestCase):
         self.make()
         self.assertTrue(self.suits())
         self.assertTrue(self.suits(plan=attrs.evolve(PLAN), machine=attrs.evolve(MACHINE)))
+        self.assertTrue(self.suits(boot_id="1a2b", wanted=ContentPath.parse("grub.cfg")))
         self.assertIsNone(self.texts.get("other", REQUEST))
 
     def test_what_templates_can_look_at(self) -> None:
@@ -57,6 +59,9 @@ class RenderedTextsTests(SynchronousTestCase):
             {"identity": attrs.evolve(REQUEST.identity, firmware=Firmware.IPXE)},
             {"identity": ClientIdentity(mac="52:54:00:00:00:01")},
             {"endpoints": Endpoints("10.0.0.1", 8080)},
+            {"protocol": Protocol.TFTP},
+            {"stage": BootStage.KERNEL},
+            {"secure": True},
             {"machine": None},
             {"machine": Machine("ws1", labels={"room": "a"})},
             {"machine": Machine("ws1", provenance="ldap, 2 ms")},

@@ -18,6 +18,7 @@ from pxetwist.config.assemble import assemble
 from pxetwist.config.load import load
 from pxetwist.content.rendered import RenderedStore
 from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol
+from pxetwist.model.content import ContentPath
 from pxetwist.model.event import EventKind
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.order import Order
@@ -265,6 +266,28 @@ class TextTests(Case):
         self.assertTrue(self.script().startswith("#!ipxe"))
         self.assertNotIn("#!ipxe", self.script("/grub/grub.cfg"))
         self.assertTrue(self.script().startswith("#!ipxe"))
+
+    def test_the_way_that_a_loader_came(self) -> None:
+        self.start()
+        identity = ClientIdentity(mac=MAC, address=IPv4Address(CLIENT))
+        self.script("/grub/grub.cfg")
+        texts = []
+        for protocol in (Protocol.TFTP, Protocol.HTTP):
+            asked = BootRequest(
+                identity, BootStage.LOADER, protocol, endpoints=Endpoints("10.0.0.1")
+            )
+            texts.append(Deferred.fromCoroutine(self.read("grub/grub.cfg", asked)))
+            self.clock.run_until(lambda: texts[-1].called)
+        first, second = map(self.successResultOf, texts)
+        self.assertIn(b"(tftp,", first)
+        self.assertIn(b"(http,", second)
+
+    async def read(self, name: str, request: BootRequest) -> bytes:
+        """Ask as a service does."""
+        path = ContentPath.parse(name)
+        content = await self.boot.open(path, (await self.boot.resolve(request)).request)
+        data: bytes = await content.read(0, content.info.size)
+        return data
 
     def test_an_ipxe_that_loads_itself_is_stopped(self) -> None:
         self.start()
