@@ -122,8 +122,9 @@ def _constant(factory: IPluginFactory) -> Callable[[], IPluginFactory]:
 
 
 def _entry_points() -> Iterator[Provided]:
+    all_points = entry_points()  # reads what is installed: it takes its time
     for kind in KINDS:
-        for point in entry_points(group=f"pxetwist.{kind}"):
+        for point in all_points.select(group=f"pxetwist.{kind}"):
             source = f"distribution {point.dist.name}" if point.dist else point.value
             yield Provided(kind, point.name, source, _loader(point))
 

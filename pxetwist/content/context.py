@@ -8,6 +8,7 @@ from types import FunctionType, MethodType
 from typing import Any
 
 import attrs
+from jinja2.bccache import Bucket, BytecodeCache
 from jinja2.runtime import Context
 
 #: These want nothing of the context, or Jinja would have to be told by `pass_context`.
@@ -39,3 +40,22 @@ class QuickContext(Context):
             kwargs.pop("_loop_vars", None)  # those of the loop, and of the block, around the call
             kwargs.pop("_block_vars", None)
         return __obj(*args, **kwargs)
+
+
+class Compiled(BytecodeCache):
+    """Templates as they were compiled in this process, which takes longer than to fill them in.
+    It is for environments that read templates in the same way.
+    """
+
+    def __init__(self) -> None:
+        self._codes: dict[str, tuple[str, Any]] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Find a template of the same name, place and text."""
+        checksum, code = self._codes.get(bucket.key, ("", None))
+        if checksum == bucket.checksum:
+            bucket.code = code
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep a template."""
+        self._codes[bucket.key] = bucket.checksum, bucket.code

@@ -16,6 +16,7 @@ import jinja2
 
 from pxetwist.content import bootcfg
 from pxetwist.content.answers import AnswerTexts
+from pxetwist.content.context import Compiled
 from pxetwist.errors import ContentNotFound, PolicyError
 from pxetwist.interfaces import Site
 from pxetwist.model.answer import Answer
@@ -31,6 +32,8 @@ _LONGEST = 64 << 10
 #: Windows' own programs want these ends of lines.
 _CRLF = (".cmd", ".bat", ".ini")
 
+_COMPILED_XML = Compiled()
+
 #: Returns what the templates of a request with a plan may use.
 Facts = Callable[[BootRequest], Mapping[str, object]]
 
@@ -42,7 +45,7 @@ class InstallerFiles:
         self._site = site
         self._answers = answers
         self._plain = answers.environment
-        self._xml = self._plain.overlay(autoescape=True)
+        self._xml = self._plain.overlay(autoescape=True, bytecode_cache=_COMPILED_XML)
         self._facts = facts
 
     def url(

@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from pxetwist.config.fields import option, path
 from pxetwist.content import answers, installers, san
-from pxetwist.content.context import Later, QuickContext
+from pxetwist.content.context import Compiled, Later, QuickContext
 from pxetwist.content.installers import InstallerFiles
 from pxetwist.content.logins import Logins
 from pxetwist.content.rendered_texts import RenderedTexts
@@ -78,6 +78,7 @@ _NAMED = re.compile(
 )
 #: The file from which a Raspberry Pi takes the command line of its kernel.
 COMMAND_LINE = "cmdline.txt"
+_COMPILED = Compiled()
 _GAPS = re.compile(r"\n{3,}")
 #: So many texts of profiles are kept compiled, at least.
 _TEXTS = 256
@@ -496,6 +497,11 @@ def _tidy(text: str) -> str:
     return _GAPS.sub("\n\n", "\n".join(lines)).strip() + "\n"
 
 
+def _own(folder: Path | None) -> list[str]:
+    """Return which templates the site has replaced."""
+    return [name for name in TEMPLATES if folder is not None and (folder / name).exists()]
+
+
 def build(settings: Settings, site: Site) -> RenderedStore:
     """Make the store; the site's templates are compiled now, so that a mistake shows at start."""
     loaders: list[jinja2.BaseLoader] = [jinja2.PackageLoader("pxetwist.content")]
@@ -511,6 +517,7 @@ def build(settings: Settings, site: Site) -> RenderedStore:
         keep_trailing_newline=True,
         autoescape=False,  # loaders read plain text
         auto_reload=settings.templates is not None,
+        bytecode_cache=_COMPILED,
     )
     environment.context_class = QuickContext
     environment.filters["basename"] = lambda text: text.rsplit("/", 1)[-1]
@@ -520,7 +527,7 @@ def build(settings: Settings, site: Site) -> RenderedStore:
     environment.filters.update(answers.filters())
     rendered = RenderedTexts()
     rendered.watch(environment)
-    for name in TEMPLATES:
+    for name in _own(settings.templates):
         try:
             environment.get_template(name)
         except jinja2.TemplateSyntaxError as error:

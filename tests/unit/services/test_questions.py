@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from ipaddress import IPv4Address, IPv4Interface
@@ -196,10 +197,7 @@ class Server:
 
     def counted(self) -> AbstractContextManager[Any]:
         """Let boot ids be numbers."""
-        return mock.patch(
-            "pxetwist.boot.sightings.secrets.token_hex",
-            side_effect=lambda _: f"{next(self.ids):04x}",
-        )
+        return mock.patch.object(secrets, "token_hex", lambda _: f"{next(self.ids):04x}")
 
     def take(self, data: bytes, source: tuple[str, int], destination: str) -> None:
         if self.forgets:
