@@ -197,7 +197,10 @@ class Server:
 
     def counted(self) -> AbstractContextManager[Any]:
         """Let boot ids be numbers."""
-        return mock.patch.object(secrets, "token_hex", lambda _: f"{next(self.ids):04x}")
+        return mock.patch.object(secrets, "token_hex", self._next_id)
+
+    def _next_id(self, size: int) -> str:
+        return f"{next(self.ids):04x}"
 
     def take(self, data: bytes, source: tuple[str, int], destination: str) -> None:
         if self.forgets:
