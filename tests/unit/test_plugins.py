@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import twisted.plugins
@@ -108,14 +108,14 @@ class Discovery(IniCase):
         self.assertNotIn(there, errors[0].partition(":")[0])
 
     def test_entry_points_are_loaded_when_used(self) -> None:
-        points = {
-            "pxetwist.hosts": [
-                EntryPoint("good", "twisted.plugins.pxetwist_dropin:static", "pxetwist.hosts"),
-                EntryPoint("bad", "no_such_module:x", "pxetwist.hosts"),
-                EntryPoint("odd", "os:path", "pxetwist.hosts"),
-            ]
+        places = {
+            "good": "twisted.plugins.pxetwist_dropin:static",
+            "bad": "no_such_module:x",
+            "odd": "os:path",
         }
-        self.patch(plugins, "entry_points", lambda group: points.get(group, []))
+        hosts = [EntryPoint(name, place, "pxetwist.hosts") for name, place in places.items()]
+        others = EntryPoint("other", "no_such_module:x", "console_scripts")
+        self.patch(plugins, "entry_points", lambda: EntryPoints([*hosts, others]))
         errors: list[ConfigError] = []
         catalogue = discover(errors)
         self.assertEqual(errors, [])

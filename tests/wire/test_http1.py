@@ -161,8 +161,8 @@ class BodyTests(SynchronousTestCase):
             (b"123456789\r\n", 400),
             (b"1" * 2000, 400),
             (b"ffffffff\r\n", 413),
-            (b"1\r\nx\r\n" * BODY, 413),
-            (b"0\r\n" + b"a: b\r\n" * BODY, 413),
+            ((b"100\r\n" + b"x" * 256 + b"\r\n") * (BODY // 256 + 1), 413),
+            (b"0\r\n" + (b"a: " + b"b" * 95 + b"\r\n") * (BODY // 100 + 1), 413),
         ):
             error = self.assertRaises(BadRequest, Body(-1).take, bytearray(data))
             self.assertEqual(error.status, status, data[:20])

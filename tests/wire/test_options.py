@@ -19,6 +19,8 @@ from pxetwist.wire.options import (
     parse_value,
 )
 
+_labels = st.text("abc", min_size=1, max_size=3)
+_names = st.lists(_labels, min_size=1, max_size=5).map(".".join)
 #: One value of every shape: option, value, bytes, and how a person writes it.
 EXAMPLES: list[tuple[int, object, str, str]] = [
     (1, IPv4Address("255.255.255.0"), "ffffff00", "255.255.255.0"),
@@ -221,7 +223,7 @@ class DomainSearchTests(SynchronousTestCase):
                 self.assertRaises(WireError, encode_value, 119, (name,))
                 self.assertRaises(WireError, decode_value, 119, raw)
 
-    @given(st.lists(st.from_regex(r"[a-c]{1,3}(\.[a-c]{1,2}){0,4}", fullmatch=True), min_size=1))
+    @given(st.lists(_names, min_size=1))
     def test_round_trip(self, names: list[str]) -> None:
         raw = encode_value(119, tuple(names))
         self.assertEqual(decode_value(119, raw), tuple(names))
