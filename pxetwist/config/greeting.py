@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from pxetwist.config.assemble import Assembly
 from pxetwist.config.web import address6_served
-from pxetwist.content.rendered import startable
+from pxetwist.content.startable import startable
 from pxetwist.errors import PolicyError
 from pxetwist.interfaces import IListsMachines
 from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Endpoints, Menu, Protocol

@@ -39,9 +39,7 @@ class RenderedTexts:
     """The latest text of each machine, by its template."""
 
     def __init__(self) -> None:
-        self._texts: Recent[tuple[str, str], tuple[tuple[object, ...], TextContent]] = Recent(
-            _TEXTS
-        )
+        self._texts: Recent[tuple[str, str], tuple[_Seen, TextContent]] = Recent(_TEXTS)
         self._lasts = True
 
     def watch(self, environment: jinja2.Environment) -> None:

@@ -9,7 +9,8 @@ import attrs
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from pxetwist.content.rendered import RenderedStore, Settings, build, flavour_of
+from pxetwist.content.rendered import RenderedStore, Settings, build
+from pxetwist.content.text_names import flavour_of
 from pxetwist.errors import ConfigError, ContentDenied, ContentNotFound, PolicyError
 from pxetwist.interfaces import IContent, IContentStore
 from pxetwist.model.boot import (

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pxetwist.boot import neighbours
 from pxetwist.config.assemble import assemble
 from pxetwist.config.load import load
-from pxetwist.content.rendered import RenderedStore
+from pxetwist.content.loader_texts import LoaderTexts
 from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol
 from pxetwist.model.content import ContentPath
 from pxetwist.model.event import EventKind
@@ -81,13 +81,13 @@ class Case(SynchronousTestCase):
         self.mac, self.ours = MAC, OURS
         self.patch(neighbours, "neighbour_mac", lambda *_, **__: self.mac)
         self.rendered = 0
-        render = RenderedStore._render
+        render = LoaderTexts.render
 
-        def counted(store: RenderedStore, *args: Any) -> str:
+        def counted(texts: LoaderTexts, *args: Any) -> str:
             self.rendered += 1
-            return render(store, *args)
+            return render(texts, *args)
 
-        self.patch(RenderedStore, "_render", counted)
+        self.patch(LoaderTexts, "render", counted)
 
     def start(self, policies: str = "main", templates: str = "", mine: str = "quiet") -> None:
         self.folder = Path(self.mktemp()).absolute()
