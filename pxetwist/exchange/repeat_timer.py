@@ -10,18 +10,19 @@ _PATIENCE = 30.0  # seconds without a sign of life
 
 class RepeatTimer:
     """When to repeat: after a few round trips as they are measured (RFC 6298 §2), then after
-    doubling waits. A `timeout` that was agreed on holds as it is (RFC 2349).
+    doubling waits. A `timeout` that was agreed on holds as it is (RFC 2349). The `usual` wait is
+    that without repetitions.
     """
 
     def __init__(self, timeout: float, now: float) -> None:
         self._agreed = timeout
         self._longest = max(_LONGEST_WAIT, timeout)
         self._patience = max(_PATIENCE, 2 * timeout)
-        self._usual = timeout or _FIRST_WAIT
+        self.usual = timeout or _FIRST_WAIT
         self._mean = self._deviation = 0.0
         self._clean = True  # what was sent last was not repeated: the answer measures (Karn)
         self._sent = now
-        self.wait = self._usual
+        self.wait = self.usual
         self.heard = now
         self.deadline = now + self.wait
 
@@ -35,7 +36,7 @@ class RepeatTimer:
         """Take note of acknowledgements up to now that were not measured, the last one `heard`."""
         self._clean = True
         self._sent = self.heard = heard
-        self.wait = self._usual
+        self.wait = self.usual
         self.deadline = heard + self.wait
 
     def _measure(self, trip: float) -> None:
@@ -47,7 +48,7 @@ class RepeatTimer:
         else:
             self._mean = trip or 1e-9
             self._deviation = trip / 2
-        self._usual = min(max(self._mean + 4 * self._deviation, _SHORTEST_WAIT), _FIRST_WAIT)
+        self.usual = min(max(self._mean + 4 * self._deviation, _SHORTEST_WAIT), _FIRST_WAIT)
 
     def repeated(self, now: float) -> None:
         """Take note that something was sent once more."""

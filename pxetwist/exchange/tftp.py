@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import attrs
@@ -24,6 +25,8 @@ _FIRST_ANSWERS = 10  # and so many answers to its repeated requests, no sooner t
 _FIRST_GAP = 0.05  # seconds
 _LAST_TRIES = 4  # EDK2 and many ROMs leave without acknowledging the last block,
 _LAST_PATIENCE = 20.0  # but one that lost it may come back for it after seconds
+_REMEMBERED = 256  # terms: in a storm of boots many are the same
+_USUAL = 8  # options; what has more is not remembered
 
 
 class Outcome(enum.Enum):
@@ -73,12 +76,17 @@ class Limits:
 
 @attrs.frozen
 class Terms:
-    """What was agreed; `options` go into the OACK, empty means that there is none."""
+    """What was agreed; `options` go into the `oack`, a packet; empty means that there is none."""
 
     block_size: int = 512
     window: int = 1
     timeout: float = 0.0
     options: Options = ()
+    oack: bytes = attrs.field(init=False)
+
+    @oack.default
+    def _encoded(self) -> bytes:
+        return tftp.encode(OptionAck(self.options)) if self.options else b""
 
 
 def negotiate(asked: Options, size: int | None, limits: Limits) -> Terms:
@@ -87,6 +95,10 @@ def negotiate(asked: Options, size: int | None, limits: Limits) -> Terms:
 
     What is invalid or unknown is left out (RFC 2347). A `size` of `None` leaves out tsize.
     """
+    return (_known if len(asked) <= _USUAL else _negotiated)(asked, size, limits)
+
+
+def _negotiated(asked: Options, size: int | None, limits: Limits) -> Terms:
     agreed: dict[str, int] = {}
     spelled: list[tuple[str, str]] = []
     for name, text in asked:
@@ -103,6 +115,9 @@ def negotiate(asked: Options, size: int | None, limits: Limits) -> Terms:
         timeout=float(agreed.get("timeout", 0)),
         options=tuple(spelled),
     )
+
+
+_known = lru_cache(_REMEMBERED)(_negotiated)
 
 
 def _number(text: str) -> int:
@@ -150,7 +165,7 @@ class ReadTransfer:
         self.started = now
         self._repeated = -math.inf
         self.repetitions = 0
-        self._oack = tftp.encode(OptionAck(self.terms.options)) if self.terms.options else b""
+        self._oack = self.terms.oack
         self._base = 0 if self._oack else 1  # the first one not acknowledged; 0 is the OACK
         self._end = 0  # the last one sent
         self._went_back = 0  # the base for which a repeated ACK was answered
@@ -173,9 +188,11 @@ class ReadTransfer:
         """Whether the client has not yet answered the first packet."""
         return self._base == (0 if self._oack else 1)
 
-    def next_timeout(self) -> float:
-        """Return when :meth:`handle_timeout` wants to be called."""
-        return self._timer.deadline
+    def next_timeout(self, heard: float = 0.0) -> float:
+        """Return when :meth:`handle_timeout` wants to be called, if :meth:`went_on` is to be told
+        of an ACK that was `heard`.
+        """
+        return max(self._timer.deadline, heard + self._timer.usual)
 
     def start(self) -> Action:
         """Begin: with the OACK, or with block 1."""

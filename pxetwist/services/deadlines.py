@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import itertools
 import math
 from typing import Any, Protocol
 
@@ -35,35 +34,42 @@ class Deadlines:
 
     def __init__(self, clock: Any) -> None:
         self._clock = clock
-        self._heap: list[tuple[float, int, IWatched]] = []
-        self._number = itertools.count()  # keeps entries of equal time apart
+        self._due: dict[int, list[IWatched]] = {}  # by the number of their moment
+        self._moments: list[int] = []  # a heap of these
         self._call: IDelayedCall | None = None
         self._armed = math.inf
 
     def watch(self, watched: IWatched) -> None:
         """Look at an object's deadline; to be called whenever it may have come nearer."""
         wanted = watched.next_timeout()
-        if wanted >= watched.watched:
-            return
-        due = math.ceil(wanted / _MOMENT) * _MOMENT
-        if due < watched.watched:
-            watched.watched = due
-            heapq.heappush(self._heap, (due, next(self._number), watched))
+        if wanted < watched.watched:
+            self._put(watched, wanted)
             self._arm()
 
     def stop(self) -> None:
         """Forget all."""
-        self._heap.clear()
+        self._due.clear()
+        self._moments.clear()
         self._arm()
 
+    def _put(self, watched: IWatched, wanted: float) -> None:
+        moment = math.ceil(wanted / _MOMENT)
+        due = moment * _MOMENT
+        if due < watched.watched:
+            watched.watched = due
+            if moment not in self._due:
+                self._due[moment] = []
+                heapq.heappush(self._moments, moment)
+            self._due[moment].append(watched)
+
     def _arm(self) -> None:
-        first = self._heap[0][0] if self._heap else math.inf
+        first = self._moments[0] * _MOMENT if self._moments else math.inf
         if first == self._armed:
             return
         if self._call is not None and self._call.active():
             self._call.cancel()
         self._armed = first
-        if self._heap:
+        if self._moments:
             wait = max(first - self._clock.seconds(), 0)
             self._call = self._clock.callLater(wait, self._fire)
 
@@ -77,12 +83,16 @@ class Deadlines:
 
     def _tell(self) -> None:
         now = self._clock.seconds()
-        while self._heap and self._heap[0][0] <= now:
-            due, _, watched = heapq.heappop(self._heap)
-            if due != watched.watched:
-                continue  # there was an earlier entry for it
-            watched.watched = math.inf
-            if watched.next_timeout() <= now:
-                watched.timed_out(now)
-            self.watch(watched)
+        while self._moments and self._moments[0] * _MOMENT <= now:
+            moment = heapq.heappop(self._moments)
+            for watched in self._due.pop(moment):
+                if watched.watched != moment * _MOMENT:
+                    continue  # there was an earlier entry for it
+                watched.watched = math.inf
+                wanted = watched.next_timeout()
+                if wanted <= now:
+                    watched.timed_out(now)
+                    wanted = watched.next_timeout()
+                if wanted < math.inf:
+                    self._put(watched, wanted)
         self._arm()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -77,6 +78,12 @@ class FileTransfer(RunningTransfer[ReadTransfer]):
         """Take an ACK of the client."""
         self._act(self.machine.acknowledge(block, now))
         self._follow()
+
+    def next_timeout(self) -> float:
+        """Return when it wants to be told of the time, without a closer look at what was answered:
+        this is asked many times a second.
+        """
+        return math.inf if self.over else self._machine.next_timeout(self._socket.heard)
 
     def timed_out(self, now: float) -> None:
         """Repeat, or give up; the next ACK is no usual one."""

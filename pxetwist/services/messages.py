@@ -81,7 +81,7 @@ def _repeated(one: str) -> list[struct.Struct]:
 
 _NAMES = _repeated(f"{NAME}s")
 _HEADS = [struct.Struct(f"!{count}I") for count in range(BATCH + 1)]
-_LENGTHS = _repeated(f"{_LENGTH}xI{_SIZE - _LENGTH - 4}x")
+_BARE = memoryview(array("I", [_HEAD] * BATCH))  # the lengths of ACKs
 
 
 def address_of(buffer: Any) -> int:
@@ -156,6 +156,7 @@ class Inbox:
         self._address = ctypes.addressof(messages)
         self._view = memoryview(messages).cast("B")
         self._fresh = bytes(self._view)
+        self._lengths = self._view.cast("I")[_LENGTH // 4 :: _SIZE // 4]
 
     def receive(self, descriptor: int) -> int:
         """Return how many have arrived.
@@ -176,8 +177,8 @@ class Inbox:
     def heads(self, count: int) -> Sequence[int]:
         """Return the first four bytes of each as a number; :data:`SHORT` if it has fewer."""
         heads = _HEADS[count].unpack_from(self._heads)
-        lengths = _LENGTHS[count].unpack_from(self._view)
-        if min(lengths) >= _HEAD:
+        lengths = self._lengths[:count]
+        if lengths == _BARE[:count]:
             return heads
         both = zip(heads, lengths, strict=True)
         return [head if length >= _HEAD else SHORT for head, length in both]

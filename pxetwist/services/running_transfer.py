@@ -139,7 +139,7 @@ class RunningTransfer(ABC, Generic[M]):
             self._perform(action)
         except Exception as error:
             self._broken(error)
-        if not self.over and self.machine.next_timeout() < self.watched:
+        if self.next_timeout() < self.watched:
             self._owner.moved(self)
 
     def _broken(self, error: Exception, told: Error | None = None) -> None:

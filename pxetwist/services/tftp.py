@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 from zope.interface import implementer
 
+from pxetwist.boot.guard import rest_of
 from pxetwist.errors import WireError
 from pxetwist.interfaces import IBootService, ICounts, ISharesPorts, Port, Site
 from pxetwist.services.listening import addresses_to_take, udp_socket
@@ -191,10 +192,16 @@ class TftpService(Service):
             self.counters["too many transfers of one client"] += 1
             return
         self._per_client[peer[0]] += 1
-        deferred = Deferred.fromCoroutine(self._answers.answer(asked))
-        if not deferred.called:
-            self._opening[peer] = (asked, deferred)
-        deferred.addBoth(self._opened, peer)
+        answering = self._answers.answer(asked)
+        try:  # most have to wait for nothing
+            awaited = answering.send(None)
+        except StopIteration:
+            self._opened(None, peer)
+            return
+        opening = Deferred.fromCoroutine(rest_of(answering, awaited))
+        if not opening.called:
+            self._opening[peer] = (asked, opening)
+        opening.addBoth(self._opened, peer)
 
     def _repeated(self, packet: ReadRequest | WriteRequest, peer: Peer) -> bool:
         """Treat a request from a port that asked before; `True` if it needs no new transfer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import attrs
 
@@ -12,6 +13,9 @@ from pxetwist.wire.iana import OpenIntEnum
 
 #: Option names and values as the peer spelled them, in its order; text is Latin-1.
 Options = tuple[tuple[str, str], ...]
+
+_REMEMBERED = 64  # requests: in a storm of boots many are the same
+_USUAL = 512  # bytes of a request at most (RFC 2347); longer ones are not remembered
 
 
 class Opcode(OpenIntEnum):
@@ -99,10 +103,8 @@ def decode(data: bytes) -> Packet:
     """
     reader = Reader(data)
     match Opcode(reader.uint16()):
-        case Opcode.RRQ:
-            return ReadRequest(reader.until_nul(), _text(reader).lower(), _options(reader))
-        case Opcode.WRQ:
-            return WriteRequest(reader.until_nul(), _text(reader).lower(), _options(reader))
+        case Opcode.RRQ | Opcode.WRQ:
+            return (_known if len(data) <= _USUAL else _asked)(data)
         case Opcode.DATA:
             return Data(reader.uint16(), reader.rest())
         case Opcode.ACK:
@@ -152,6 +154,15 @@ def announced_size(options: Options) -> int | None:
         if name.lower() == "tsize" and text.isascii() and text.isdigit() and len(text) < 20:
             return int(text)
     return None
+
+
+def _asked(data: bytes) -> ReadRequest | WriteRequest:
+    reader = Reader(data)
+    kind = ReadRequest if reader.uint16() == Opcode.RRQ else WriteRequest
+    return kind(reader.until_nul(), _text(reader).lower(), _options(reader))
+
+
+_known = lru_cache(_REMEMBERED)(_asked)
 
 
 def _request(opcode: Opcode, name: bytes, mode: str, options: Options) -> bytes:

@@ -69,6 +69,12 @@ class TftpTests(SynchronousTestCase):
         raw = b"\0\1a\0octet\0tsize\0000\0" + bytes(40)
         self.assertEqual(decode(raw), ReadRequest(b"a", "octet", (("tsize", "0"),)))
 
+    def test_long_requests_and_others_are_read_alike(self) -> None:
+        for name in (b"a", b"a" * 1000):
+            for kind in (ReadRequest, WriteRequest):
+                packet = kind(name, "octet", (("tsize", "0"),))
+                self.assertEqual([decode(encode(packet)) for _ in range(2)], [packet] * 2)
+
     def test_an_error_needs_no_nul(self) -> None:
         self.assertEqual(decode(b"\0\5\0\x08bye"), Error(ErrorCode.OPTIONS_REFUSED, "bye"))
         self.assertEqual(decode(b"\0\5\0\0"), Error(ErrorCode.UNDEFINED, ""))

@@ -198,6 +198,15 @@ class AheadTests(SynchronousTestCase):
             answer = transfer.receive(ack(first + window * count - 1), 0.2)
             self.assertEqual(answer, SendBlocks(first + window * count, window))
 
+    def test_the_timeout_is_known_before_it_is_told_of_them(self) -> None:
+        transfer = started(512 * 100)
+        for heard in (0.5, 0.75):
+            expected = transfer.next_timeout(heard)
+            transfer.went_on(1, heard)
+            self.assertEqual(transfer.next_timeout(), expected)
+        transfer.handle_timeout(expected)
+        self.assertGreater(transfer.next_timeout(0.75), expected)
+
     def test_the_last_one_measures_the_next_round_trip(self) -> None:
         transfer = started(512 * 1000)
         transfer.receive(ack(1), 0.3)
