@@ -158,6 +158,8 @@ class HttpClientTests(FilesCase):
             "/EFI%2Fboot%20x/grubx64.efi?mac=52:54:00:00:00:01",
         ):
             self.assertEqual(self.status(target), 200, target)
+        for target in ("/EFI", "/EFI/", "//EFI//boot%20x"):
+            self.assertEqual(self.status(target), 404, "firmware follows no redirection")
 
     def test_many_at_once(self) -> None:
         expected = self.file("initrd", 2_000_000)

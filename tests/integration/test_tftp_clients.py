@@ -290,6 +290,12 @@ class BadWireTests(BadWireCase):
         self.assertEqual(self.busybox("nbp", "-b", "1432"), expected)
         self.assertEqual(self.atftp("nbp", "blksize 1432", "windowsize 8"), expected)
 
+    def test_few_lost_datagrams(self) -> None:
+        """One in a hundred, where windows are large."""
+        expected = self.put("nbp", 400_000).read_bytes()
+        self.spoil(lose=0.01)
+        self.assertEqual(self.atftp("nbp", "blksize 1432", "windowsize 16"), expected)
+
     def test_doubled_datagrams(self) -> None:
         """Doubled ACKs are not answered: the number of blocks sent does not grow."""
         expected = self.put("nbp", 400_000).read_bytes()
