@@ -65,7 +65,9 @@ class TftpService(Service):
         self._site = site
         self._datagram = datagram
         self._listeners: list[_Listener] = []
-        self._sockets = transfer_sockets(site.reactor, settings.port_range)
+        self._sockets = transfer_sockets(
+            site.reactor, settings.port_range, busy_poll=settings.busy_poll
+        )
         self._opening: dict[Peer, tuple[Asked, Deferred[None]]] = {}
         self._per_client: Counter[str] = Counter()
         self._running = RunningTransfers(

@@ -40,6 +40,12 @@ class Settings:
         default=0,
         doc="Largest block in bytes; 0: what the MTU of the client's network can carry.",
     )
+    busy_poll: bool = option(
+        fields.boolean,
+        default=True,
+        doc="Look for the next packet of up to three clients for a tenth of a millisecond, before"
+        " the process sleeps.",
+    )
     image_memory: int = option(
         fields.size, default=256 << 20, doc="Memory for files that are being sent."
     )

@@ -121,5 +121,7 @@ class ITransferSockets(Protocol):
 class TransferSocketsFactory(Protocol):
     """Makes the sockets of a service, or a test's network."""
 
-    def __call__(self, reactor: Any, ports: Collection[int] = ()) -> ITransferSockets:
+    def __call__(
+        self, reactor: Any, ports: Collection[int] = (), *, busy_poll: bool = True
+    ) -> ITransferSockets:
         """Return a set without sockets."""

@@ -47,17 +47,21 @@ _LOOKS = 150
 
 @implementer(IReadDescriptor)
 class TransferSockets:
-    """All sockets; `ports` is the range of local ports, empty for any.
+    """All sockets; `ports` is the range of local ports, empty for any. With `busy_poll` answers of
+    a few clients are looked for a moment before the process sleeps.
 
     What could not be sent or read is counted in `failures` by the name of its errno.
     """
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, ports: Collection[int] = ()) -> None:
+    def __init__(
+        self, reactor: Any, ports: Collection[int] = (), *, busy_poll: bool = True
+    ) -> None:
         self.failures: Counter[str] = Counter()
         self._reactor = reactor
         self._ports = list(ports)
+        self._looks = _LOOKS if busy_poll else 0
         self._turn = 0
         self._own: dict[int, TransferSocket] = {}
         self._shared: dict[str, SharedPort] = {}  # by our address
@@ -207,7 +211,7 @@ class TransferSockets:
     def _look(self, epoll: select.epoll) -> Sequence[tuple[int, int]]:
         """Look for events of a few clients a little longer."""
         if 0 < self._count() <= _FEW:
-            for _ in range(_LOOKS):
+            for _ in range(self._looks):
                 os.sched_yield()  # the client may be waiting for this very core
                 events = epoll.poll(0, _EVENTS)
                 if events:

@@ -114,7 +114,9 @@ class MemoryNetwork:
         """Make a server's socket; it is a `DatagramFactory`."""
         return MemorySocket(self, receiver, address, port, interface)
 
-    def transfers(self, reactor: Any, ports: Collection[int] = ()) -> MemoryTransferSockets:
+    def transfers(
+        self, reactor: Any, ports: Collection[int] = (), *, busy_poll: bool = True
+    ) -> MemoryTransferSockets:
         """Make the set of connected sockets of a TFTP service."""
         return MemoryTransferSockets(self)
 

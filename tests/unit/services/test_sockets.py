@@ -354,6 +354,20 @@ class TransferSocketTests(SocketCase):
         self.sockets.stop()
         self.assertEqual((self.reactor.readers, self.sockets.fileno()), ([], -1))
 
+    def test_a_few_are_looked_for_before_the_process_sleeps(self) -> None:
+        """Four are not, nor are any without `busy_poll`."""
+        looks: list[int] = []
+        self.patch(os, "sched_yield", lambda: looks.append(1))
+        for busy_poll, transfers, looked in ((True, 3, True), (True, 4, False), (False, 1, False)):
+            self.sockets = TransferSockets(self.reactor, busy_poll=busy_poll)
+            self.sockets.start()
+            self.addCleanup(self.sockets.stop)
+            for _ in range(transfers):
+                self.open()
+            looks.clear()
+            self.sockets.doRead()
+            self.assertEqual(bool(looks), looked)
+
     def test_only_the_peer_is_heard(self) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
             stranger.sendto(b"x", ("127.0.0.5", self.socket.getHost().port))
