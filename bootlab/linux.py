@@ -7,6 +7,7 @@ import hashlib
 import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
@@ -48,6 +49,7 @@ else
     ip link set eth0 up
     udhcpc -i eth0 -n -q -t 10 -T 1 -s /bin/leased
 fi
+[ -e /more ] && . /more
 lockdown=$(sed 's/.*\\[\\(.*\\)\\].*/\\1/' /sys/kernel/security/lockdown)
 echo "PXETWIST-BOOTED name=$name address=$(cat /address) lockdown=$lockdown "
 if [ -n "$callback" ]; then
@@ -65,13 +67,38 @@ echo "$ip" >/address
 """
 
 
+#: What the userland prints of a root by NFS: a digest of all names in the folder ``many``, one of
+#: pieces of the file ``large``, and what it is told when it writes.
+NFS_READ = r"PXETWIST-NFS names=(?P<names>\w+) pieces=(?P<pieces>\w+) written=(?P<written>.*)\r"
+_NFS_MODULES = ("nfsv3",)
+#: Mounts what the kernel was told as its root, which this kernel cannot do by itself.
+_NFS = """\
+while read -r module; do insmod "/nfs/$module"; done </nfs/order
+for word in $(cat /proc/cmdline); do
+    case "$word" in
+        nfsroot=*) nfsroot="${word#nfsroot=}" ;;
+        lab.pieces=*) offsets="$(echo "${word#lab.pieces=}" | tr , ' ')" ;;
+    esac
+done
+place="${nfsroot%%,*}"
+mkdir /mnt
+mount -t nfs -o "addr=${place%%:*},${nfsroot#*,}" "$place" /mnt
+names=$(cd /mnt/many && find . -type f | sort | sha256sum | cut -d' ' -f1)
+pieces=$(for at in $offsets; do dd if=/mnt/large bs=4096 skip="$at" count=1; done 2>/dev/null \\
+    | sha256sum | cut -d' ' -f1)
+written=$(touch /mnt/new 2>&1)
+echo "PXETWIST-NFS names=$names pieces=$pieces written=$written"
+"""
+
+
 @attrs.frozen
 class Linux:
-    """Kernel and initramfs, as files."""
+    """Kernel and initramfs, as files; `nfs` is a second one that reads a root by NFS."""
 
     version: str
     kernel: Path
     initrd: Path
+    nfs: Path
 
 
 def linux(cache: Path) -> Linux:
@@ -90,7 +117,8 @@ def linux(cache: Path) -> Linux:
 
 def _linux(cache: Path) -> Linux:
     version = _newest_version()
-    recipe = hashlib.sha256((_INIT + _LEASED + repr(_MODULES)).encode()).hexdigest()[:12]
+    parts = (_INIT, _LEASED, _NFS, repr((_MODULES, _NFS_MODULES)))
+    recipe = hashlib.sha256("".join(parts).encode()).hexdigest()[:12]
     folder = cache / f"linux-{version}-{recipe}"
     if not folder.exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -101,7 +129,7 @@ def _linux(cache: Path) -> Linux:
             except OSError:
                 if not folder.exists():  # no other run was quicker
                     raise
-    return Linux(version, folder / "vmlinuz", folder / "initrd.gz")
+    return Linux(version, *(folder / name for name in ("vmlinuz", "initrd.gz", "nfs.gz")))
 
 
 def _newest_version() -> str:
@@ -121,6 +149,7 @@ def _make(work: Path, version: str) -> Path:
     made.mkdir()
     shutil.copyfile(work / "package" / "boot" / f"vmlinuz-{version}", made / "vmlinuz")
     _make_initrd(work / "package", version, made / "initrd.gz")
+    _make_nfs(work / "package", version, made / "nfs.gz")
     return made
 
 
@@ -137,17 +166,36 @@ def _make_initrd(package: Path, version: str, target: Path) -> None:
     for path, text in ((root / "init", _INIT), (root / "bin" / "leased", _LEASED)):
         path.write_text(text)
         path.chmod(0o755)
-    modules = _with_dependencies(package, version)
+    _copy_modules(_with_dependencies(package, version, _MODULES), root / "modules")
+    _pack(root, target)
+
+
+def _make_nfs(package: Path, version: str, target: Path) -> None:
+    """Make what is laid over the other initramfs."""
+    root = package.parent / "more"
+    for name in ("bin", "nfs"):
+        (root / name).mkdir(parents=True)
+    for applet in ("find", "sort", "sha256sum", "cut", "dd", "mkdir", "touch", "tr"):
+        (root / "bin" / applet).symlink_to("busybox")
+    (root / "more").write_text(_NFS)
+    _copy_modules(_with_dependencies(package, version, _NFS_MODULES), root / "nfs")
+    _pack(root, target)
+
+
+def _copy_modules(modules: Sequence[Path], folder: Path) -> None:
     for module in modules:
-        shutil.copy(module, root / "modules")
-    (root / "modules" / "order").write_text("".join(f"{m.name}\n" for m in modules))
+        shutil.copy(module, folder)
+    (folder / "order").write_text("".join(f"{m.name}\n" for m in modules))
+
+
+def _pack(root: Path, target: Path) -> None:
     names = "".join(f"{path.relative_to(root)}\n" for path in sorted(root.rglob("*")))
-    archive = package.parent / "initrd.cpio"
+    archive = root.parent / "initrd.cpio"
     run(str(_BUSYBOX), "cpio", "-o", "-H", "newc", "-F", str(archive), cwd=root, stdin=names)
     target.write_bytes(gzip.compress(archive.read_bytes()))
 
 
-def _with_dependencies(package: Path, version: str) -> list[Path]:
+def _with_dependencies(package: Path, version: str, wanted: Sequence[str]) -> list[Path]:
     """Return the files of the modules in an order in which each can be loaded."""
     run("depmod", "-b", str(package), version)
     folder = package / "lib" / "modules" / version
@@ -156,7 +204,7 @@ def _with_dependencies(package: Path, version: str) -> list[Path]:
         path, _, others = line.partition(":")
         needs[path] = others.split()
     order: list[str] = []
-    for name in _MODULES:
+    for name in wanted:
         path = next(path for path in needs if Path(path).name.partition(".")[0] == name)
         # depmod names the modules that are needed first last
         order += [each for each in [*reversed(needs[path]), path] if each not in order]

@@ -38,6 +38,8 @@ T = TypeVar("T")
 
 #: Documentation addresses (RFC 5737): printed when this host has no address in the network.
 _NOWHERE = IPv4Address("192.0.2.1")
+#: Who speaks on machines of an architecture that have no UEFI.
+_SPEAKERS = {"bios": "bios", "rpi": "raspberry-pi"}
 _FIRMWARE = {each.value: each for each in Firmware if each is not Firmware.UNKNOWN}
 _STAGES = ("firmware", "loader", "kernel")
 
@@ -80,7 +82,7 @@ class Options(FileOptions):
 
     def _identity(self) -> ClientIdentity:
         uuid = self._given("uuid", UUID)
-        firmware = self["firmware"] or ("bios" if self["arch"] == "bios" else "uefi")
+        firmware = self["firmware"] or _SPEAKERS.get(self["arch"], "uefi")
         if firmware not in _FIRMWARE:
             raise usage.UsageError(f"--firmware: expected one of {', '.join(_FIRMWARE)}")
         return ClientIdentity(
@@ -93,7 +95,7 @@ class Options(FileOptions):
 
     def _architecture(self, http: bool) -> Architecture:
         if self["firmware"] == Firmware.RASPBERRY_PI.value:
-            return Architecture.RPIBOOT
+            return Architecture.RPIBOOT  # also of those that call themselves a BIOS
         for architecture in Architecture:
             if architecture.short == self["arch"] and architecture.is_http == http:
                 return architecture

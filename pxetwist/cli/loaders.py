@@ -183,6 +183,6 @@ def _print_choices(configuration: Configuration) -> None:
     print("machines are given, in this order of families:")
     for architecture in ("bios", "x64", "arm64"):
         for family in FAMILIES:
-            file = table.find(architecture, family)
-            if file:
-                print(f"  {architecture:6} {family:9} {file}")
+            files = table.candidates(architecture, family)
+            if files:
+                print(f"  {architecture:6} {family:9} {', then '.join(files)}")

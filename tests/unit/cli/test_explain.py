@@ -82,6 +82,7 @@ class ExplainTests(IniCase):
         ini = ini.replace("kind = linux", "kind = raspberry-pi")
         told = self.explained("--firmware", "raspberry-pi", ini=ini)
         self.assertIn("raspberry-pi (rpi) of", told)
+        self.assertIn("raspberry-pi (rpi) of", self.explained("--arch", "rpi", ini=ini))
         self.assertIn("Raspberry Pi Boot", told)
         self.assertIn(f"the board asks for its text (cmdline.txt)\n  host={MAC}\n", told)
 

@@ -60,6 +60,16 @@ class Loaders(IniCase):
         self.assertIn("loaders/snponly.efi", output)
         self.assertIn("can be installed", output)
 
+    def test_what_machines_are_given(self) -> None:
+        own = "".join(
+            f"[loader:{name}]\narchitecture = x64\nfamily = ipxe\nfile = {name}.efi\n"
+            for name in ("snp", "native")
+        )
+        self.write("pxe.ini", INI + own)
+        output = self.run_command()[1]
+        self.assertRegex(output, r"x64 +ipxe +snp\.efi, then native\.efi\n")
+        self.assertRegex(output, r"bios +ipxe +loaders/undionly\.kpxe\n")
+
     def test_loaders_are_installed(self) -> None:
         self.run_command("--install")
         expected = {each.target for each in SOURCES if "arm64" not in each.package}
