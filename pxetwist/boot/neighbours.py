@@ -52,18 +52,18 @@ class Neighbours:
     """
 
     def __init__(self) -> None:
-        self._known: Recent[tuple[IPv4Address | IPv6Address, int], tuple[str, float]] = Recent(
-            _REMEMBERED
-        )
+        # By address and link; none of IPv6 is below 2**32.
+        self._known: Recent[tuple[int, int], tuple[str, float]] = Recent(_REMEMBERED)
 
     def mac(self, address: IPv4Address | IPv6Address, link: int, now: float) -> str:
         """Return the MAC of a neighbour, or an empty text."""
-        known = self._known.get((address, link))
+        key = (int(address), link)
+        known = self._known.get(key)
         if known is not None and now - known[1] < _FRESH:
             return known[0]
         found = neighbour_mac(address, link=link)
         if found:
-            self._known.put((address, link), (found, now))
+            self._known.put(key, (found, now))
         return found
 
 

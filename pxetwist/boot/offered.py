@@ -55,7 +55,7 @@ class Offers:
         if (
             asked.stage is not request.stage
             or asked.protocol is not request.protocol
-            or asked.endpoints != request.endpoints
+            or (asked.endpoints is not request.endpoints and asked.endpoints != request.endpoints)
             or asked.identity != request.identity
         ):
             return None

@@ -10,7 +10,8 @@ from typing import Any
 from OpenSSL import SSL
 from twisted.internet import tcp
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPullProducer
+from twisted.internet.interfaces import IPullProducer, IWriteDescriptor
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from pxetwist.errors import ContentError
@@ -46,18 +47,22 @@ def wire_of(transport: Any) -> Any:
     return getattr(transport, "transport", transport)
 
 
-@implementer(IPullProducer)
+@implementer(IPullProducer, IWriteDescriptor)
 class FileSender:
     """Sends a span of a plain file with sendfile, straight from the page cache.
 
     The span is one of the file, not of the content in it.
 
-    Takes the place of the channel as the transport's producer, and gives it back. The
-    transport asks for more whenever its own buffer is empty, that is, after the headers.
+    Takes the place of the channel as the transport's producer until its buffer is empty, that is,
+    after the headers. Then the reactor asks it, and not the transport, when the socket has room:
+    that would look into its buffer each time, and begin and end to wait for room. The reactor
+    knows it by a descriptor of its own for the same socket.
     """
 
+    _descriptor = -1
+
     def __init__(self, request: Any, descriptor: int, span: Span) -> None:
-        self.done: Deferred[None] = Deferred()
+        self.done: Deferred[None] = Deferred(self._cancelled)
         self._request = request
         self._channel = request.channel
         self._transport = request.channel.transport
@@ -80,26 +85,19 @@ class FileSender:
             self._wire.startWriting()
             return
         try:
-            whole = self._send()
+            self._go_on()
         except (OSError, ContentError) as error:
             self._wire.unregisterProducer()
             self.done.errback(error)
-            return
-        if not whole:
-            self._wire.startWriting()
-            return
+
+    def _go_on(self) -> None:
+        self._descriptor = os.dup(self._wire.fileno())
+        self._give_back()
+        self._wire.reactor.addWriter(self)
+
+    def _give_back(self) -> None:
         self._wire.unregisterProducer()
         self._transport.registerProducer(self._channel, True)
-        self.done.callback(None)
-
-    def _send(self) -> bool:
-        """Send some; return whether that was the last."""
-        count = min(self._end - self._offset, _SENDFILE)
-        try:
-            sent = os.sendfile(self._wire.fileno(), self._file, self._offset, count)
-        except BlockingIOError:
-            return False
-        return self._sent(sent)
 
     def _sent(self, count: int) -> bool:
         """Count what was sent; return whether that was all."""
@@ -111,6 +109,44 @@ class FileSender:
 
     def stopProducing(self) -> None:
         """Know that the connection is lost; the request is told as well, and cancels."""
+
+    def fileno(self) -> int:
+        """Return the descriptor by which the reactor knows it."""
+        return self._descriptor
+
+    def doWrite(self) -> None:
+        """Send what the socket takes now."""
+        count = min(self._end - self._offset, _SENDFILE)
+        try:
+            whole = self._sent(os.sendfile(self._descriptor, self._file, self._offset, count))
+        except BlockingIOError:
+            return
+        except (OSError, ContentError) as error:
+            self._close()
+            self.done.errback(error)
+            return
+        if whole:
+            self._close()
+            self.done.callback(None)
+
+    def _close(self) -> None:
+        descriptor = self._descriptor
+        if descriptor >= 0:
+            self._wire.reactor.removeWriter(self)
+            self._descriptor = -1
+            os.close(descriptor)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Know that the connection is lost; the transport may not look at that now."""
+        self._close()
+        self.done.errback(ConnectionResetError())
+
+    def logPrefix(self) -> str:
+        """Return what lines of Twisted's log begin with."""
+        return "sendfile"
+
+    def _cancelled(self, done: Deferred[None]) -> None:
+        self._close()
 
 
 class SecureFileSender(FileSender):
@@ -128,6 +164,13 @@ class SecureFileSender(FileSender):
     def _begin(self) -> None:
         if not self.done.called:
             super().start()
+
+    def _go_on(self) -> None:
+        if self._send():
+            self._give_back()
+            self.done.callback(None)
+        else:
+            self._wire.startWriting()
 
     def _send(self) -> bool:
         for _ in range(_ENCRYPTED // _CHUNK):

@@ -223,9 +223,10 @@ class ContentExchange:
             boot_id=boot_id,
             local=self.channel.local,
         )
-        login = basic_login(self._header("authorization"))
-        if login is None and not self.channel.secure:
+        authorization = self._header("authorization")
+        if authorization is None and not self.channel.secure:
             return request
+        login = basic_login(authorization)
         return attrs.evolve(request, login=login, secure=self.channel.secure)
 
     async def _resolve(self, target: Target) -> BootRequest | None:

@@ -93,11 +93,12 @@ async def identify(
     if said.serial or said.asset:
         news |= {"serial": said.serial, "asset": said.asset}
     address = peer_address(peer)
-    if address is not None and address != identity.address:
+    known = identity.address
+    if address is not None and address is not known and address != known:
         news["address"] = address
-    if identity.firmware is Firmware.UNKNOWN:
-        known = (firmware for start, firmware in _AGENTS if agent.startswith(start))
-        firmware = next(known, Firmware.UNKNOWN)
+    if agent and identity.firmware is Firmware.UNKNOWN:
+        named = (firmware for start, firmware in _AGENTS if agent.startswith(start))
+        firmware = next(named, Firmware.UNKNOWN)
         news |= {"firmware": firmware} if firmware is not Firmware.UNKNOWN else {}
     return attrs.evolve(identity, **news) if news else identity, boot_id
 

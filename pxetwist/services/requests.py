@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 
 from pxetwist.errors import ContentError, PxeError
@@ -41,9 +42,14 @@ def content_request(
         stage=BootStage.LOADER,
         protocol=protocol,
         wanted=_for_people(path),
-        endpoints=Endpoints(local.partition("%")[0], site.http_port),
+        endpoints=_endpoints(local, site.http_port),
         boot_id=boot_id,
     )
+
+
+@lru_cache
+def _endpoints(local: str, http_port: int) -> Endpoints:
+    return Endpoints(local.partition("%")[0], http_port)
 
 
 def _for_people(path: ContentPath) -> ContentPath:
