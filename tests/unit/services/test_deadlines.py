@@ -26,6 +26,25 @@ class Watched:
         self.told.append(now)
 
 
+@attrs.define(eq=False)
+class PutOff:
+    """Is put off all the time, until it falls silent; counts how often it is looked at."""
+
+    clock: Clock
+    falls_silent: float
+    watched: float = math.inf
+    looks: int = 0
+    told: list[float] = attrs.field(factory=list)
+
+    def next_timeout(self) -> float:
+        self.looks += 1
+        heard: float = min(self.clock.seconds(), self.falls_silent)
+        return math.inf if self.told else heard + 0.025
+
+    def timed_out(self, now: float) -> None:
+        self.told.append(now)
+
+
 class DeadlinesTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
@@ -49,6 +68,19 @@ class DeadlinesTests(SynchronousTestCase):
         self.deadlines.watch(second)
         self.clock.pump([0.25] * 20)
         self.assertEqual((first.told, second.told), ([3.0], [2.0]))
+
+    def test_many_that_are_put_off_are_looked_at_less_often(self) -> None:
+        looks = []
+        for count in (1, 200):
+            all_watched = [PutOff(self.clock, self.clock.seconds() + 1) for _ in range(count)]
+            for watched in all_watched:
+                self.deadlines.watch(watched)
+            self.clock.pump([0.004] * 400)
+            looks.append(max(watched.looks for watched in all_watched))
+            for watched in all_watched:  # all are told, no more than a quarter of a second late
+                (told,) = watched.told
+                self.assertTrue(0 <= told - watched.falls_silent <= 0.3)
+        self.assertLess(looks[1], looks[0] / 2)
 
     def test_a_late_process_reads_answers_first(self) -> None:
         watched = self.watched(1.0)
