@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections import deque
+from itertools import islice
 from typing import Any
 
 from twisted.internet import tcp
@@ -23,6 +24,8 @@ from pxetwist.wire.oncrpc import decode_call, record_mark
 #: So many bytes of replies, or calls that wait for an answer, may one connection have; then
 #: nothing more is read of it.
 _QUEUED, _IN_FLIGHT = 4 << 20, 64
+#: So many pieces are handed to the kernel at a time.
+_PIECES = 256
 #: Milliseconds until a machine that was switched off counts as gone.
 _DEAD = 60_000
 #: Seconds: a call must be whole, and what never called must begin; others may be idle for long.
@@ -158,21 +161,18 @@ class RpcConnection(Protocol):
             self._waiting = True
 
     def _send(self) -> bool:
-        """Send; return whether something is left for when the socket has room.
-
-        Each piece is sent by itself: from several at once (sendmsg) the kernel copies a map at
-        two thirds of the speed.
-        """
-        out, send = self._out, self._socket.send
+        """Send; return whether something is left for when the socket has room."""
+        out = self._out
         try:
             while out:
-                piece = out[0]
-                count = send(piece, socket.MSG_MORE if len(out) > 1 else 0)
-                self._queued -= count
-                if count < len(piece):
-                    out[0] = memoryview(piece)[count:]
+                # Measured: a lone reply is quicker in two messages, for what is mapped is copied
+                # quicker if nothing else is with it; several replies are quicker in one.
+                pieces = list(islice(out, _PIECES if len(out) > 2 else 1))
+                more = socket.MSG_MORE if len(pieces) < len(out) else 0
+                size, count = sum(map(len, pieces)), self._socket.sendmsg(pieces, (), more)
+                self._sent(count)
+                if count < size:
                     return True
-                out.popleft()
         except BlockingIOError:
             return True
         except OSError as error:
@@ -181,6 +181,17 @@ class RpcConnection(Protocol):
             out.clear()
             self.abort()
         return False
+
+    def _sent(self, count: int) -> None:
+        out = self._out
+        self._queued -= count
+        while count:
+            first = out[0]
+            if len(first) > count:
+                out[0] = memoryview(first)[count:]
+                return
+            count -= len(first)
+            out.popleft()
 
     def resumeProducing(self) -> None:
         """Go on: the socket has room; but when this is registered, it has none yet."""
