@@ -93,8 +93,7 @@ def bootable_iso(path: Path, system: Linux) -> None:
         live, isolinux = tree / "live", tree / "isolinux"
         live.mkdir(parents=True)
         isolinux.mkdir()
-        os.link(system.kernel, live / "vmlinuz")
-        os.link(system.initrd, live / "initrd.gz")
+        system.put(live)
         for file in _ISOLINUX:
             shutil.copy(file, isolinux)
         (isolinux / "isolinux.cfg").write_text(_ISOLINUX_CFG)

@@ -14,9 +14,11 @@ from bootlab.neighbours import advertise_router
 from bootlab.network import Lan
 from bootlab.processes import Process
 
-#: Where the lab keeps what it fetched, and the logs of its last runs; not part of the source.
+#: Where labs keep what they fetched and made: outside of the source, for fresh copies of it too.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pxetwist-lab"
 ROOT = Path(__file__).resolve().parent.parent
-CACHE = ROOT / "var" / "lab"
+#: Where the logs of the last runs are; not part of the source.
+RUNS = ROOT / "var" / "lab" / "runs"
 
 
 class Lab:
@@ -27,11 +29,10 @@ class Lab:
     """
 
     def __init__(self, name: str, *, router: bool = True) -> None:
-        runs = CACHE / "runs"
-        for old in runs.glob(f"{name}-*"):
+        for old in RUNS.glob(f"{name}-*"):
             if not Path("/proc", old.name.rpartition("-")[2]).exists():
                 shutil.rmtree(old, ignore_errors=True)
-        self.folder = runs / f"{name}-{os.getpid()}"
+        self.folder = RUNS / f"{name}-{os.getpid()}"
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         with contextlib.ExitStack() as stack:

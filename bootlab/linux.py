@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import re
 import shutil
 import tempfile
@@ -99,6 +100,14 @@ class Linux:
     kernel: Path
     initrd: Path
     nfs: Path
+
+    def put(self, folder: Path) -> None:
+        """Link kernel and initramfs into a folder, or copy them to another file system."""
+        for file in (self.kernel, self.initrd):
+            try:
+                os.link(file, folder / file.name)
+            except OSError:
+                shutil.copyfile(file, folder / file.name)
 
 
 def linux(cache: Path) -> Linux:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -27,9 +26,7 @@ def prepare_site(folder: Path, ini: Path) -> Path:
         shutil.copy(file, folder)
     content = folder / "tftpboot" / "lab"
     content.mkdir(parents=True)
-    system = linux(CACHE)
-    os.link(system.kernel, content / "vmlinuz")
-    os.link(system.initrd, content / "initrd.gz")
+    linux(CACHE).put(content)
     own = folder / ini.name
     pxetwist("loaders", str(own), "--install")
     return own

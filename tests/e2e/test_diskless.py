@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
+from bootlab.diskless import build_image
+from bootlab.lab import CACHE
 from bootlab.machines import Firmware
 from bootlab.processes import LabError, Process, wait_until
 from bootlab.server import pxetwist, start_server
@@ -19,7 +21,7 @@ READ_ANEW = "echo 3 >/proc/sys/vm/drop_caches; sha256sum </usr/bin/perl"
 class DisklessTests(BootCase):
     def prepare(self) -> None:
         words = ("--from", "debian:bookworm", "--kernel", "linux-image-cloud-amd64")
-        made = self.image("build", "room", *words, "--run", "passwd -d root")
+        made = build_image(CACHE, self.site, "room", (*words, "--run", "passwd -d root"))
         self.first = self.version(made)
         self.assertIn("[profile:room], [export:room]", made)
         self.assertNotIn("[pxe]", made)  # the INI has all that it takes

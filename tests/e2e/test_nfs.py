@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 
 from bootlab.lab import CACHE
 from bootlab.linux import NFS_READ, linux
@@ -18,7 +19,7 @@ PLACES = (0, 1310720, 2621439)
 class NfsTests(BootCase):
     def prepare(self) -> None:
         folder = self.site.parent
-        os.link(linux(CACHE).nfs, folder / "tftpboot" / "lab" / "nfs.gz")
+        shutil.copy(linux(CACHE).nfs, folder / "tftpboot" / "lab" / "nfs.gz")
         self.tree = folder / "tree"
         (self.tree / "many").mkdir(parents=True)
 
