@@ -54,7 +54,8 @@ class Decisions:
     def attach(self, resolver: BootResolver, asked: Collection[Any]) -> None:
         """Know whom to ask: a resolver, and the directories and policies behind it."""
         self._resolver = resolver
-        self._steady = list(asked) if all(map(ISteady.providedBy, asked)) else None
+        steady = all(map(ISteady.providedBy, asked))
+        self._editions = [each.edition for each in asked] if steady else None
 
     def forget(self) -> None:
         """Decide about every machine anew: directories were read again."""
@@ -144,15 +145,16 @@ class Decisions:
             return ""
         if identity.address:
             self._sightings.locate(identity.address, identity.key)
-        self._sightings.amend(sighting, machine=request.machine, plan=request.plan)
+        if sighting.machine is not request.machine or sighting.plan is not request.plan:
+            self._sightings.amend(sighting, machine=request.machine, plan=request.plan)
         self._offers.again(request, sighting.boot_id, now)
         return sighting.boot_id
 
     def edition(self) -> Edition:
         """Return what all that is asked answers from; `None`: not everything can tell."""
-        if self._steady is None:
+        if self._editions is None:
             return None
-        editions = tuple([each.edition() for each in self._steady])
+        editions = [edition() for edition in self._editions]
         return None if None in editions else (self._trials.edition, *editions)
 
     def choose(self, identity: ClientIdentity, entry: str, now: float) -> None:

@@ -106,7 +106,8 @@ class Sightings:
             self._by_key[key] = sighting
             if len(self._by_key) > self._limit:
                 self._forget_one(now)
-        sighting.identity = sighting.recall(identity)
+        if sighting.identity is not identity:
+            sighting.identity = sighting.recall(identity)
         if not (stage is BootStage.KERNEL and sighting.stage is BootStage.ROOT):
             sighting.stage = stage
         sighting.last = now

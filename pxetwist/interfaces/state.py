@@ -66,6 +66,11 @@ class IAtHand(Interface):
     def present(identity: ClientIdentity, network: Network, now: float) -> Lease | None:
         """Return what `held` does, if that is known at once; else `None`."""
 
+    def lasts(record: Lease, ends: float, now: float) -> bool:
+        """Whether what `present` returned is a lease that is durable until `ends`, or not much
+        longer: it may be acknowledged as it is.
+        """
+
     def keep(lease: Lease, now: float, then: Callable[[Exception | None], None]) -> None:
         """Store a lease, as `commit` does; call `then`, which raises nothing, once it is durable,
         or with the exception that `commit` would raise: maybe before this returns.

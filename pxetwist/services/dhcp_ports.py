@@ -112,7 +112,7 @@ class Dhcp4Port:
             return
         xid = int.from_bytes(data[4:8], "big")
         key = (data[28:44], xid, question.kind)
-        if key in self._busy:
+        if self._busy and key in self._busy:
             self.counters["repeated"] += 1
             return
         incoming = Incoming(
@@ -216,8 +216,9 @@ class Dhcp4Port:
                 incoming, Silence(f"the reply cannot be encoded: {error}", in_vain=True)
             )
             return
-        if answer.resolution.request.machine is not None or answer.is_ack:
-            self._questions.keep(incoming.question)
+        question = incoming.question
+        if not question.kept and (answer.resolution.request.machine is not None or answer.is_ack):
+            self._questions.keep(question)
         self._send(payload, incoming, answer)
         self.counters["answered"] += 1
         self._tell_answer(incoming, answer)

@@ -116,6 +116,11 @@ class GuardedLeases:
         found: Lease | None = self._at_hand.present(identity, network, now)
         return found
 
+    def lasts(self, record: Lease, ends: float, now: float) -> bool:
+        """Whether a lease is stored for long enough."""
+        lasting: bool = self._at_hand.lasts(record, ends, now)
+        return lasting
+
     def keep(self, lease: Lease, now: float, then: Callable[[Exception | None], None]) -> None:
         """Store a lease without being waited for, if the store can."""
         key, network = lease.key, lease.network

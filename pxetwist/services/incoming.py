@@ -19,7 +19,7 @@ from pxetwist.wire.dhcp4 import Dhcp4Message
 from pxetwist.wire.iana import Dhcp4Type
 
 
-@attrs.frozen
+@attrs.define  # not frozen: two of them for each message that is repeated
 class Answer:
     """A reply, and how it came about."""
 
@@ -65,7 +65,7 @@ class Answer:
         return self.said.payload(self.xid)
 
 
-@attrs.frozen
+@attrs.define
 class Incoming:
     """A question with all that is known of its arrival; `server` is our address there, and
     `broadcast` whether it was sent to everybody (`None`: nobody has looked).

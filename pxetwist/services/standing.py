@@ -122,8 +122,11 @@ class Standing:
         )
         if offers:
             return answer, None
+        ends = now + self.seconds
+        if held.hostname == identity.hostname and self.store.lasts(held, ends, now):
+            boot.locate(address, identity, now)
+            return answer, None
         lease = Lease(
-            *(address, held.key, now + self.seconds, held.network, identity.hostname),
-            LeaseState.LEASED,
+            *(address, held.key, ends, held.network, identity.hostname), LeaseState.LEASED
         )
         return answer, lease

@@ -103,17 +103,14 @@ class GroupedLeases(MemoryLeases, Service, ABC):
 
     async def commit(self, lease: Lease, now: float) -> Lease:
         """Store a lease, unless it is stored."""
-        stored = self._stored(lease, now)
-        if stored is not None:
+        stored = self._table.same(lease)
+        if stored is not None and self.lasts(stored, lease.ends, now):
             return stored
         before = self._table.get(lease.address)
         return await self._store(self._commit(lease, now), before, now)
 
     def keep(self, lease: Lease, now: float, then: Callable[[Exception | None], None]) -> None:
-        """Store a lease without being waited for, unless it is stored."""
-        if self._stored(lease, now) is not None:
-            then(None)
-            return
+        """Store a lease without being waited for."""
         before = self._table.get(lease.address)
         try:
             self._put(Change(self._commit(lease, now), before, now, then))
@@ -134,18 +131,22 @@ class GroupedLeases(MemoryLeases, Service, ABC):
         before = self._table.get(address)
         return await self._end(self._table.decline(address, identity.key, now), before, now)
 
-    def _stored(self, lease: Lease, now: float) -> Lease | None:
-        """Return what is stored of a lease, if that is enough; what others may have changed since
-        is not.
+    def lasts(self, record: Lease, ends: float, now: float) -> bool:
+        """Whether a record is stored, and for long enough. Others may have changed it since,
+        unless we are alone.
         """
-        if not (self._alone and self.running) or int(lease.address) in self._pending:
-            return None
-        return self._table.covering(lease, now)
+        return (
+            self._alone
+            and record.state is LeaseState.LEASED
+            and 0.0 <= record.ends - ends <= spare(ends - now)
+            and int(record.address) not in self._pending
+            and bool(self.running)
+        )
 
     def _commit(self, lease: Lease, now: float) -> Lease:
         """Make a lease in memory, for some time more if that can be of use."""
         if self._alone:
-            lease = attrs.evolve(lease, ends=lease.ends + spare(lease, now))
+            lease = attrs.evolve(lease, ends=lease.ends + spare(lease.ends - now))
         return self._table.commit(lease, now)
 
     async def _end(self, record: Lease | None, before: Lease | None, now: float) -> bool:

@@ -36,9 +36,9 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def spare(lease: Lease, now: float) -> float:
-    """Return for how long (seconds) beyond its end a lease may be stored."""
-    return min(max(lease.ends - now, 0.0) * SPARE, MOST_SPARE)
+def spare(seconds: float) -> float:
+    """Return for how long (seconds) beyond its end a lease of so many seconds may be stored."""
+    return min(max(seconds, 0.0) * SPARE, MOST_SPARE)
 
 
 def held_by(record: Lease) -> str:
@@ -117,13 +117,12 @@ class LeaseTable:
         self.put(lease)
         return lease
 
-    def covering(self, lease: Lease, now: float) -> Lease | None:
-        """Return the record that says the same as a lease, but may end a spare time later."""
+    def same(self, lease: Lease) -> Lease | None:
+        """Return the record that says the same as a lease, but for its end."""
         number = int(lease.address)
         record = self._records.get(number)
         if (
             record is None
-            or not 0 <= record.ends - lease.ends <= spare(lease, now)
             or record.key != lease.key
             or record.state is not LeaseState.LEASED
             or record.hostname != lease.hostname

@@ -45,6 +45,10 @@ class MemoryLeases:
         """Turn an offer into a lease, as long as this process lives."""
         return self._table.commit(lease, now)
 
+    def lasts(self, record: Lease, ends: float, now: float) -> bool:
+        """Leases are made anew each time: that costs no more."""
+        return False
+
     def keep(self, lease: Lease, now: float, then: Callable[[Exception | None], None]) -> None:
         """Turn an offer into a lease; what comes of it is known at once."""
         try:

@@ -6,7 +6,7 @@ import itertools
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -28,13 +28,14 @@ from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Files, Menu, M
 from pxetwist.model.client_class import ClientClass
 from pxetwist.model.event import BootEvent
 from pxetwist.model.identity import ClientIdentity
-from pxetwist.model.lease import Layer, Lease, LeaseTimes, Network
+from pxetwist.model.lease import Layer, Lease, LeaseState, LeaseTimes, Network
 from pxetwist.model.machine import Machine
 from pxetwist.services import questions
 from pxetwist.services.addressing import AddressServer
 from pxetwist.services.dhcp_ports import Dhcp4Port
 from pxetwist.services.interfaces import NetworkInterface
 from pxetwist.services.sockets import Arrival
+from pxetwist.state.leases import spare
 from pxetwist.state.memory import MemoryLeases
 from pxetwist.testing import make_site, result_of
 from pxetwist.wire.dhcp4 import Dhcp4Message, decode, encode
@@ -90,17 +91,35 @@ class Mutable:
 
 
 class LateLeases(MemoryLeases):
-    """Leases that are stored at once, or while it is `late`, when somebody says so."""
+    """Leases that are stored at once, or while it is `late`, when somebody says so; as in a file
+    each is stored for some time longer, and not again during it.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.late = False
+        self.missing: set[IPv4Address | IPv6Address] = set()  # not on the disk
         self.waiting: list[Callable[[Exception | None], None]] = []
 
     def keep(self, lease: Lease, now: float, then: Callable[[Exception | None], None]) -> None:
-        super().keep(lease, now, lambda error: self._ended(then, error))
+        self.missing.add(lease.address)
+
+        def ended(error: Exception | None) -> None:
+            if error is None:
+                self.missing.discard(lease.address)
+            then(error)
+
+        longer = attrs.evolve(lease, ends=lease.ends + spare(lease.ends - now))
+        super().keep(longer, now, lambda error: self._ended(ended, error))
+
+    def lasts(self, record: Lease, ends: float, now: float) -> bool:
+        leased = record.state is LeaseState.LEASED and record.address not in self.missing
+        return leased and 0 <= record.ends - ends <= spare(ends - now)
 
     async def commit(self, lease: Lease, now: float) -> Lease:
+        same = self._table.same(lease)
+        if same and self.lasts(same, lease.ends, now):
+            return same
         stored: Deferred[None] = Deferred()
         self.keep(
             lease, now, lambda error: stored.errback(error) if error else stored.callback(None)
@@ -292,8 +311,22 @@ class QuestionTests(SynchronousTestCase):
         steps = result_of(server.boot.resolve(asks)).steps
         self.assertEqual([each.who for each in steps], ["this boot"])
 
+    def test_what_is_stored_is_acknowledged_at_once(self) -> None:
+        server, talk = self.talking()
+        before = len(server.wire.sent)
+        server.leases.late = True
+        talk.take(Move("exchange"))
+        self.assertEqual(len(server.wire.sent), before + 2)
+        ack = server.wire.sent[-1][0]
+        assert isinstance(ack, bytes)
+        self.assertEqual(decode(ack).message_type, Dhcp4Type.ACK)
+        self.assertEqual(server.leases.waiting, [])
+        address = IPv4Address(talk.offered[0])
+        self.assertIsNotNone(server.boot.sightings.at(address, server.clock.seconds()))
+
     def test_nothing_is_acknowledged_before_it_is_stored(self) -> None:
         server, talk = self.talking()
+        server.clock.advance(100)
         before = len(server.wire.sent)
         server.leases.late = True
         talk.take(Move("exchange"))
@@ -305,6 +338,7 @@ class QuestionTests(SynchronousTestCase):
 
     def test_what_is_not_stored_is_not_acknowledged(self) -> None:
         server, talk = self.talking()
+        server.clock.advance(100)
         server.leases.late = True
         talk.take(Move("exchange"))
         before = len(server.wire.sent)
@@ -318,6 +352,7 @@ class QuestionTests(SynchronousTestCase):
 
     def test_a_lease_that_another_server_has_given(self) -> None:
         server, talk = self.talking()
+        server.clock.advance(100)
         server.leases.late = True
         talk.take(Move("exchange"))
         now, address = server.clock.seconds(), IPv4Address(talk.offered[0])

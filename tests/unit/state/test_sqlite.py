@@ -180,7 +180,8 @@ class WritingTests(SqliteTestCase):
 
         def ask(after: float, ends: float = 3600.0, **news: Any) -> None:
             lease = attrs.evolve(offer, ends=NOW + after + ends, **news)
-            store.keep(lease, NOW + after, lambda error: stored.append(after))
+            committing = Deferred.fromCoroutine(store.commit(lease, NOW + after))
+            committing.addCallback(lambda _: stored.append(after))
 
         ask(0.0)
         ask(1.0)
