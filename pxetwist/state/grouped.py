@@ -29,6 +29,7 @@ from pxetwist.state.groups import Change, Group, Ledger, Outcome, Refusal, Wish
 from pxetwist.state.leases import LeaseTable, spare
 from pxetwist.state.memory import MemoryLeases
 from pxetwist.state.notes import DatabaseNotes
+from pxetwist.state.pool import HOLD
 
 #: So often (seconds) records that are too old are forgotten.
 PRUNE = 3600.0
@@ -133,10 +134,11 @@ class GroupedLeases(MemoryLeases, Service, ABC):
 
     def lasts(self, record: Lease, ends: float, now: float) -> bool:
         """Whether a record is stored, and for long enough. Others may have changed it since,
-        unless we are alone.
+        unless we are alone; and an offer may have made it longer in memory, by its own time.
         """
         return (
             self._alone
+            and ends > now + HOLD
             and record.state is LeaseState.LEASED
             and 0.0 <= record.ends - ends <= spare(ends - now)
             and int(record.address) not in self._pending

@@ -92,17 +92,21 @@ class LeaseTable:
         if number is None:
             return None
         record, ends = self._records.get(number), now + HOLD
-        state = LeaseState.OFFERED
         if record is not None and record.state is LeaseState.LEASED and record.ends > now:
-            state, ends = LeaseState.LEASED, max(record.ends, ends)
-            same = ends == record.ends and identity.hostname == record.hostname
-            if same and self._client(network.name, key) == number:
-                return record
+            return self._offered_again(record, key, network, ends)
         address = address_of(number) if record is None else record.address
-        lease = Lease(address, key, ends, network.name, identity.hostname, state)
+        lease = Lease(address, key, ends, network.name, identity.hostname)
         self.put(lease)
-        if state is LeaseState.OFFERED:
-            self._unclaimed_in(network).add(number)
+        self._unclaimed_in(network).add(number)
+        return lease
+
+    def _offered_again(self, record: Lease, key: str, network: Network, ends: float) -> Lease:
+        """Hold what a client has leased until it has taken it up."""
+        number = int(record.address)
+        if record.ends >= ends and self._client(network.name, key) == number:
+            return record
+        lease = attrs.evolve(record, key=key, network=network.name, ends=max(record.ends, ends))
+        self.put(lease)
         return lease
 
     def commit(self, lease: Lease, now: float) -> Lease:

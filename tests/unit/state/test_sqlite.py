@@ -200,6 +200,20 @@ class WritingTests(SqliteTestCase):
         )
         self.assertEqual(self.successResultOf(again).hostname, "pc1")
 
+    def test_an_offer_is_not_stored(self) -> None:
+        """It may hold a short lease in memory for longer than it is stored."""
+        store = self.start()
+        short = result_of(store.offer(client(1), LAB, None, None, (), NOW))
+        assert short is not None
+        first = Deferred.fromCoroutine(store.commit(attrs.evolve(short, ends=NOW + 50), NOW))
+        self.wait(first)
+        held = result_of(store.offer(client(1), LAB, None, None, (), NOW + 20))
+        self.assertEqual(held and held.ends, NOW + 80)
+        again = attrs.evolve(short, ends=NOW + 75)
+        second = Deferred.fromCoroutine(store.commit(again, NOW + 25))
+        self.assertNoResult(second)
+        self.wait(second)
+
     def test_a_lease_that_was_given_back_is_stored_again(self) -> None:
         store = self.start()
         committing = self.committing(store, 1)
