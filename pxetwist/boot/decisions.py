@@ -136,6 +136,8 @@ class Decisions:
         """Give the same decision once more, in the present boot."""
         if edition is None or edition != self.edition():
             return ""
+        if self._trials.undecided(identity.key):
+            return ""
         request = resolution.request
         sighting = self._sightings.see(identity, request.stage, now)
         seen = sighting.identity

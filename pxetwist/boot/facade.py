@@ -256,7 +256,7 @@ class BootFacade:
     async def open(self, path: ContentPath, request: BootRequest) -> IContent:
         """Open a content from the first store that has it."""
         if self._trials:
-            self._trials.asked(request.identity.key, request.boot_id, str(path))
+            self._trials.asked(request.identity.key, str(path))
         plan = request.plan
         if plan and str(path) == native_program(plan.boot):
             request = await self.begin(request)

@@ -15,17 +15,23 @@ _MACHINES = 10_000
 
 @attrs.define
 class _Trial:
-    """The file that a machine is given; `silent` counts its boots since one that went on."""
+    """The file that a machine is given; `fetched` since it asked by DHCP, and in how many boots
+    in a row it was `silent` after that.
+    """
 
     file: str
+    fetched: bool = False
     silent: int = 0
-    boot_id: str = ""
+
+    def went_on(self) -> None:
+        """Know that the loader has started."""
+        self.fetched, self.silent = False, 0
 
 
 class LoaderTrials:
     """What became of loaders, by machine; only of those that there are several of.
 
-    `edition` changes when a machine is to be given another one.
+    `edition` changes when a machine is given another one.
     """
 
     def __init__(self) -> None:
@@ -36,32 +42,38 @@ class LoaderTrials:
         return len(self._trials)
 
     def pick(self, key: str, files: Sequence[str]) -> str:
-        """Choose the file for a machine of these, the first one first."""
+        """Choose the file for firmware that asks by DHCP, of these; the first one first."""
         if len(files) < 2 or not key:
             return files[0]
         trial = self._trials.get(key)
         if trial is None or trial.file not in files:
             trial = _Trial(files[0])
             self._trials.put(key, trial)
-        elif trial.silent >= _ENOUGH:
+        trial.silent += trial.fetched
+        trial.fetched = False
+        if trial.silent >= _ENOUGH:
             trial.file = files[(files.index(trial.file) + 1) % len(files)]
             trial.silent = 0
+            self.edition += 1
         return trial.file
 
-    def asked(self, key: str, boot_id: str, path: str) -> None:
+    def undecided(self, key: str) -> bool:
+        """Whether it is to be looked whether this machine's loader has started."""
+        trial = self._trials.get(key) if self else None
+        return trial is not None and trial.fetched
+
+    def asked(self, key: str, path: str) -> None:
         """Note that a machine asks for a file: for a loader, or as one."""
         trial = self._trials.get(key)
         if trial is None:
             return
-        if path != trial.file:
-            trial.silent = 0
-        elif boot_id != trial.boot_id:  # EDK2 asks twice, for the size and for the file
-            trial.boot_id = boot_id
-            trial.silent += 1
-            self.edition += trial.silent == _ENOUGH
+        if path == trial.file:
+            trial.fetched = True
+        else:
+            trial.went_on()
 
     def spoke(self, key: str) -> None:
         """Note that a loader asked by DHCP: it has started."""
         trial = self._trials.get(key)
         if trial is not None:
-            trial.silent = 0
+            trial.went_on()

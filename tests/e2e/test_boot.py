@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from bootlab.machines import Firmware, Machine
-from bootlab.processes import run, wait_until
+from bootlab.processes import Process, run, wait_until
 from tests.e2e.case import PATIENCE, STRANGER, BootCase
 
 
@@ -109,3 +109,31 @@ class HttpGrubTests(BootCase):
         self.assertEqual(asked[0], "loaders/shimx64.efi")
         self.assertIn("loaders//grubx64.efi", asked)
         self.assertEqual(asked[-3:], ["grub/grub.cfg", "lab/vmlinuz", "lab/initrd.gz"])
+
+
+class LoaderTrialTests(BootCase):
+    """Two loaders, of which the first does not start on this machine: it switches that off."""
+
+    def prepare(self) -> None:
+        start = self.lab.folder / "start.cfg"
+        start.write_text("halt\n")
+        folder = self.site.parent
+        first = folder / "tftpboot" / "loaders" / "silent.efi"
+        words = ("-O", "x86_64-efi", "-p", "/", "-c", str(start), "-o", str(first))
+        run("grub-mkimage", *words, "halt")
+        with (folder / "lab.ini").open("a") as ini:
+            for name in ("silent", "snponly"):
+                ini.write(f"\n[loader:{name}]\narchitecture = x64\nfamily = ipxe\n")
+                ini.write(f"file = loaders/{name}.efi\n")
+
+    def wait_for_end(self, machine: Process) -> None:
+        wait_until(lambda: not machine.running, PATIENCE, "the machine's end")
+
+    def test_the_next_loader(self) -> None:
+        self.serve()
+        for _ in range(2):
+            self.wait_for_end(self.boot("uefi-ipxe", Firmware.UEFI))
+        self.assert_booted(self.boot("uefi-ipxe", Firmware.UEFI), "uefi-ipxe")
+        self.assertIn("did not start with loaders/silent.efi", self.server.text)
+        loaders = list(dict.fromkeys(self.asked("tftp")))
+        self.assertEqual(loaders, ["loaders/silent.efi", "loaders/snponly.efi"])
