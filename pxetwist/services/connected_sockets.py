@@ -21,6 +21,8 @@ from pxetwist.services.shared_ports import (
 from pxetwist.services.transfer_interfaces import (
     IPV6,
     MAX_BLOCK,
+    MAX_SEGMENTS,
+    MAX_SEND,
     Family,
     ITransferReceiver,
     Packets,
@@ -59,6 +61,7 @@ class TransferSocket(Following):
         self._receive, self._send = made.recv_into, made.send
         self._receiver = receiver
         self._segment = 0
+        self._most = MAX_SEND  # bytes of one send while it follows
 
     @property
     def payload(self) -> int:
@@ -85,9 +88,12 @@ class TransferSocket(Following):
         if head != self.wanted or length != _ACK:
             self._deliver(bytes(_VIEW[:length]), now)
             return
-        at = self.at
+        at, most = self.at, self._most
+        end = at + self.size
         try:
-            self._send(self.piece.packets[at : at + self.size])
+            while at < end:
+                self._send(self.piece.packets[at : min(at + most, end)])
+                at += most
         except OSError as error:
             if cannot_segment(error):
                 self._cut(0)
@@ -104,8 +110,9 @@ class TransferSocket(Following):
             self._receiver.acknowledged(block, now)
 
     def follow(self, piece: Piece, first: int, window: int, count: int) -> None:
-        """Answer ACKs that come in order; a window leaves as one piece."""
+        """Answer ACKs that come in order; a window leaves in as few sends as can be."""
         super().follow(piece, first, window, count)
+        self._most = min(MAX_SEGMENTS, MAX_SEND // piece.packet) * piece.packet
         if window > 1:
             self._cut(piece.packet)
 

@@ -95,7 +95,8 @@ class FileTransfer(RunningTransfer[ReadTransfer]):
         machine, piece = self._machine, self._piece
         first, window = machine.following, machine.terms.window
         in_memory = self._image is not None and first >= piece.first
-        count = machine.ahead(piece.end) if in_memory and window <= self._per_send else 0
+        cut = window == 1 or self._per_send > 1
+        count = machine.ahead(piece.end) if in_memory and cut else 0
         if count > 0:
             self._socket.follow(piece, first, window, count)
         else:

@@ -19,6 +19,7 @@ from zope.interface.verify import verifyObject
 
 from pxetwist.config.server import spelled
 from pxetwist.errors import StartError
+from pxetwist.services import connected_sockets
 from pxetwist.services.connected_sockets import TransferSocket
 from pxetwist.services.images import Piece, framed
 from pxetwist.services.listening import addresses_to_take, listen_tcp, own_address, udp_socket
@@ -400,8 +401,17 @@ class TransferSocketTests(SocketCase):
             self.assertEqual(self.transfer.packets, [encode(Ack(n)) for n in (window, 3 * window)])
             self.assertEqual((self.socket.taken(), self.socket.taken()), (2, 0))
 
+    def test_a_window_of_more_than_one_send(self) -> None:
+        packets = framed(memoryview(os.urandom(190000)), 1, 20, 10000)
+        self.socket.follow(Piece(1, 20, 10004, packets), 10, 9, 1)
+        self.acknowledge(9)
+        answers = [self.client.recv(65536) for _ in range(9)]
+        self.assertEqual(b"".join(answers), bytes(packets[90036 : 2 * 90036]))
+        self.assertEqual(({len(each) for each in answers}, self.socket.taken()), ({10004}, 1))
+
     def test_a_window_that_does_not_fit_any_more(self) -> None:
         """The transfer is asked, when the kernel does not cut it."""
+        self.patch(connected_sockets, "MAX_SEND", 120000)
         self.socket.follow(Piece(1, 3, 60000, memoryview(bytearray(120000))), 1, 2, 1)
         self.acknowledge(0)
         self.assertEqual((self.transfer.packets, self.socket.taken()), ([encode(Ack(0))], 0))
