@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from pxetwist.boot.loaders import BUILT_IN, FAMILIES
+from pxetwist.config.bind import did_you_mean
 from pxetwist.config.certificates import (
     certificates_unfit,
     http_beside_only_https,
@@ -22,6 +23,7 @@ from pxetwist.interfaces import IAdvises, IListsMachines
 from pxetwist.model.content import ContentPath
 from pxetwist.model.machine import Machine
 from pxetwist.model.profile import ARGUMENTED, INSTALLERS, BootProfile, ProfileKind
+from pxetwist.services.tftp_settings import BLOCK_SIZE_LABEL, block_size
 from pxetwist.wire.iana import ARCHITECTURE_NAMES
 
 _NEED_LOADER = (*ARGUMENTED, ProfileKind.IMAGE, ProfileKind.MENU, ProfileKind.LOCAL)
@@ -42,7 +44,24 @@ def advice(configuration: Configuration, built: Sequence[tuple[Instance, Any]] =
         lines += policy.advice(machines, _architectures(configuration, machines or ()))
     lines += dhcp_advice(configuration, listed)
     lines += proxy_advice(configuration, listed)
+    lines += labels_misread(configuration, listed)
     return [*lines, *profiles_unused(configuration, policies, machines)]
+
+
+def labels_misread(configuration: Configuration, machines: Collection[Machine]) -> Iterator[str]:
+    """Labels that say how a machine boots, with a word that says nothing."""
+    loaders = (*FAMILIES, *(loader.name for loader in configuration.loaders))
+    for machine in machines:
+        who = f"{machine.provenance}: " if machine.provenance else ""
+        who += f"machine {machine.name}"
+        loader, size = (machine.labels.get(name, "") for name in ("loader", BLOCK_SIZE_LABEL))
+        if loader and loader not in loaders:
+            hint = did_you_mean(loader, loaders)
+            known = f"{', '.join(FAMILIES)}, or the NAME of a [loader:NAME]"
+            yield f"{who}: loader: expected {known}, got {loader!r}{hint}"
+        if size and not block_size(size):
+            expected = "a number of bytes from 8 on"
+            yield f"{who}: {BLOCK_SIZE_LABEL}: expected {expected}, got {size!r}"
 
 
 def _listed(built: Sequence[tuple[Instance, Any]]) -> tuple[list[Machine], bool]:

@@ -20,6 +20,7 @@ from pxetwist.services.images import HEADER, FramedImages
 from pxetwist.services.requests import tell
 from pxetwist.services.running_transfer import RunningTransfer
 from pxetwist.services.sockets import IDatagramSocket
+from pxetwist.services.tftp_settings import BLOCK_SIZE_LABEL, block_size
 from pxetwist.services.transfer_interfaces import (
     MAX_BLOCK,
     ITransferSocket,
@@ -29,9 +30,6 @@ from pxetwist.services.transfer_interfaces import (
 from pxetwist.services.unanswered import Unanswered
 from pxetwist.services.uploads import Upload
 from pxetwist.wire.tftp import ReadRequest, WriteRequest
-
-#: Says for one machine what `max-block-size` says for all.
-BLOCK_SIZE_LABEL = "tftp-block-size"
 
 _LATE = 1.0  # seconds in which an equal request is one that was delayed on its way
 _GRACE = 5.0  # seconds that transfers get when the service stops
@@ -182,8 +180,8 @@ class RunningTransfers:
     def _largest(self, request: BootRequest, socket: ITransferSocket) -> int:
         """Return the largest block: some firmware loses packets that are not small (quirk T4)."""
         largest = self._block_size or socket.payload - HEADER
-        label = request.machine.labels.get(BLOCK_SIZE_LABEL, "") if request.machine else ""
-        return min(largest, int(label)) if label.isdecimal() and int(label) >= 8 else largest
+        label = request.machine.labels.get(BLOCK_SIZE_LABEL) if request.machine else None
+        return min(largest, block_size(label) or largest) if label else largest
 
     def receptions(self, host: str) -> int:
         """Return how many files a client is sending."""

@@ -10,6 +10,14 @@ from pxetwist.config import fields
 from pxetwist.config.fields import option
 from pxetwist.services.listening import OwnAddress, addresses_option
 
+#: Says for one machine what `max-block-size` says for all.
+BLOCK_SIZE_LABEL = "tftp-block-size"
+
+
+def block_size(label: str) -> int:
+    """Read that label; 0: it says nothing (RFC 2348: 8 bytes are the least)."""
+    return int(label) if label.isdecimal() and int(label) >= 8 else 0
+
 
 @attrs.frozen
 class Settings:

@@ -138,6 +138,27 @@ class Advice(IniCase):
             for line in told:
                 self.assertIn(f"{file}:3: machine b: proxy-offer: expected auto or some", line)
 
+    def test_labels_that_say_how_to_boot(self) -> None:
+        rows = ("native,1024", "ipxe,", "nativ,", ",7", ",1k")
+        hosts = "".join(f"m{n},52:54:00:00:00:0{n},{row}\n" for n, row in enumerate(rows))
+        file = self.write("hosts.csv", f"name,mac,loader,tftp-block-size\n{hosts}")
+        content = HEAD.replace("tftp", "tftp\nhosts = lab") + (
+            "[hosts:lab]\nplugin = static\nfile = hosts.csv\n[profile:x]\nkind = local\n"
+            "[loader:native]\narchitecture = x64\nfamily = ipxe\nfile = z.efi\n"
+        )
+        configuration = self.load(content)
+        lines = advice(configuration, assemble(configuration, Clock()).built)
+        expected = "a number of bytes from 8 on"
+        self.assertEqual(
+            [line for line in lines if "expected" in line],
+            [
+                f"{file}:4: machine m2: loader: expected ipxe, grub, pxelinux, or the NAME of a"
+                " [loader:NAME], got 'nativ'; did you mean 'native'?",
+                f"{file}:5: machine m3: tftp-block-size: expected {expected}, got '7'",
+                f"{file}:6: machine m4: tftp-block-size: expected {expected}, got '1k'",
+            ],
+        )
+
     def test_files_that_are_not_there(self) -> None:
         content = HEAD + (
             "[profile:x]\nkind = linux\nkernel = linux\nkernel.arm64 = arm/linux\ninitrds = a b\n"
