@@ -68,9 +68,13 @@ echo "$ip" >/address
 """
 
 
-#: What the userland prints of a root by NFS: a digest of all names in the folder ``many``, one of
-#: pieces of the file ``large``, and what it is told when it writes.
-NFS_READ = r"PXETWIST-NFS names=(?P<names>\w+) pieces=(?P<pieces>\w+) written=(?P<written>.*)\r"
+#: What the userland prints of a root by NFS: a digest of all names and sizes in the folder
+#: ``many``, one of what these files have in them, one of pieces of the file ``large``, and what it
+#: is told when it writes.
+NFS_READ = (
+    r"PXETWIST-NFS sizes=(?P<sizes>\w+) content=(?P<content>\w+) pieces=(?P<pieces>\w+)"
+    r" written=(?P<written>.*)\r"
+)
 _NFS_MODULES = ("nfsv3",)
 #: Mounts what the kernel was told as its root, which this kernel cannot do by itself.
 _NFS = """\
@@ -83,12 +87,16 @@ for word in $(cat /proc/cmdline); do
 done
 place="${nfsroot%%,*}"
 mkdir /mnt
-mount -t nfs -o "addr=${place%%:*},${nfsroot#*,}" "$place" /mnt
-names=$(cd /mnt/many && find . -type f | sort | sha256sum | cut -d' ' -f1)
+mount -t nfs -o "addr=${place%%:*},${nfsroot#*,},actimeo=600" "$place" /mnt
+digest() { sha256sum | cut -d' ' -f1; }
+cd /mnt/many
+find . -type f -exec stat -c '%n %s' {} + | sort >/sizes
+sizes=$(digest </sizes)
+content=$(sed -n 's/ [1-9].*//p' /sizes | xargs cat | digest)
 pieces=$(for at in $offsets; do dd if=/mnt/large bs=4096 skip="$at" count=1; done 2>/dev/null \\
-    | sha256sum | cut -d' ' -f1)
+    | digest)
 written=$(touch /mnt/new 2>&1)
-echo "PXETWIST-NFS names=$names pieces=$pieces written=$written"
+echo "PXETWIST-NFS sizes=$sizes content=$content pieces=$pieces written=$written"
 """
 
 
@@ -184,7 +192,8 @@ def _make_nfs(package: Path, version: str, target: Path) -> None:
     root = package.parent / "more"
     for name in ("bin", "nfs"):
         (root / name).mkdir(parents=True)
-    for applet in ("find", "sort", "sha256sum", "cut", "dd", "mkdir", "touch", "tr"):
+    applets = "find sort sha256sum cut dd mkdir stat touch tr xargs"
+    for applet in applets.split():
         (root / "bin" / applet).symlink_to("busybox")
     (root / "more").write_text(_NFS)
     _copy_modules(_with_dependencies(package, version, _NFS_MODULES), root / "nfs")

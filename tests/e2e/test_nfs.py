@@ -33,7 +33,9 @@ class NfsTests(BootCase):
         self.server.wait_for("mounted /lab/lab", 10)
 
     def test_linux_reads_a_large_tree(self) -> None:
-        """100,000 files, a fifth of them in one folder, and one of 10 GB, mostly holes."""
+        """100,000 files, a fifth of them in one folder, each 50th with something in it, and one of
+        10 GB, mostly holes.
+        """
         self.serve("nfs.ini")
         many = self.tree / "many"
         names = [f"d{n // 1000}/f{n}" for n in range(80_000)]
@@ -41,6 +43,9 @@ class NfsTests(BootCase):
         for folder in {name.partition("/")[0] for name in names}:
             (many / folder).mkdir()
         run("xargs", "touch", cwd=many, stdin="\n".join(names))
+        written = {name: os.urandom(n % 5000 + 1) for n, name in enumerate(names) if n % 50 == 0}
+        for name, data in written.items():
+            (many / name).write_bytes(data)
         pieces = [os.urandom(4096) for _ in PLACES]
         with (self.tree / "large").open("wb") as file:
             for place, piece in zip(PLACES, pieces, strict=True):
@@ -48,8 +53,11 @@ class NfsTests(BootCase):
                 file.write(piece)
         machine = self.boot("uefi-ipxe", Firmware.UEFI)
         told = machine.wait_for(NFS_READ, PATIENCE).groupdict()
-        listed = "".join(f"./{name}\n" for name in sorted(names))
-        self.assertEqual(told["names"], hashlib.sha256(listed.encode()).hexdigest())
+        names.sort(key=lambda name: f"{name} ")
+        sizes = "".join(f"./{name} {len(written.get(name, b''))}\n" for name in names)
+        self.assertEqual(told["sizes"], hashlib.sha256(sizes.encode()).hexdigest())
+        content = b"".join(written[name] for name in names if name in written)
+        self.assertEqual(told["content"], hashlib.sha256(content).hexdigest())
         self.assertEqual(told["pieces"], hashlib.sha256(b"".join(pieces)).hexdigest())
         self.assertIn("Read-only file system", told["written"])
         self.assert_booted(machine, "uefi-ipxe")
