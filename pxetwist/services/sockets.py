@@ -129,6 +129,8 @@ class UdpSocket(SocketReader):
         self._broadcast = broadcast
         self._reuse = reuse
         self._buffer = bytearray(65535)
+        self._seen = memoryview(self._buffer)
+        self._buffers = [self._buffer]
         self._interfaces = _Interfaces(reactor)
 
     def bind(self, *, shared: bool = False) -> None:
@@ -215,10 +217,10 @@ class UdpSocket(SocketReader):
             self.log.failure("A batch of datagrams could not be finished")
 
     def _read(self, opened: socket.socket) -> None:
-        buffer, glance = self._buffer, self._glance
-        size, control, _flags, peer = opened.recvmsg_into([buffer], 64)
-        if glance is None or glance(buffer, size):
-            self.deliver(bytes(buffer[:size]), peer, control)
+        size, control, _flags, peer = opened.recvmsg_into(self._buffers, 64)
+        glance = self._glance
+        if glance is None or glance(self._buffer, size):
+            self.deliver(self._seen[:size].tobytes(), peer, control)
 
     def deliver(self, data: bytes, peer: Any, control: list[tuple[int, int, bytes]]) -> None:
         """Take one datagram with its control messages, as it was read."""
