@@ -68,8 +68,10 @@ class ApprovedDirectory(Service):
         return found
 
     def edition(self) -> int | None:
-        """Count how often other machines were read, while that is not long ago."""
-        return self._edition if self._copy.current else None
+        """Count how often other machines were read, while that is not long ago. Who asks for it
+        may ask for no machine here: another directory knows them.
+        """
+        return self._edition if self.running and self._copy.wanted() else None
 
     def reserved_addresses(self) -> Collection[IPv4Address | IPv6Address]:
         """Return the addresses that were given with an approval."""

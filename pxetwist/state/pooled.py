@@ -185,9 +185,7 @@ class Refreshed:
             now = self._reactor.seconds()
             if self.current:
                 return
-            if self._waiting is None and now - self._tried >= self.age:
-                self._waiting, self._tried = [], now
-                Deferred.fromCoroutine(self._attempt(now))
+            self._begin(now)
             if self._waiting is None or (self._error and self._loaded):
                 break
             waiting: Deferred[None] = Deferred()
@@ -195,6 +193,19 @@ class Refreshed:
             await waiting
         if not self._loaded:
             raise StateUnavailable(self._error)
+
+    def wanted(self) -> bool:
+        """Whether nobody who asks now has to wait; if not, let it be so soon."""
+        current = self.current
+        if not current:
+            self._begin(self._reactor.seconds())
+        return current
+
+    def _begin(self, now: float) -> None:
+        """Read, unless that goes on, or was tried just now."""
+        if self._waiting is None and now - self._tried >= self.age:
+            self._waiting, self._tried = [], now
+            Deferred.fromCoroutine(self._attempt(now))
 
     @property
     def current(self) -> bool:

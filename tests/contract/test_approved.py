@@ -47,6 +47,17 @@ class ApprovedTests(HostDirectoryContract, SynchronousTestCase):
         self.result(directory.find_machine(ClientIdentity()))  # it has read all
         return directory
 
+    def test_the_edition_is_known_though_nobody_is_looked_for(self) -> None:
+        """Another directory may know all who ask."""
+        directory = self.make_directory(())
+        assert isinstance(directory, approved.ApprovedDirectory)
+        known = directory.edition()
+        self.assertIsNotNone(known)
+        self.clock.advance(5)
+        self.assertIsNone(directory.edition())
+        self.settle(lambda: directory.edition() is not None)
+        self.assertEqual(directory.edition(), known)
+
     def stop(self, directory: approved.ApprovedDirectory) -> None:
         stopped = directory.stopService()
         if stopped is not None:
