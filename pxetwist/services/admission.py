@@ -26,7 +26,7 @@ KNOWN_AT_ONCE = 2000
 #: And so many of others: few, for they stand in the same queues as known ones.
 OTHERS_AT_ONCE = 64
 #: So many messages of others wait; what comes after them is dropped.
-WAITING = 1024
+WAITING = 4096
 
 _SPELL = 0.005  # seconds that others get before the port is read again
 _SHORT_SPELL = 0.001  # and so many while more arrives than one batch takes
