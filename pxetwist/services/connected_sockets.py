@@ -12,7 +12,9 @@ from twisted.internet.address import IPv4Address, IPv6Address
 
 from pxetwist.services.following import NONE, Following
 from pxetwist.services.images import Piece
-from pxetwist.services.shared_ports import (
+from pxetwist.services.segments import (
+    MAX_SEGMENTS,
+    MAX_SEND,
     SOL_UDP,
     UDP_SEGMENT,
     cannot_segment,
@@ -21,8 +23,6 @@ from pxetwist.services.shared_ports import (
 from pxetwist.services.transfer_interfaces import (
     IPV6,
     MAX_BLOCK,
-    MAX_SEGMENTS,
-    MAX_SEND,
     Family,
     ITransferReceiver,
     Packets,
@@ -134,7 +134,7 @@ class TransferSocket(Following):
         self.send(piece.packets[start:stop])
 
     def send_segments(self, packets: Packets, segment: int) -> bool:
-        """Send at most :data:`~pxetwist.services.transfer_interfaces.MAX_SEND` bytes as datagrams
+        """Send at most :data:`~pxetwist.services.segments.MAX_SEND` bytes as datagrams
         of `segment` bytes (the last may be shorter) with one system call.
 
         Return `False` if the kernel, the device or the path's MTU does not allow it.

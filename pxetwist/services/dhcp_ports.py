@@ -22,6 +22,7 @@ from pxetwist.services.driving import begin
 from pxetwist.services.incoming import Answer, Incoming
 from pxetwist.services.interfaces import NetworkInterface
 from pxetwist.services.linklayer import LinkLayerSender
+from pxetwist.services.outbox import ISendsAlike, Outbox
 from pxetwist.services.questions import Question, Questions
 from pxetwist.services.sockets import Arrival, DatagramFactory, IDatagramSocket
 from pxetwist.services.standing import Standing
@@ -66,6 +67,8 @@ class Dhcp4Port:
             broadcast=True,
             reuse=shared,
         )
+        self._outbox = Outbox(self._socket) if isinstance(self._socket, ISendsAlike) else None
+        self._batch = False  # somebody will say that it is over
         self._frames = frames(interface.name)
 
     @property
@@ -103,6 +106,7 @@ class Dhcp4Port:
 
     def received(self, data: bytes, peer: tuple[str, int], arrival: Arrival) -> None:
         """Take one datagram. A message that is being answered already is dropped."""
+        self._batch = True
         # A unicast request names one of our addresses; a broadcast one the interface's first.
         broadcast = arrival.destination == "255.255.255.255" or not arrival.local
         try:
@@ -189,7 +193,10 @@ class Dhcp4Port:
             self.log.debug("dropped from {peer}: {error}", peer=peer, error=error)
 
     def drained(self) -> None:
-        """Nothing is left to do at the end of a batch: commits group themselves."""
+        """Send what waits for the end of the batch; commits group themselves."""
+        self._batch = False
+        if self._outbox is not None:
+            self._outbox.flush()
 
     async def _treat(self, incoming: Incoming, key: _Key) -> None:
         answer: Answer | Silence
@@ -231,7 +238,10 @@ class Dhcp4Port:
         # Without the right to send frames everybody is reached by broadcast.
         address = dhcp4.BROADCAST if to.hardware else to.address
         peer = (_text(int(address)), to.port)
-        self._socket.send(payload, peer, _text(int(server)), self.interface.index)
+        if self._batch and self._outbox is not None and to.port == dhcp4.SERVER_PORT:
+            self._outbox.put(payload, peer, _text(int(server)), self.interface.index)
+        else:
+            self._socket.send(payload, peer, _text(int(server)), self.interface.index)
 
     def _tell_silence(self, incoming: Incoming, silence: Silence) -> None:
         identity = incoming.identity

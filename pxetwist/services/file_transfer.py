@@ -22,7 +22,8 @@ from pxetwist.services.blocks import read_exactly
 from pxetwist.services.images import HEADER, FramedImage, Piece, framed
 from pxetwist.services.requests import octets_text, transferred
 from pxetwist.services.running_transfer import ITransferOwner, RunningTransfer, reason
-from pxetwist.services.transfer_interfaces import MAX_SEGMENTS, MAX_SEND, ITransferSocket, Peer
+from pxetwist.services.segments import MAX_SEGMENTS, MAX_SEND
+from pxetwist.services.transfer_interfaces import ITransferSocket, Peer
 from pxetwist.wire.tftp import ReadRequest
 
 #: Some clients stop here, where the numbers of blocks begin anew (quirk T6).

@@ -27,6 +27,7 @@ from pxetwist.services.messages import (
     packed,
     peer_of,
 )
+from pxetwist.services.segments import cannot_segment, segment_control
 from pxetwist.services.transfer_interfaces import (
     PMTUDISC_DONT,
     Family,
@@ -35,10 +36,7 @@ from pxetwist.services.transfer_interfaces import (
 )
 from pxetwist.wire.tftp import Opcode
 
-SOL_UDP = 17
-UDP_SEGMENT = 103  # not in Python 3.11's socket module
-
-_MSG_ERRQUEUE = 0x2000  # likewise
+_MSG_ERRQUEUE = 0x2000  # not in Python 3.11's socket module
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
 _BUFFER = 4 << 20
 _ERROR = struct.Struct("@I")  # the first field of struct sock_extended_err is an errno
@@ -46,7 +44,6 @@ _ERRORS_AT_ONCE = 256
 _LEFT = 4096  # peers that are remembered when they have gone
 _ACK = int(Opcode.ACK)
 _REQUESTS = (int(Opcode.RRQ), int(Opcode.WRQ))
-_NO_SEGMENTS = (errno.EINVAL, errno.EIO, errno.EOPNOTSUPP, errno.EMSGSIZE)
 
 #: Takes what is of no transfer: the datagram, its peer as sockets spell it, control messages.
 Stranger = Callable[[bytes, Any, Control], None]
@@ -64,16 +61,6 @@ def prepare(made: socket.socket, family: Family) -> None:
             made.setsockopt(socket.SOL_SOCKET, usual, _BUFFER)
     made.setsockopt(family.level, family.mtu_discover, PMTUDISC_DONT)
     made.setsockopt(family.level, family.errors, 1)
-
-
-def segment_control(segment: int) -> tuple[int, int, bytes]:
-    """Return the control message that lets the kernel cut what is sent into datagrams."""
-    return SOL_UDP, UDP_SEGMENT, struct.pack("@H", segment)
-
-
-def cannot_segment(error: OSError) -> bool:
-    """Whether the kernel, the device or the path's MTU does not allow segments."""
-    return error.errno in _NO_SEGMENTS
 
 
 class SharedPort:

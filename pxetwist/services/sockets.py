@@ -18,6 +18,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 
 from pxetwist.services.ports import start_error
 from pxetwist.services.reading import SocketReader
+from pxetwist.services.segments import cannot_segment, segment_control
 
 IP_PKTINFO = 8  # not in Python 3.11's socket module
 _SO_RCVBUFFORCE = 33  # likewise
@@ -198,6 +199,23 @@ class UdpSocket(SocketReader):
             self._socket.sendmsg([data], self.origin(source, index), 0, self._target(peer))
         except OSError as error:
             self._count(error)
+
+    def send_alike(
+        self, datagrams: list[bytes], peer: tuple[str, int], source: str, index: int
+    ) -> None:
+        """Send datagrams of the same length as one, if the kernel can."""
+        if len(datagrams) > 1 and self._socket is not None:
+            control = [*self.origin(source, index), segment_control(len(datagrams[0]))]
+            try:
+                self._socket.sendmsg(datagrams, control, 0, self._target(peer))
+            except OSError as error:
+                if not cannot_segment(error):
+                    self._count(error)
+                    return
+            else:
+                return
+        for each in datagrams:
+            self.send(each, peer, source, index)
 
     def origin(self, source: str, index: int = 0) -> list[tuple[int, int, bytes]]:
         """Return the control message that sends from an address, out of an interface."""

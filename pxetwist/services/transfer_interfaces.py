@@ -11,10 +11,6 @@ import attrs
 from pxetwist.services.images import Piece
 from pxetwist.services.sockets import IDatagramSocket
 
-#: Segments of one send (kernels before 6.9 refuse more) and the bytes that fit in it.
-MAX_SEGMENTS = 64
-MAX_SEND = 65507
-
 #: Bytes of a block that a client sends: what a large frame can carry.
 MAX_BLOCK = 9212
 #: A block above the MTU is cut into fragments, by us or on the way: a value of `mtu_discover`.

@@ -34,6 +34,7 @@ from pxetwist.services import questions
 from pxetwist.services.addressing import AddressServer
 from pxetwist.services.dhcp_ports import Dhcp4Port
 from pxetwist.services.interfaces import NetworkInterface
+from pxetwist.services.outbox import Outbox
 from pxetwist.services.sockets import Arrival
 from pxetwist.state.leases import spare
 from pxetwist.state.memory import MemoryLeases
@@ -301,6 +302,25 @@ class QuestionTests(SynchronousTestCase):
         result_of(leases.commit(other, now))
         talk.take(Move("discover"))
         self.assertEqual(talk.offered[0], other.address.packed)
+
+    def test_replies_to_a_relay_agent_leave_together(self) -> None:
+        """When the batch is over; nobody else waits for that."""
+        server = Server(Path(self.mktemp()), (NETWORK, REMOTE), forgets=False)
+        together = mock.Mock()
+        server.port._outbox = Outbox(together)
+        talk = Talk([server])
+        for who in range(2):
+            talk.take(Move("discover", who=who, relayed=True))
+        self.assertEqual(server.wire.sent, [])
+        talk.take(Move("discover", who=2))
+        self.assertEqual(len(server.wire.sent), 1)
+        together.send_alike.assert_not_called()
+        server.port.drained()
+        [(datagrams, peer, source, index)] = [
+            each.args for each in together.send_alike.call_args_list
+        ]
+        self.assertEqual([decode(each).mac for each in datagrams], [client(0), client(1)])
+        self.assertEqual((peer, source, index), (("10.0.0.99", 67), str(SERVER), 2))
 
     def test_the_plan_is_known_to_a_new_boot(self) -> None:
         server, talk = self.talking()

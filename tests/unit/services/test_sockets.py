@@ -127,6 +127,22 @@ class UdpSocketTests(SocketCase):
         self.assertEqual(self.client.recvfrom(99), (b"one", ("127.0.0.5", port)))
         self.assertEqual(self.client.recvfrom(99), (b"two", ("127.0.0.6", port)))
 
+    def test_datagrams_that_are_one_to_the_kernel(self) -> None:
+        """Those that are too large for it leave one by one."""
+        port, index = self.socket.getHost().port, socket.if_nametoindex("lo")
+        for size in (300, 40_000):
+            datagrams = [os.urandom(size) for _ in range(3)]
+            self.socket.send_alike(datagrams, self.peer, "127.0.0.5", index)
+            self.assertEqual(
+                [self.client.recvfrom(65536) for _ in datagrams],
+                [(each, ("127.0.0.5", port)) for each in datagrams],
+            )
+        self.socket.send_alike([b"alone"], self.peer, "127.0.0.5", index)
+        self.assertEqual(self.client.recv(99), b"alone")
+        self.assertFalse(self.socket.failures)
+        self.socket.send_alike([b"a", b"b"], self.peer, "192.0.2.1", index)  # not ours
+        self.assertEqual(self.socket.failures.total(), 1)
+
     def test_one_event_reads_a_bounded_batch(self) -> None:
         for number in range(300):
             self.client.sendto(b"%d" % number, ("127.0.0.1", self.socket.getHost().port))
