@@ -108,13 +108,13 @@ class GroupedLeases(MemoryLeases, Service, ABC):
         if stored is not None and self.lasts(stored, lease.ends, now):
             return stored
         before = self._table.get(lease.address)
-        return await self._store(self._commit(lease, now), before, now)
+        return await self._store(self._commit(lease, now), before, now, lease.ends)
 
     def keep(self, lease: Lease, now: float, then: Callable[[Exception | None], None]) -> None:
         """Store a lease without being waited for."""
         before = self._table.get(lease.address)
         try:
-            self._put(Change(self._commit(lease, now), before, now, then))
+            self._put(Change(self._commit(lease, now), before, now, lease.ends, then))
         except (LeaseConflict, StateUnavailable) as error:
             then(error)
 
@@ -146,23 +146,24 @@ class GroupedLeases(MemoryLeases, Service, ABC):
         )
 
     def _commit(self, lease: Lease, now: float) -> Lease:
-        """Make a lease in memory, for some time more if that can be of use."""
-        if self._alone:
-            lease = attrs.evolve(lease, ends=lease.ends + spare(lease.ends - now))
-        return self._table.commit(lease, now)
+        """Make a lease in memory, for some time more."""
+        longer = attrs.evolve(lease, ends=lease.ends + spare(lease.ends - now))
+        return self._table.commit(longer, now)
 
     async def _end(self, record: Lease | None, before: Lease | None, now: float) -> bool:
         if record is None:
             return False
         try:
-            await self._store(record, before, now)
+            await self._store(record, before, now, record.ends)
         except LeaseConflict:
             return False
         return True
 
-    async def _store(self, record: Lease, before: Lease | None, now: float) -> Lease:
+    async def _store(
+        self, record: Lease, before: Lease | None, now: float, enough: float
+    ) -> Lease:
         stored: Deferred[None] = Deferred()
-        self._put(Change(record, before, now, partial(_wake, stored)))
+        self._put(Change(record, before, now, enough, partial(_wake, stored)))
         await stored
         return record
 
@@ -318,7 +319,7 @@ class GroupedLeases(MemoryLeases, Service, ABC):
         try:
             record = self._table.apply(wish.record, now)
             # What goes wrong later is logged, and the command is not answered.
-            self._put(Change(record, before, now, lambda _: None, wish.number))
+            self._put(Change(record, before, now, record.ends, lambda _: None, wish.number))
         except (LeaseConflict, StateUnavailable) as error:
             self._queue.put(Refusal(wish.number, str(error)))
 

@@ -14,7 +14,8 @@ from pxetwist.model.lease import Lease
 
 @attrs.define(eq=False)
 class Change:
-    """A record on its way to be stored, and the one before it if it never gets there.
+    """A record on its way to be stored, and the one before it if it never gets there. One that is
+    stored needs not be stored again, if it ends at the moment that is `enough` or later.
 
     `then` is told how it ended. `request` is the number of the :class:`Wish` of a command that it
     fulfils.
@@ -23,6 +24,7 @@ class Change:
     record: Lease
     before: Lease | None
     since: float
+    enough: float
     then: Callable[[Exception | None], None]
     request: int = 0
 

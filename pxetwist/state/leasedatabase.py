@@ -130,7 +130,8 @@ class LeaseDatabase:
 
     def _store(self, changes: Sequence[Change], rows: Callable[..., Rows]) -> list[Change]:
         """Store changes of different addresses; return those that are not stored."""
-        refused = store([(each.record, each.since) for each in changes], self._node, rows)
+        records = [(each.record, each.since, each.enough) for each in changes]
+        refused = store(records, self._node, rows)
         return [each for each in changes if str(each.record.address) in refused]
 
     def _news(self, session: PostgresSession) -> list[Lease]:

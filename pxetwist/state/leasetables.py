@@ -34,23 +34,33 @@ SCHEMA = Schema(
     ),
 )
 _THIS = "pg_current_xact_id()::text::bigint"
-#: A record takes the place of one that has ended, or of what the same client holds.
+#: A record takes the place of one that has ended, or of what the same client holds; a lease that
+#: is there, and lasts for long enough, is not written again.
 STORE = f"""
-    insert into pxetwist_lease as old
-        (address, key, ends, network, hostname, state, since, node, written)
-    select address, key, ends, network, hostname, state, since, :node, {_THIS}
-    from unnest(
-        :addresses::text[]::inet[], :keys::text[], :ends::float8[], :networks::text[],
-        :hostnames::text[], :states::text[], :since::float8[]
-    ) as new (address, key, ends, network, hostname, state, since)
-    order by address
-    on conflict (address) do update set
-        key = excluded.key, ends = excluded.ends, network = excluded.network,
-        hostname = excluded.hostname, state = excluded.state, since = excluded.since,
-        node = excluded.node, written = excluded.written
-    where old.ends <= excluded.since
-        or (old.key = excluded.key and old.state in ('offered', 'leased'))
-    returning host(address)
+    with new as (
+        select * from unnest(
+            :addresses::text[]::inet[], :keys::text[], :ends::float8[], :networks::text[],
+            :hostnames::text[], :states::text[], :since::float8[], :enough::float8[]
+        ) as new (address, key, ends, network, hostname, state, since, enough)
+    ), there as (
+        select address from new join pxetwist_lease as old using (address)
+        where old.key = new.key and old.network = new.network and old.hostname = new.hostname
+            and old.state = 'leased' and new.state = 'leased'
+            and old.ends between new.enough and new.ends
+    ), written as (
+        insert into pxetwist_lease as old
+            (address, key, ends, network, hostname, state, since, node, written)
+        select address, key, ends, network, hostname, state, since, :node, {_THIS}
+        from new where address not in (select address from there) order by address
+        on conflict (address) do update set
+            key = excluded.key, ends = excluded.ends, network = excluded.network,
+            hostname = excluded.hostname, state = excluded.state, since = excluded.since,
+            node = excluded.node, written = excluded.written
+        where old.ends <= excluded.since
+            or (old.key = excluded.key and old.state in ('offered', 'leased'))
+        returning address
+    )
+    select host(address) from there union all select host(address) from written
 """
 #: One that is taken over from another server never ends earlier than what its client has here.
 TAKE_OVER = STORE.replace("ends = excluded.ends", "ends = greatest(old.ends, excluded.ends)")
@@ -77,21 +87,25 @@ _STATES = {state.value: state for state in LeaseState}
 
 
 def store(
-    records: Sequence[tuple[Lease, float]], node: str, rows: Callable[..., Rows], how: str = STORE
+    records: Sequence[tuple[Lease, float, float]],
+    node: str,
+    rows: Callable[..., Rows],
+    how: str = STORE,
 ) -> set[str]:
-    """Store records of different addresses, each with its moment; return the addresses of those
-    that another one excludes.
+    """Store records of different addresses, each with its moment, and the end that is early
+    enough; return the addresses of those that another one excludes.
     """
-    addresses = [str(record.address) for record, _ in records]
+    addresses = [str(record.address) for record, _, _ in records]
     found = rows(
         how,
         addresses=addresses,
-        keys=[record.key for record, _ in records],
-        ends=[record.ends for record, _ in records],
-        networks=[record.network for record, _ in records],
-        hostnames=[record.hostname.replace("\0", "") for record, _ in records],
-        states=[record.state.value for record, _ in records],
-        since=[since for _, since in records],
+        keys=[record.key for record, _, _ in records],
+        ends=[record.ends for record, _, _ in records],
+        networks=[record.network for record, _, _ in records],
+        hostnames=[record.hostname.replace("\0", "") for record, _, _ in records],
+        states=[record.state.value for record, _, _ in records],
+        since=[since for _, since, _ in records],
+        enough=[enough for _, _, enough in records],
         node=node,
     )
     if len(found) == len(records):
