@@ -26,7 +26,7 @@ from pxetwist.hosts.ldap.pool import SessionPool
 from pxetwist.hosts.ldap.request import Search
 from pxetwist.hosts.ldap.schema import Entry
 from pxetwist.hosts.ldap.session import Session
-from pxetwist.hosts.ldap.settings import Settings, Uri
+from pxetwist.hosts.ldap.settings import Settings
 from pxetwist.interfaces import IAuthenticator, IHostDirectory, IReloads, IReservations, Site
 from pxetwist.model.boot import Login
 from pxetwist.model.identity import ClientIdentity
@@ -50,7 +50,7 @@ class LdapDirectory(Service):
         self,
         settings: Settings,
         site: Site,
-        connect: Callable[[Uri, Settings], Session] = Session.open,
+        connect: Callable[..., Session] = Session.open,
     ) -> None:
         self._settings = settings
         self._site = site
@@ -74,7 +74,7 @@ class LdapDirectory(Service):
             )
         self._sessions = SessionPool(
             settings.uri,
-            lambda uri: self._connect(uri, settings),
+            lambda uri, begun: self._connect(uri, settings, begun),
             size=settings.pool,
             back_off=settings.back_off,
             clock=self._site.reactor.seconds,

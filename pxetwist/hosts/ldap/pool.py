@@ -38,7 +38,7 @@ class SessionPool:
     def __init__(
         self,
         servers: Sequence[Uri],
-        connect: Callable[[Uri], Session],
+        connect: Callable[[Uri, Callable[[Session], None]], Session],
         *,
         size: int,
         back_off: float,
@@ -108,11 +108,24 @@ class SessionPool:
     def _opened(self, server: _Server) -> Session:
         if self._closed:
             raise DirectoryUnavailable(_STOPPED)
-        session = self._connect(server.uri)
+        begun: list[Session] = []
+
+        def begin(session: Session) -> None:
+            with self._lock:
+                if self._closed:
+                    raise DirectoryUnavailable(_STOPPED)
+                begun.append(session)
+                self._busy.add(session)
+
+        try:
+            session = self._connect(server.uri, begin)
+        except BaseException:
+            with self._lock:
+                self._busy.difference_update(begun)
+            raise
         with self._lock:
             closed = self._closed
             if not closed:
-                self._busy.add(session)
                 recovered, server.failed = server.failed, False
                 server.resting = float("-inf")
         if closed:

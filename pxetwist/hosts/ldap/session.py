@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -63,9 +64,11 @@ class _VerifyingTls(Tls):
         """Take the place of ldap3's own, which sends no name and verifies it by itself."""
         connection.socket = self._context.wrap_socket(
             connection.socket,
-            do_handshake_on_connect=do_handshake,
+            do_handshake_on_connect=False,
             server_hostname=connection.server.host,
         )
+        if do_handshake:  # now that it can be closed meanwhile
+            connection.socket.do_handshake()
 
 
 @attrs.define(eq=False)
@@ -85,14 +88,17 @@ class Session:
     _closed: bool = False
 
     @classmethod
-    def open(cls, uri: Uri, settings: Settings) -> Self:
-        """Connect and bind.
+    def open(
+        cls, uri: Uri, settings: Settings, begun: Callable[[Self], object] = lambda _: None
+    ) -> Self:
+        """Connect and bind; `begun` is given the session before, so that somebody may close it.
 
         :raises ServerFault: if the server cannot be reached or is not whom we want.
         :raises BindRefused: if it does not take our name or password.
         """
         session = cls(uri, _connection(uri, settings), settings.timeout)
         try:
+            begun(session)
             session._bind(settings)
             session._learn(settings.base)
         except BaseException:
@@ -188,6 +194,10 @@ class Session:
     def close(self) -> None:
         """Let go of the connection, without waiting for the server; no harm if done twice."""
         self._closed = True  # before it is: another thread may be reading just now
+        opened = self._connection.socket
+        if opened is not None:  # ldap3 closes nothing that is not open to the end
+            with suppress(OSError):
+                opened.shutdown(socket.SHUT_RDWR)
         with suppress(LDAPExceptionError, OSError):
             self._connection.strategy.close()
 

@@ -44,22 +44,24 @@ class PoolTests(SynchronousTestCase):
     def pool(self, *servers: Uri, size: int = 2) -> SessionPool:
         return SessionPool(
             servers or (ONE, TWO),
-            cast(Callable[[Uri], Session], self.connect),
+            cast(Any, self.connect),
             size=size,
             back_off=30.0,
             clock=self.clock.seconds,
             log=Logger("ldap", observer=cast(ILogObserver, self.logged.append)),
         )
 
-    def connect(self, uri: Uri) -> FakeSession:
+    def connect(self, uri: Uri, begun: Callable[[FakeSession], None]) -> FakeSession:
         self.tried.append(uri.host)
+        session = FakeSession(uri)
+        begun(session)
         meanwhile, self.meanwhile = self.meanwhile, None
         if meanwhile is not None:
             meanwhile()
         if uri in self.errors:
             raise self.errors[uri]
-        self.opened.append(FakeSession(uri))
-        return self.opened[-1]
+        self.opened.append(session)
+        return session
 
     def work(self, session: Session) -> str:
         if cast(Any, session).dropped:
@@ -178,6 +180,24 @@ class PoolTests(SynchronousTestCase):
 
         pool.ask(nested)
         self.assertEqual([each.closed for each in self.opened], [True, False])
+
+    def test_close_while_a_session_is_opened(self) -> None:
+        """Whoever waits for the server in there wakes up."""
+        pool, began = self.pool(), list[FakeSession]()
+        connect = self.connect
+
+        def hanging(uri: Uri, begun: Callable[[FakeSession], None]) -> FakeSession:
+            session = connect(uri, begun)
+            began.append(session)
+            pool.close()
+            raise ServerFault("it was closed" if session.closed else "it waits for ever")
+
+        self.patch(pool, "_connect", hanging)
+        with self.assertRaises(DirectoryUnavailable) as caught:
+            pool.ask(self.work)
+        self.assertIn("being stopped", str(caught.exception))
+        self.assertTrue(began[0].closed)
+        self.assertEqual(pool._busy, set())
 
     def test_close(self) -> None:
         """It ends sessions that work, too, and no other is opened."""

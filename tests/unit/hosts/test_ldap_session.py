@@ -17,6 +17,7 @@ class Connection:
     """One of ldap3's that is being closed: it does not know it yet, and reads what is no LDAP."""
 
     closed: bool = False
+    socket: None = None
 
     @property
     def strategy(self) -> Any:
