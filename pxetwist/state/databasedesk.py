@@ -49,7 +49,7 @@ def _taken_over(
     """Store leases; yield the addresses that others have, and who."""
     for first in range(0, len(wishes), _TOGETHER):
         some = [(wish, now, wish.ends) for wish in wishes[first : first + _TOGETHER]]
-        refused = store(some, node, session.alone, TAKE_OVER)
+        refused, _ = store(some, node, session.alone, TAKE_OVER)
         found = present(refused, session) if refused else {}
         for address in refused:
             holder = found.get(address)

@@ -165,7 +165,7 @@ class GroupedLeases(MemoryLeases, Service, ABC):
         stored: Deferred[None] = Deferred()
         self._put(Change(record, before, now, enough, partial(_wake, stored)))
         await stored
-        return record
+        return self._table.same(record) or record  # as it is stored
 
     def _put(self, change: Change) -> None:
         """Hand a change that is made in memory to the thread.

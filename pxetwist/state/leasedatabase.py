@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from threading import Event, Lock, Thread
 
 import attrs
@@ -86,7 +87,8 @@ class LeaseDatabase:
             self._session.close()
 
     def _exchanged(self, group: Group, session: PostgresSession) -> Outcome:
-        lost = self._stored(group.changes, session) if group.changes else {}
+        lasting: list[Lease] = []
+        lost = self._stored(group.changes, session, lasting) if group.changes else {}
         if group.prune > 0:
             statement = "delete from pxetwist_lease where ends < :before"
             session.alone(statement, before=group.prune)
@@ -94,7 +96,7 @@ class LeaseDatabase:
         due = time.monotonic() - self._looked >= self.interval
         if group.looks or due or self._unsure:
             news = self._news(session)
-        return Outcome(lost, news)
+        return Outcome(lost, [*lasting, *news])
 
     def _everything(self, session: PostgresSession) -> Sequence[Lease]:
         """Read all that is there, page by page; what is changed meanwhile will be news."""
@@ -112,26 +114,40 @@ class LeaseDatabase:
         return sorted(leases, key=lambda lease: lease.ends)
 
     def _stored(
-        self, changes: Sequence[Change], session: PostgresSession
+        self, changes: Sequence[Change], session: PostgresSession, lasting: list[Lease]
     ) -> dict[Change, Lease | None]:
-        """Store changes; return those that another server's record excludes."""
+        """Store changes; return those that another server's record excludes, and add to `lasting`
+        what was not written again.
+        """
         rounds = list(_rounds(changes))
         if len(rounds) == 1:
-            lost = self._store(rounds[0], session.alone)
+            lost = self._store(rounds[0], session.alone, lasting)
         else:
-            lost = session.run(
-                lambda whole: [each for some in rounds for each in self._store(some, whole.rows)],
-                change=True,
-            )
+            lost = session.run(partial(self._all_rounds, rounds, lasting), change=True)
         if not lost:
             return {}
         found = present((str(change.record.address) for change in lost), session)
         return {change: found.get(str(change.record.address)) for change in lost}
 
-    def _store(self, changes: Sequence[Change], rows: Callable[..., Rows]) -> list[Change]:
+    def _all_rounds(
+        self, rounds: Sequence[Sequence[Change]], lasting: list[Lease], session: Session
+    ) -> list[Change]:
+        lasting.clear()  # it may be done twice
+        lost: list[Change] = []
+        for changes in rounds:
+            # What comes later counts.
+            addresses = {each.record.address for each in changes}
+            lasting[:] = [each for each in lasting if each.address not in addresses]
+            lost += self._store(changes, session.rows, lasting)
+        return lost
+
+    def _store(
+        self, changes: Sequence[Change], rows: Callable[..., Rows], lasting: list[Lease]
+    ) -> list[Change]:
         """Store changes of different addresses; return those that are not stored."""
         records = [(each.record, each.since, each.enough) for each in changes]
-        refused = store(records, self._node, rows)
+        refused, there = store(records, self._node, rows)
+        lasting += there
         return [each for each in changes if str(each.record.address) in refused]
 
     def _news(self, session: PostgresSession) -> list[Lease]:

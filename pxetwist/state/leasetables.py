@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
+import attrs
+
 from pxetwist.model.lease import Lease, LeaseState
 from pxetwist.state.database import PostgresSession, Rows, Schema, Session
 
@@ -43,7 +45,7 @@ STORE = f"""
             :hostnames::text[], :states::text[], :since::float8[], :enough::float8[]
         ) as new (address, key, ends, network, hostname, state, since, enough)
     ), there as (
-        select address from new join pxetwist_lease as old using (address)
+        select address, old.ends from new join pxetwist_lease as old using (address)
         where old.key = new.key and old.network = new.network and old.hostname = new.hostname
             and old.state = 'leased' and new.state = 'leased'
             and old.ends between new.enough and new.ends
@@ -60,7 +62,7 @@ STORE = f"""
             or (old.key = excluded.key and old.state in ('offered', 'leased'))
         returning address
     )
-    select host(address) from there union all select host(address) from written
+    select host(address), ends from there union all select host(address), null from written
 """
 #: One that is taken over from another server never ends earlier than what its client has here.
 TAKE_OVER = STORE.replace("ends = excluded.ends", "ends = greatest(old.ends, excluded.ends)")
@@ -91,9 +93,10 @@ def store(
     node: str,
     rows: Callable[..., Rows],
     how: str = STORE,
-) -> set[str]:
+) -> tuple[set[str], list[Lease]]:
     """Store records of different addresses, each with its moment, and the end that is early
-    enough; return the addresses of those that another one excludes.
+    enough; return the addresses of those that another one excludes, and what is there in the
+    place of those that were not written again.
     """
     addresses = [str(record.address) for record, _, _ in records]
     found = rows(
@@ -108,9 +111,15 @@ def store(
         enough=[enough for _, _, enough in records],
         node=node,
     )
+    ends = {address: end for address, end in found if end is not None}
+    lasting = [
+        attrs.evolve(record, ends=ends[str(record.address)])
+        for record, _, _ in (records if ends else ())
+        if str(record.address) in ends
+    ]
     if len(found) == len(records):
-        return set()
-    return set(addresses).difference(address for (address,) in found)
+        return set(), lasting
+    return set(addresses).difference(address for address, _ in found), lasting
 
 
 def present(addresses: Iterable[str], session: PostgresSession) -> dict[str, Lease]:

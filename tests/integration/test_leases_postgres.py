@@ -125,7 +125,8 @@ class SharingTests(TwoServers):
     def test_what_lasts_is_not_written_again(self) -> None:
         """But the database is asked: the other server may have ended it, or given it away."""
         lease = self.commit(self.one, self.offered(self.one, 1))
-        self.commit(self.one, lease, NOW + 10)
+        self.assertEqual(self.commit(self.one, lease, NOW + 10), lease)
+        self.assertEqual(self.one.present(client(1), LAB, NOW + 10), lease)
         self.assertEqual(self.result(self.two.holder(lease.address, NOW + 20)), lease)
         self.assertTrue(self.result(self.two.release(lease.address, client(1), NOW + 20)))
         third = self.commit(self.one, lease, NOW + 30)
