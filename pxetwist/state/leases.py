@@ -93,19 +93,19 @@ class LeaseTable:
             return None
         record, ends = self._records.get(number), now + HOLD
         if record is not None and record.state is LeaseState.LEASED and record.ends > now:
-            return self._offered_again(record, key, network, ends)
+            return self._offered_again(record, network, ends)
         address = address_of(number) if record is None else record.address
         lease = Lease(address, key, ends, network.name, identity.hostname)
         self.put(lease)
         self._unclaimed_in(network).add(number)
         return lease
 
-    def _offered_again(self, record: Lease, key: str, network: Network, ends: float) -> Lease:
+    def _offered_again(self, record: Lease, network: Network, ends: float) -> Lease:
         """Hold what a client has leased until it has taken it up."""
         number = int(record.address)
-        if record.ends >= ends and self._client(network.name, key) == number:
+        if record.ends >= ends and self._client(network.name, record.key) == number:
             return record
-        lease = attrs.evolve(record, key=key, network=network.name, ends=max(record.ends, ends))
+        lease = attrs.evolve(record, network=network.name, ends=max(record.ends, ends))
         self.put(lease)
         return lease
 
