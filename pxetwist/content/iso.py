@@ -17,11 +17,12 @@ from pxetwist.config import fields
 from pxetwist.config.fields import option
 from pxetwist.content.directory import Directory, File, media_type_of
 from pxetwist.content.iso_index import Folder, Stored, find, places, read_index
-from pxetwist.content.waiting import Signal, Threads
+from pxetwist.content.waiting import Signal
 from pxetwist.errors import ContentNotFound
 from pxetwist.interfaces import IContent, IContentStore, Site
 from pxetwist.model.boot import BootRequest
 from pxetwist.model.content import ContentInfo, ContentPath
+from pxetwist.threads import Threads
 
 _MOST_IMAGES = 32  # whose names are kept in memory
 

@@ -20,11 +20,11 @@ from pxetwist.content.digests import read_digests
 from pxetwist.content.directory import File, media_type_of
 from pxetwist.content.fetches import ArrivingFile, Fetch, Receiver
 from pxetwist.content.mirror import Mirror, MirrorAway, MirrorError
-from pxetwist.content.waiting import Threads
 from pxetwist.errors import ContentNotFound, StartError
 from pxetwist.interfaces import IContent, IContentStore, Site
 from pxetwist.model.boot import BootRequest
 from pxetwist.model.content import ContentInfo, ContentPath
+from pxetwist.threads import Threads
 
 _MOST_FETCHES = 32
 _MOST_PAUSED = 1000

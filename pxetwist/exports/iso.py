@@ -14,7 +14,6 @@ from zope.interface import implementer
 
 from pxetwist.config import fields
 from pxetwist.config.fields import option
-from pxetwist.content.waiting import Threads
 from pxetwist.errors import TreeLater, TreeNotFound, TreeStale
 from pxetwist.exports.iso_volume import Volume, identify
 from pxetwist.exports.nodes import NodeTree, TablesTree
@@ -22,6 +21,7 @@ from pxetwist.file_tree import IExport, IFileTree
 from pxetwist.interfaces import Site
 from pxetwist.model.boot import BootRequest
 from pxetwist.model.recent import Recent
+from pxetwist.threads import Threads
 
 #: So many versions of an image stay readable for machines that have them.
 _VERSIONS = 4

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
-from functools import partial
 from importlib.util import find_spec
 from threading import Lock, Thread
 from urllib.parse import parse_qsl, urlsplit
@@ -12,8 +11,6 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.threads import deferToThreadPool
-from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from pxetwist.config.fields import OptionText, integer, option, path, secret_file
@@ -34,6 +31,7 @@ from pxetwist.hosts.sql_sessions import (
 from pxetwist.interfaces import IHostDirectory, Site
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine
+from pxetwist.threads import Threads
 
 #: A late answer is still good for the ROM's next attempt: statements may take so many deadlines.
 _PATIENCE = 2.5
@@ -137,9 +135,7 @@ class SqlDirectory(Service):
         self._patience = settings.deadline * _PATIENCE
         self._site = site
         self._idle: deque[Session] = deque()
-        self._threads = ThreadPool(0, settings.pool, f"hosts {site.name}")
-        # They must not keep a process alive which never stops its services.
-        self._threads.threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment]  # declared as a class
+        self._threads = Threads(site.reactor, f"hosts {site.name}", settings.pool)
 
     def check(self) -> None:
         """Let the database read the query, if it is there.
@@ -177,18 +173,7 @@ class SqlDirectory(Service):
     def stopService(self) -> Deferred[None] | None:
         """Fire when no thread asks any more."""
         super().stopService()
-        if not self._threads.started:
-            self._close()
-            return None
-        stopped: Deferred[None] = Deferred()
-
-        def stop() -> None:
-            self._threads.stop()
-            self._close()
-            self._site.reactor.callFromThread(stopped.callback, None)
-
-        Thread(target=stop, daemon=True).start()  # to wait is not the reactor's business
-        return stopped
+        return self._threads.stop(last=self._close)
 
     async def find_machine(self, identity: ClientIdentity) -> Machine | None:
         """Ask the database.
@@ -198,12 +183,10 @@ class SqlDirectory(Service):
         values = parameters_of(identity)
         if all(values[name] is None for name in self._query.names):
             return None
-        if not self._threads.started:
-            self._threads.start()
         question = _Question(values)
         began = self._site.reactor.seconds()
         try:
-            rows = await deferToThreadPool(self._site.reactor, self._threads, self._put, question)
+            rows = await self._threads.run(self._put, question)
         except CancelledError:
             question.give_up()
             raise DirectoryUnavailable(f"{self._database.title}: given up") from None

@@ -6,18 +6,17 @@ import math
 from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any, TypeVar
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
-from twisted.python.threadpool import ThreadPool
 
 from pxetwist.errors import StateUnavailable
 from pxetwist.state.database import ConnectionBroke, Database, Schema, Session
+from pxetwist.threads import Threads
 
 T = TypeVar("T")
 Work = Callable[[Session], T]
@@ -54,9 +53,7 @@ class Pool:
         self._idle: deque[Session] = deque()
         self._waiting = 0
         self._stopped = False
-        self._threads = ThreadPool(0, database.threads, name)
-        # They must not keep a process alive which never stops its services.
-        self._threads.threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment]  # declared as a class
+        self._threads = Threads(reactor, name, database.threads)
 
     async def change(self, work: Work[T]) -> T:
         """Do work that writes; it is durable when this returns. It may be done twice, if the
@@ -77,12 +74,10 @@ class Pool:
         title = self.database.title
         if self._stopped or self._waiting >= QUEUE:
             raise StateUnavailable(f"{title}: {'stopped' if self._stopped else 'too busy'}")
-        if not self._threads.started:
-            self._threads.start()
         job = _Job()
         self._waiting += 1
         try:
-            working: Deferred[T] = deferToThreadPool(self._reactor, self._threads, work, job)
+            working = self._threads.run(work, job)
             working.addTimeout(PATIENCE, self._reactor)
             return await working
         except DeferredTimeout:
@@ -141,18 +136,11 @@ class Pool:
     def stop(self) -> Deferred[None] | None:
         """Take no more work; fire when what runs has ended."""
         self._stopped = True
-        if not self._threads.started:
-            return None
-        stopped: Deferred[None] = Deferred()
+        return self._threads.stop(last=self._close)
 
-        def stop() -> None:
-            self._threads.stop()
-            while self._idle:
-                self._idle.pop().close()
-            self._reactor.callFromThread(stopped.callback, None)
-
-        Thread(target=stop, daemon=True).start()  # to wait is not the reactor's business
-        return stopped
+    def _close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
 
 
 class Refreshed:

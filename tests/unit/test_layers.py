@@ -14,7 +14,15 @@ import pxetwist
 ROOT = Path(pxetwist.__file__).parent
 
 #: What a plugin sees of pxetwist, besides its own package.
-_FOR_PLUGINS = ("model", "interfaces", "errors", "config.fields", "wire.iana", "webclient")
+_FOR_PLUGINS = (
+    "model",
+    "interfaces",
+    "errors",
+    "config.fields",
+    "wire.iana",
+    "webclient",
+    "threads",
+)
 #: What a feature stores: used by its policy, its directory and its commands.
 _STORES = ("state.orders", "state.discovered", "state.database", "state.pooled", "state.postgres")
 
@@ -28,13 +36,14 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "interfaces": ("model", "errors", "file_tree"),
     "config.fields": ("model", "errors", "wire.iana"),
     "webclient": ("config.fields",),
+    "threads": (),
     "hosts": (*_FOR_PLUGINS, *_STORES),
     "policies": (*_FOR_PLUGINS, *_STORES),
     "state": _FOR_PLUGINS,
     "content": (*_FOR_PLUGINS, "file_tree"),
     "exports": (
         *_FOR_PLUGINS,
-        *("file_tree", "content.iso_index", "content.waiting", "content.answers"),
+        *("file_tree", "content.iso_index", "content.answers"),
     ),
     "observers": _FOR_PLUGINS,
     "boot": ("model", "interfaces", "errors", "wire.iana", "file_tree"),

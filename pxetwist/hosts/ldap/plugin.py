@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
-from threading import Thread
 from typing import TypeVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.threads import deferToThreadPool
-from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from pxetwist.errors import DirectoryUnavailable
@@ -31,6 +28,7 @@ from pxetwist.interfaces import IAuthenticator, IHostDirectory, IReloads, IReser
 from pxetwist.model.boot import Login
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine
+from pxetwist.threads import Threads
 
 T = TypeVar("T")
 
@@ -58,7 +56,7 @@ class LdapDirectory(Service):
         self._schema = settings.described()
         self._attributes = tuple(self._schema.attributes)
         self._addresses: frozenset[IPv4Address | IPv6Address] = frozenset()
-        self._threads: ThreadPool | None = None
+        self._threads: Threads | None = None
         self._sessions: SessionPool
         self._lookups: Lookups
         self._listing: IDelayedCall | None = None
@@ -81,12 +79,11 @@ class LdapDirectory(Service):
             log=self._site.log,
         )
         # one more for logins, which then need not wait behind all machines
-        self._threads = ThreadPool(0, settings.pool + 1, name=f"hosts:{self._site.name}")
-        self._threads.start()
+        self._threads = Threads(self._site.reactor, f"hosts {self._site.name}", settings.pool + 1)
         self._lookups = Lookups(
             reactor=self._site.reactor,
             sessions=self._sessions,
-            in_thread=self._threads.callInThread,
+            in_thread=self._threads.set_off,
             connections=settings.pool,
             most=settings.ahead,
             timeout=settings.timeout,
@@ -104,14 +101,7 @@ class LdapDirectory(Service):
             self._listing.cancel()
             self._listing = None
         self._sessions.close()
-        stopped: Deferred[None] = Deferred()
-
-        def join() -> None:
-            threads.stop()
-            self._site.reactor.callFromThread(stopped.callback, None)
-
-        Thread(target=join, name=f"hosts:{self._site.name} stops", daemon=True).start()
-        return stopped
+        return threads.stop()
 
     async def find_machine(self, identity: ClientIdentity) -> Machine | None:
         """Ask for a machine and its groups.
@@ -152,8 +142,7 @@ class LdapDirectory(Service):
     async def _in_thread(self, work: Callable[[Session], T]) -> T:
         if self._threads is None:
             raise DirectoryUnavailable("it is not started")
-        reactor, ask = self._site.reactor, self._sessions.ask
-        return await deferToThreadPool(reactor, self._threads, ask, work)
+        return await self._threads.run(self._sessions.ask, work)
 
     def _find(self, filters: tuple[Filter, ...], session: Session) -> Conversation[Machine | None]:
         """Try the filters in turn, then ask for groups; runs in a thread."""

@@ -1,0 +1,73 @@
+"""Threads of a plugin's own."""
+
+from __future__ import annotations
+
+from threading import Barrier, Event, current_thread
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from pxetwist.testing.contracts import ThreadClock
+from pxetwist.threads import Threads
+
+
+class ThreadsTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = ThreadClock()
+
+    def threads(self, most: int = 1) -> Threads:
+        threads = Threads(self.clock, "test", most)
+        self.addCleanup(lambda: self.stop(threads))
+        return threads
+
+    def stop(self, threads: Threads) -> None:
+        stopped = threads.stop()
+        if stopped is not None:
+            self.settle(stopped)
+
+    def settle(self, deferred: Deferred[Any]) -> list[Any]:
+        outcomes: list[Any] = []
+        deferred.addBoth(outcomes.append)
+        self.clock.run_until(lambda: bool(outcomes))
+        return outcomes
+
+    def test_work_is_done_aside_and_its_value_comes_back(self) -> None:
+        [name, sum_] = self.settle(
+            self.threads().run(lambda a, b: (current_thread().name, a + b), 1, b=2)
+        )[0]
+        self.assertNotEqual(name, current_thread().name)
+        self.assertEqual(sum_, 3)
+
+    def test_an_exception_comes_back(self) -> None:
+        [failure] = self.settle(self.threads().run(int, "one"))
+        failure.trap(ValueError)
+
+    def test_no_thread_keeps_a_process_alive(self) -> None:
+        self.assertEqual(self.settle(self.threads().run(lambda: current_thread().daemon)), [True])
+
+    def test_so_much_is_done_at_a_time(self) -> None:
+        """Each waits for the others."""
+        threads, together = self.threads(3), Barrier(3, timeout=30)
+        runs = [threads.run(together.wait) for _ in range(3)]
+        self.assertEqual(sorted(self.settle(run)[0] for run in runs), [0, 1, 2])
+
+    def test_what_nobody_waits_for_is_done_before_the_end(self) -> None:
+        threads, done, go = self.threads(), list[str](), Event()
+
+        def work() -> None:
+            go.wait(30)
+            done.append("work")
+
+        threads.set_off(work)
+        stopped = threads.stop(last=lambda: done.append("last"))
+        assert stopped is not None
+        self.assertNoResult(stopped)
+        go.set()
+        self.settle(stopped)
+        self.assertEqual(done, ["work", "last"])
+
+    def test_without_work_there_is_nothing_to_wait_for(self) -> None:
+        done = list[str]()
+        self.assertIsNone(self.threads().stop(last=lambda: done.append("last")))
+        self.assertEqual(done, ["last"])
