@@ -12,8 +12,8 @@ from pxetwist.config.fields import Keyed, OptionText, boolean, option, seconds, 
 from pxetwist.config.ini import Section
 from pxetwist.errors import ConfigError
 from pxetwist.model.answer import CREDENTIALS, LIFE, Answer, Value
-from pxetwist.model.families import ANSWERED
-from pxetwist.model.profile import BootProfile, names_answer
+from pxetwist.model.families import ANSWERED, names_answer
+from pxetwist.model.profile import BootProfile
 
 _FILE = "file:"
 _TEMPLATE = re.compile(r"[A-Za-z0-9][\w.-]*")

@@ -108,6 +108,11 @@ def unknown_wish(family: str, name: str) -> str:
     )
 
 
+def names_answer(arguments: str) -> bool:
+    """Whether arguments say themselves where the answers are."""
+    return re.search(r"\banswer(_folder)?\b", arguments) is not None
+
+
 def kernel_arguments(family: str, wishes: Mapping[str, str]) -> str:
     """Spell wishes as arguments; those that the family does not know are left out."""
     words = []

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Iterable, Mapping
 
 import attrs
 
 from pxetwist.errors import PolicyError
 from pxetwist.model.answer import Answer
+from pxetwist.model.architecture_values import ArchitectureValues, PerArchitecture
 from pxetwist.model.boot import (
     Boot,
     BootPlan,
@@ -30,24 +30,11 @@ from pxetwist.model.families import (
     FAMILIES,
     Setting,
     kernel_arguments,
+    names_answer,
     unknown_wish,
     with_arguments,
 )
-from pxetwist.model.installers import (
-    BCD,
-    BOOT_MANAGERS,
-    ESXI_TEXTS,
-    MBOOT,
-    MBOOTS,
-    SDI,
-    WIM,
-    WIMBOOT,
-    WIMBOOTS,
-    WINDOWS_TEXTS,
-    Esxi,
-    Texts,
-    Windows,
-)
+from pxetwist.model.installers import ESXI_TEXTS, WINDOWS_TEXTS, Texts, esxi, windows
 from pxetwist.model.nfs_root import NfsRoot, by_nfs, knows_nfs, own_root, rootless
 from pxetwist.wire.iana import Architecture
 
@@ -68,23 +55,10 @@ class ProfileKind(enum.Enum):
     SILENCE = "silence"
 
 
-#: Values per architecture name; the empty name is the value for all others.
-PerArchitecture = Mapping[str, str]
-
-
-def for_architecture(values: PerArchitecture, architecture: Architecture | None) -> str:
-    """Pick the value of an architecture, else the general one, else an empty text."""
-    name = architecture.short if architecture is not None else ""
-    return values.get(name, values.get("", ""))
-
-
-def names_answer(arguments: str) -> bool:
-    """Whether arguments say themselves where the answers are."""
-    return re.search(r"\banswer(_folder)?\b", arguments) is not None
-
-
 #: Options of iSCSI disks that tell where they are.
 ISCSI_NAMES = ("server", "target", "initiator")
+#: Options that may differ by architecture.
+_BY_ARCHITECTURE = ("kernel", "initrds", "nbp", "image", "arguments", "media", "wim")
 #: Where memdisk is, unless a profile says so.
 MEMDISK = "loaders/memdisk"
 #: What a kind needs at least one of.
@@ -232,41 +206,41 @@ class BootProfile:
             return attrs.evolve(self, arguments={"": value} | arguments, origins=origins)
         return attrs.evolve(self, wishes={**self.wishes, name: value}, origins=origins)
 
+    def _on(self, architecture: Architecture | None) -> ArchitectureValues:
+        values = {option: getattr(self, option) for option in _BY_ARCHITECTURE}
+        return ArchitectureValues(self.name, architecture, values)
+
     def _settings(self, architecture: Architecture | None) -> Iterable[Setting]:
         """Yield what a plan for this architecture is made of."""
-        values = {"kernel": self.kernel, "initrds": self.initrds, "nbp": self.nbp}
-        values |= {"image": self.image, "arguments": self.arguments}
-        values |= {"media": self.media, "wim": self.wim, "folder": {"": self.folder}}
-        if self.iscsi is not None:
-            values |= {name: {"": getattr(self.iscsi, name)} for name in ISCSI_NAMES}
-        for name, each in values.items():
-            value = for_architecture(each, architecture)
-            if value:
-                yield Setting(name, value, self._origin(name, each, architecture))
+        on = self._on(architecture)
+        for name in _BY_ARCHITECTURE:
+            if on[name]:
+                added = ("arguments-add",) if name == "arguments" else ()
+                yield Setting(name, on[name], self._origin(on.spelled(name), *added))
+        if self.folder:
+            yield Setting("folder", self.folder, self._origin("folder"))
+        for name in ISCSI_NAMES if self.iscsi is not None else ():
+            if value := getattr(self.iscsi, name):
+                yield Setting(name, value, self._origin(name))
         for name, value in self.wishes.items():
-            yield Setting(name, value, self.origins.get(name, ""))
+            yield Setting(name, value, self._origin(name))
         if self.answer is not None:
             if self.answer.template:
-                yield Setting("answer", self.answer.template, self.origins.get("answer", ""))
+                yield Setting("answer", self.answer.template, self._origin("answer"))
             for option, said in self.answer.shown():
-                yield Setting(option, said, self.origins.get(option, ""))
+                yield Setting(option, said, self._origin(option))
         if self.loader:
-            yield Setting("loader", self.loader, self.origins.get("loader", ""))
+            yield Setting("loader", self.loader, self._origin("loader"))
         for entry in self.entries:
             for setting in entry._settings(architecture):
                 yield attrs.evolve(setting, name=f"{entry.name}: {setting.name}")
 
-    def _origin(
-        self, name: str, values: PerArchitecture, architecture: Architecture | None
-    ) -> str:
-        key = architecture.short if architecture is not None else ""
-        option = f"{name}.{key}" if key and key in values else name
-        found = [self.origins.get(option, "")]
-        if name == "arguments":
-            found.append(self.origins.get("arguments-add", ""))
+    def _origin(self, *options: str) -> str:
+        found = (self.origins.get(option, "") for option in options)
         return "; ".join(dict.fromkeys(filter(None, found)))
 
     def _boot(self, architecture: Architecture | None) -> Boot:
+        on = self._on(architecture)
         match self.kind:
             case ProfileKind.LOCAL:
                 return LocalDisk()
@@ -275,89 +249,46 @@ class BootProfile:
             case ProfileKind.SCRIPT:
                 return self.script
             case ProfileKind.NBP:
-                return Nbp(self._needed(self.nbp, architecture, "nbp"))
+                return Nbp(on.needed("nbp"))
             case ProfileKind.IMAGE:
-                return self._image(architecture)
+                return self._image(on)
             case ProfileKind.ISCSI:
-                return self._iscsi(architecture)
+                return self._iscsi(on)
             case ProfileKind.RASPBERRY_PI:
-                return RaspberryPi(self.folder, self._arguments(architecture), self.own_root)
+                return RaspberryPi(self.folder, self._arguments(on), self.own_root)
             case ProfileKind.MENU:
                 return self._menu(architecture)
             case ProfileKind.LINUX:
-                return self._linux(architecture)
+                return self._linux(on)
             case ProfileKind.WINDOWS:
-                return self._windows(architecture)
+                return windows(on, self.made_files, self._values(), self.share)
             case ProfileKind.ESXI:
-                return self._esxi(architecture)
+                return esxi(on, self.made_files, self._values())
 
-    def _linux(self, architecture: Architecture | None) -> Files:
-        files = Files(
-            self._needed(self.kernel, architecture, "kernel"),
-            tuple(for_architecture(self.initrds, architecture).split()),
-            root=self.own_root,
-        )
+    def _linux(self, on: ArchitectureValues) -> Files:
+        files = Files(on.needed("kernel"), on.words("initrds"), root=self.own_root)
         mistake = rootless((files.kernel, *files.initrds), files.root)
         if mistake:
             raise PolicyError(f"profile {self.name!r}: {mistake}")
         answer = self.answer.beside(self._for_answer()) if self.answer else None
-        return attrs.evolve(files, arguments=self._arguments(architecture), answer=answer)
+        return attrs.evolve(files, arguments=self._arguments(on), answer=answer)
 
-    def _image(self, architecture: Architecture | None) -> Image:
-        image = Image(self._needed(self.image, architecture, "image"))
+    def _image(self, on: ArchitectureValues) -> Image:
+        image = Image(on.needed("image"))
         if not self.memdisk:
             return image
-        if architecture is not None and architecture is not Architecture.X86_BIOS:
-            raise PolicyError(
-                f"profile {self.name!r}: memdisk needs BIOS, and this is {architecture.short}"
-            )
-        kernel = for_architecture(self.kernel, architecture) or MEMDISK
-        return attrs.evolve(
-            image, memdisk=kernel, arguments=for_architecture(self.arguments, architecture)
-        )
+        if on.architecture not in (None, Architecture.X86_BIOS):
+            raise PolicyError(f"profile {self.name!r}: memdisk needs BIOS, and this is {on.short}")
+        return attrs.evolve(image, memdisk=on["kernel"] or MEMDISK, arguments=on["arguments"])
 
-    def _iscsi(self, architecture: Architecture | None) -> Iscsi:
+    def _iscsi(self, on: ArchitectureValues) -> Iscsi:
         assert self.iscsi is not None
         return attrs.evolve(
             self.iscsi,
-            kernel=for_architecture(self.kernel, architecture),
-            initrds=tuple(for_architecture(self.initrds, architecture).split()),
-            arguments=for_architecture(self.arguments, architecture),
+            kernel=on["kernel"],
+            initrds=on.words("initrds"),
+            arguments=on["arguments"],
             answer=self.answer,
-        )
-
-    def _windows(self, architecture: Architecture | None) -> Windows:
-        media = self._needed(self.media, architecture, "media").rstrip("/")
-        short = architecture.short if architecture is not None else "bios"
-        files = {"BCD": f"{media}/{BCD}", "boot.sdi": f"{media}/{SDI}"}
-        if short in BOOT_MANAGERS:
-            name, path = BOOT_MANAGERS[short]
-            files = {name: f"{media}/{path}"} | files
-        more = for_architecture(self.initrds, architecture).split()
-        files |= {path.rsplit("/", 1)[-1]: path for path in more}
-        files["boot.wim"] = for_architecture(self.wim, architecture) or f"{media}/{WIM}"
-        return Windows(
-            media,
-            for_architecture(self.kernel, architecture) or WIMBOOTS.get(short, WIMBOOT),
-            tuple(files.items()),
-            for_architecture(self.arguments, architecture),
-            self.made_files,
-            self.share,
-            for_architecture(self.nbp, architecture),
-            self._values(),
-        )
-
-    def _esxi(self, architecture: Architecture | None) -> Esxi:
-        media = self._needed(self.media, architecture, "media").rstrip("/")
-        short = architecture.short if architecture is not None else "bios"
-        return Esxi(
-            media,
-            for_architecture(self.kernel, architecture) or f"{media}/{MBOOTS.get(short, MBOOT)}",
-            for_architecture(self.arguments, architecture),
-            self.made_files,
-            for_architecture(self.nbp, architecture),
-            short,
-            self._values(),
         )
 
     @property
@@ -385,9 +316,9 @@ class BootProfile:
             raise PolicyError(f"profile {self.name!r}: {word}")
         return found
 
-    def _arguments(self, architecture: Architecture | None) -> str:
+    def _arguments(self, on: ArchitectureValues) -> str:
         """Spell everything for the kernel; where the answers are, unless it is told already."""
-        words = for_architecture(self.arguments, architecture)
+        words = on["arguments"]
         more = kernel_arguments(self.family, self.wishes)
         if self.answer is not None and not names_answer(words):
             more = f"{ANSWERED[self.family]} {more}"
@@ -410,12 +341,3 @@ class BootProfile:
         names = [entry.name for entry in entries]
         default = self.default if self.default in names else names[0]
         return Menu(self.title or self.name, tuple(entries), default, self.timeout)
-
-    def _needed(
-        self, values: PerArchitecture, architecture: Architecture | None, option: str
-    ) -> str:
-        value = for_architecture(values, architecture)
-        if not value:
-            name = architecture.short if architecture is not None else "an unknown architecture"
-            raise PolicyError(f"profile {self.name!r} has no {option} for {name}")
-        return value
