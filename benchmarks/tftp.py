@@ -133,7 +133,6 @@ def fetch(link: Link, load: Path, server: Running, case: Case) -> dict[str, Any]
 
 def _result(server: Running, runs: Sequence[dict[str, Any]], case: Case) -> Result:
     failures = [_failure(each) for each in runs if each["ok"] < case.transfers]
-    last = runs[-1]
     return Result(
         benchmark="tftp",
         case=str(case),
@@ -143,8 +142,14 @@ def _result(server: Running, runs: Sequence[dict[str, Any]], case: Case) -> Resu
         values=() if failures else tuple(each["MBps"] for each in runs),
         cost=0.0 if server.server.forks else statistics.median(_cost(each) for each in runs),
         cost_unit="ms/MB",
-        note=failures[0] if failures else f"got {last['blk']}, window {last['win']}",
+        note=failures[0] if failures else _note(runs),
     )
+
+
+def _note(runs: Sequence[dict[str, Any]]) -> str:
+    last = runs[-1]
+    busy = statistics.median(each["gen_cpu"] / each["sec"] for each in runs)
+    return f"got {last['blk']}, window {last['win']}, load busy {busy:.0%}"
 
 
 def _failure(counted: dict[str, Any]) -> str:
