@@ -3,15 +3,16 @@
  * storm -H SERVER -G RELAY -N MACHINES -f NBP=FILE -b BLKSIZE [-w WINDOW] [-t MAXSECONDS] [-S SECONDS]
  *       /SCRIPT=FILE /KERNEL=FILE /INITRD=FILE
  * -S spreads their beginnings. Every byte is compared with the files. Waits are those of firmware:
- * DHCP is repeated after 4, 8, 16 and 32 s (PXE 2.1, 2.2.5), TFTP every 4 s, six times (EDK2), HTTP
- * when a 503 says so (iPXE). The relay's address must be here, and all that DHCP gives. Prints one
- * JSON line; `times` has the second in which each machine was up. */
+ * DHCP is repeated after 4, 8, 16 and 32 s (PXE 2.1, 2.2.5), a second more or less (RFC 2131, 4.1),
+ * and begun anew a second after a NAK, TFTP every 4 s, six times (EDK2), HTTP when a 503 says so
+ * (iPXE). The relay's address must be here, and all that DHCP gives. Prints one JSON line; `times`
+ * has the second in which each machine was up. */
 #include "tftpc.h"
 #include <getopt.h>
 #include <netinet/tcp.h>
 
 enum state { OFF, DISCOVER, REQUEST, LOAD, FETCH, LATER, UP, LOST };
-enum { FILES = 3, TRIES = 4, RELAY_PORT = 67, BUFFER = 1 << 18, STALL = 60 };
+enum { FILES = 3, TRIES = 4, NAKED = 1, RELAY_PORT = 67, BUFFER = 1 << 18, STALL = 60 };
 struct machine {
     enum state state;
     int http, file, head_length, tries;
@@ -58,11 +59,11 @@ static void say(struct machine *m, double now) {
         '0', '0', '0', '7', ':', 'U', 'N', 'D', 'I', ':', '0', '0', '3', '0', '1', '6',
         93, 2, 0, 7, 94, 3, 1, 3, 16, 55, 5, 1, 3, 43, 66, 67, 255};
     uint8_t data[400] = {1, 1, 6, 1}, *at = data + 240;
-    uint32_t number = htonl(m - machines);
+    uint32_t number = htonl(m - machines), serial = (m - machines) * 2654435761u; /* of many makers */
     memcpy(data + 4, &number, 4);
     memcpy(data + 24, &relay, 4);
     data[28] = 2; data[29] = 0x53;
-    memcpy(data + 30, &number, 4);
+    memcpy(data + 30, &serial, 4);
     memcpy(data + 236, "\x63\x82\x53\x63", 4);
     *at++ = 53; *at++ = 1; *at++ = m->state == DISCOVER ? 1 : 3;
     if (m->state == REQUEST) {
@@ -71,7 +72,7 @@ static void say(struct machine *m, double now) {
     }
     memcpy(at, options, sizeof options);
     sendto(relay_fd, data, sizeof data, 0, (void *)&dhcp_server, sizeof dhcp_server);
-    m->due = now + (4 << m->tries);
+    m->due = now + (4 << m->tries) - 1 + 2.0 * random() / RAND_MAX;
 }
 static void begin_load(struct machine *m) {
     struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = m->address};
@@ -99,7 +100,7 @@ static void hear(double now) {
             m->server = server; m->state = REQUEST; m->tries = 0;
             say(m, now);
         } else if (m->state == REQUEST && kind == 5) begin_load(m);
-        else if (m->state == REQUEST && kind == 6) end(m, "DHCPNAK");
+        else if (m->state == REQUEST && kind == 6) { m->state = OFF; m->due = now + NAKED; dhcp_again++; }
     }
 }
 
