@@ -6,10 +6,9 @@ cannot; its settings inherit :class:`CacheSettings`, and its `build` returns :fu
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections import Counter
+from collections.abc import Callable, Hashable
 from threading import Thread
-from typing import TypeVar
 
 import attrs
 from twisted.application.service import IService, MultiService
@@ -22,6 +21,7 @@ from pxetwist.config.fields import Converter, integer, option, seconds
 from pxetwist.errors import DirectoryUnavailable
 from pxetwist.hosts import answers
 from pxetwist.hosts.facts import AnswerUnusable
+from pxetwist.hosts.memory import Memory, key_of
 from pxetwist.hosts.questions import Outcome, Question, Questions
 from pxetwist.interfaces import (
     IAuthenticator,
@@ -34,17 +34,9 @@ from pxetwist.interfaces import (
     Site,
 )
 from pxetwist.model.health import Breaker, Health, HealthState
-from pxetwist.model.identity import ClientIdentity, swapped
+from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine
 
-_T = TypeVar("_T")
-
-#: So many answers are kept; a machine takes up to four in one boot, for it is asked for with
-#: other client identifiers by ROM, loader and system.
-_LIMIT = 100_000
-#: So many machines that were not found are kept, beside those answers: an invented one must not
-#: push out what is known of a real one.
-_UNKNOWN_LIMIT = 20_000
 #: So often (seconds) new answers are written to the state folder.
 _SAVED_EVERY = 60.0
 
@@ -92,15 +84,6 @@ def cached(
     return CachedDirectory(directory, settings, site, limit or (lambda: settings.pool))
 
 
-@attrs.define
-class _Entry:
-    """An answer: when it was `given`, and `until` when it is fresh (seconds)."""
-
-    machine: Machine
-    given: float
-    until: float
-
-
 @implementer(IHostDirectory, IHealth, IReloads, IRemembers, IService)
 class CachedDirectory(MultiService):
     """Answers from memory while that is fresh, or while the directory is away."""
@@ -118,8 +101,7 @@ class CachedDirectory(MultiService):
         self._clock = site.reactor
         self._log = site.log
         self._title = site.name
-        self._memory: OrderedDict[Hashable, _Entry] = OrderedDict()
-        self._unknown: OrderedDict[Hashable, float] = OrderedDict()  # until when (seconds)
+        self._memory = Memory(settings.fresh, settings.negative, settings.stale)
         self._site = site
         self._file = site.state_folder / f"answers-{site.name}.json"
         self._unsaved = False
@@ -151,12 +133,12 @@ class CachedDirectory(MultiService):
         :raises DirectoryUnavailable: if it fails and there is no stale answer.
         """
         now = self._clock.seconds()
-        key = _key(identity)
-        entry = self._memory.get(key)
-        if entry is not None and now < entry.until:
+        key = key_of(identity)
+        known = self._memory.current(key, now)
+        if known is not None:
             self._counters["fresh"] += 1
-            return _evolved(entry.machine, f"fresh, {_spelled(now - entry.given)} old")
-        if now < self._unknown.get(key, 0.0):
+            return _evolved(known.machine, f"fresh, {_spelled(now - known.given)} old")
+        if self._memory.is_unknown(key, now):
             self._counters["fresh"] += 1
             return None
         if self._breaker.refuses(now):
@@ -170,7 +152,7 @@ class CachedDirectory(MultiService):
 
     def remembers(self, mac: str) -> bool:
         """Look among the answers, old ones as well."""
-        return _key(ClientIdentity(mac=mac)) in self._memory
+        return self._memory.knows(mac)
 
     def health(self) -> Health:
         """Say how well the directory answers."""
@@ -179,23 +161,16 @@ class CachedDirectory(MultiService):
 
     def reload(self) -> None:
         """Ask anew from now on; keep what is known for the case that nobody answers."""
-        self._unknown.clear()
-        self._memory = OrderedDict(
-            (key, attrs.evolve(entry, until=entry.given)) for key, entry in self._memory.items()
-        )
+        self._memory.expire()
         if IReloads.providedBy(self._directory):
             self._directory.reload()
 
     def startService(self) -> None:
         """Remember what was known before, for the case that nobody answers; then start."""
         try:
-            known = answers.load(self._file)
+            self._memory.restore(answers.load(self._file))
         except (OSError, ValueError) as error:
             self._log.warn("earlier answers are lost: {error}", error=error)
-            known = []
-        for machine, given in known:
-            for mark in _marks_of(machine):
-                self._put(mark, _Entry(machine, given, given))
         super().startService()
         self._saving.start(_SAVED_EVERY, now=False)
 
@@ -214,12 +189,7 @@ class CachedDirectory(MultiService):
         if not self._unsaved or self._site.boot.rehearsal or self._site.worker:
             return []
         self._unsaved = False
-        oldest = self._clock.seconds() - self._settings.stale
-        latest: dict[str, answers.Given] = {}
-        for entry in sorted(self._memory.values(), key=lambda entry: entry.given):
-            if entry.given >= oldest:
-                latest[entry.machine.name] = (entry.machine, entry.given)
-        return list(latest.values())
+        return self._memory.latest(self._clock.seconds())
 
     def _save_beside(self) -> None:
         known = self._known()
@@ -236,20 +206,18 @@ class CachedDirectory(MultiService):
     def _stale(
         self, key: Hashable, identity: ClientIdentity, error: DirectoryUnavailable
     ) -> Machine:
-        """Return the last answer for the same question, or for the machine's MAC.
+        """Return the last answer.
 
         :raises DirectoryUnavailable: if there is none, or it is too old. That a machine was
             unknown is never taken from an old answer.
         """
         now = self._clock.seconds()
-        marks = (ClientIdentity(mac=identity.mac), ClientIdentity(uuid=identity.uuid))
-        for known in (key, *map(_key, marks)):
-            entry = self._memory.get(known)
-            if entry and now - entry.given <= self._settings.stale:
-                self._counters["stale"] += 1
-                age = f"stale, {_spelled(now - entry.given)} old: directory away ({error})"
-                return _evolved(entry.machine, age)
-        raise error
+        known = self._memory.last(key, identity, now)
+        if known is None:
+            raise error
+        self._counters["stale"] += 1
+        age = f"stale, {_spelled(now - known.given)} old: directory away ({error})"
+        return _evolved(known.machine, age)
 
     def _ended(self, question: Question, outcome: Outcome) -> None:
         """Account for what came of a question, and remember an answer."""
@@ -272,23 +240,8 @@ class CachedDirectory(MultiService):
         self._counters["answered" if outcome else "unknown"] += 1
         if self._breaker.succeeded(now):
             self._log.info("directory {name} answers again", name=self._title)
-        self._remember(question, outcome, now)
-
-    def _remember(self, question: Question, machine: Machine | None, now: float) -> None:
-        if machine is None:
-            self._memory.pop(question.key, None)
-            _keep(self._unknown, question.key, now + self._settings.negative, _UNKNOWN_LIMIT)
-            return
-        self._unsaved = True
-        self._unknown.pop(question.key, None)
-        entry = _Entry(machine, now, now + self._settings.fresh)
-        self._put(question.key, entry)
-        # Whatever else is asked together with them, in an emergency it is this machine.
-        for mark in _sure_marks(question.identity, machine):
-            self._put(mark, entry)
-
-    def _put(self, key: Hashable, entry: _Entry) -> None:
-        _keep(self._memory, key, entry, _LIMIT)
+        self._unsaved = self._unsaved or outcome is not None
+        self._memory.learn(question.key, question.identity, outcome, now)
 
     def _slow(self, question: Question) -> None:
         """Take the directory for gone, unless it has answered others meanwhile: it is busy."""
@@ -305,46 +258,6 @@ class CachedDirectory(MultiService):
                 error=error,
                 age=_spelled(self._settings.stale),
             )
-
-
-def _key(identity: ClientIdentity) -> Hashable:
-    """Everything by which directories find machines."""
-    return (
-        identity.mac,
-        identity.uuid,
-        identity.client_id,
-        identity.serial,
-        identity.asset,
-        identity.certificate,
-        identity.relay.circuit_id if identity.relay else b"",
-        identity.relay.remote_id if identity.relay else b"",
-        identity.hostname,
-    )
-
-
-def _marks_of(machine: Machine) -> Iterator[Hashable]:
-    """Yield the keys of all that alone names a machine."""
-    for mac in machine.macs:
-        yield _key(ClientIdentity(mac=mac))
-    if machine.uuid:
-        for uuid in (machine.uuid, swapped(machine.uuid)):
-            yield _key(ClientIdentity(uuid=uuid))
-
-
-def _sure_marks(identity: ClientIdentity, machine: Machine) -> Iterator[Hashable]:
-    """Yield the keys of what alone names the machine, as the directory has it too."""
-    if identity.mac and identity.mac in machine.macs:
-        yield _key(ClientIdentity(mac=identity.mac))
-    if identity.uuid and machine.uuid in identity.uuids:
-        yield _key(ClientIdentity(uuid=identity.uuid))
-
-
-def _keep(memory: OrderedDict[Hashable, _T], key: Hashable, value: _T, limit: int) -> None:
-    """Put in a value as the newest, for the oldest one if there are too many."""
-    memory[key] = value
-    memory.move_to_end(key)
-    if len(memory) > limit:
-        memory.popitem(last=False)
 
 
 def _evolved(machine: Machine, age: str) -> Machine:

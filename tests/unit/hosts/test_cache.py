@@ -21,7 +21,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from pxetwist.errors import DirectoryUnavailable
-from pxetwist.hosts import answers, cache
+from pxetwist.hosts import answers, memory
 from pxetwist.hosts.cache import CachedDirectory, CacheSettings, cached
 from pxetwist.hosts.facts import AnswerUnusable
 from pxetwist.interfaces import IHealth, IHostDirectory, IReloads, IReservations
@@ -190,7 +190,7 @@ class Fresh(SynchronousTestCase):
 
     def test_memory_is_bounded(self) -> None:
         world = World()
-        self.patch(cache, "_UNKNOWN_LIMIT", 3)
+        self.patch(memory, "_UNKNOWN_LIMIT", 3)
         for n in (0, 0, 1, 2, 3, 3, 0):
             self.assertIsNone(world.answer(ClientIdentity(serial=str(n))))
         self.assertEqual(len(world.slow.asked), 5)
@@ -198,8 +198,8 @@ class Fresh(SynchronousTestCase):
     def test_the_unknown_push_out_nobody(self) -> None:
         """Invented machines are remembered, but not in the place of real ones."""
         world = World()
-        self.patch(cache, "_LIMIT", 3)
-        self.patch(cache, "_UNKNOWN_LIMIT", 3)
+        self.patch(memory, "_LIMIT", 3)
+        self.patch(memory, "_UNKNOWN_LIMIT", 3)
         world.answer()
         for n in range(9):
             world.answer(ClientIdentity(serial=str(n)))
