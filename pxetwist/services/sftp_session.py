@@ -20,7 +20,8 @@ from twisted.python.failure import Failure
 
 from pxetwist.interfaces import Site
 from pxetwist.model.identity import ClientIdentity
-from pxetwist.services.sftp_files import Operator, OperatorFiles
+from pxetwist.services.sftp_files import OperatorFiles
+from pxetwist.services.sftp_work import Operator
 from pxetwist.services.sockets6 import host_of
 from pxetwist.services.uploads import Uploads
 

@@ -24,7 +24,8 @@ from pxetwist.model.boot import Protocol
 from pxetwist.model.event import EventKind
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.services.sftp import HOST_KEY, OperatorKeys, Settings, SftpService, host_key
-from pxetwist.services.sftp_files import Operator, OperatorFiles
+from pxetwist.services.sftp_files import OperatorFiles
+from pxetwist.services.sftp_work import Operator
 from pxetwist.services.uploads import Uploads
 from pxetwist.testing import FakeBoot, make_site
 from tests.unit.services.test_ftp import Listing
