@@ -5,7 +5,7 @@ No sockets: `pxetwist explain` asks the same object that answers on the wire.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address
 
 import attrs
@@ -13,86 +13,22 @@ import attrs
 from pxetwist.errors import LeaseConflict
 from pxetwist.exchange import dhcp4, dhcp4_options, dhcp4_replies
 from pxetwist.exchange.dhcp4 import Asks, Silence, address_option
-from pxetwist.exchange.dhcp4_replies import BootData, Told
+from pxetwist.exchange.dhcp4_replies import Told
 from pxetwist.interfaces import IBoot
-from pxetwist.model.boot import BootFile, BootStage, Protocol, Resolution, Verdict
+from pxetwist.model.boot import BootStage, Protocol, Verdict
 from pxetwist.model.client_class import ClientClass
 from pxetwist.model.identity import Firmware
 from pxetwist.model.lease import Lease, LeaseState, Links, Network
+from pxetwist.services.case import Case
 from pxetwist.services.client_options import ClientOptions, ClientView
 from pxetwist.services.disk_options import disk_options
-from pxetwist.services.incoming import Answer, Incoming, boot_data, resolve_incoming
+from pxetwist.services.incoming import Answer, Incoming, resolve_incoming
 from pxetwist.services.leasing import Client, Leasing
-from pxetwist.services.questions import Reply, Situation
+from pxetwist.services.questions import Situation
 from pxetwist.services.standing import Standing
 from pxetwist.wire.dhcp4 import Dhcp4Message
 from pxetwist.wire.iana import Dhcp4Type
 from pxetwist.wire.options import OptionCode
-
-
-@attrs.frozen
-class _Case:
-    """An incoming message once machine, plan and the networks of its wire are known; `client` is
-    who asks, for the leases.
-    """
-
-    incoming: Incoming
-    situation: Situation
-    resolution: Resolution
-    boot_file: BootFile | None
-    boot_id: str
-    client: Client
-
-    @property
-    def message(self) -> Dhcp4Message:
-        """What is asked; its transaction id may be another time's."""
-        return self.incoming.question.message
-
-    @property
-    def link(self) -> tuple[Network, ...]:
-        """The networks on the wire."""
-        return self.situation.link
-
-    @property
-    def boot(self) -> BootData | None:
-        """The boot file with its server, for the wire."""
-        return boot_data(self.boot_file, self.resolution) if self.boot_file else None
-
-    @property
-    def authoritative(self) -> bool:
-        """Whether no other server answers on this wire."""
-        return any(network.authoritative for network in self.link)
-
-    def answer(self, reply: Dhcp4Message, view: ClientView | None = None) -> Answer:
-        """Address a reply."""
-        return self.say(self._addressed(reply), view)
-
-    def say(self, said: Reply, view: ClientView | None = None) -> Answer:
-        """Answer with a reply."""
-        return Answer(said, self.incoming.xid, self.resolution, self.boot_file, self.boot_id, view)
-
-    def again(
-        self, made_of: tuple[object, ...], view: ClientView, make: Callable[[], Dhcp4Message]
-    ) -> Answer:
-        """Answer as the last time, if the reply is made of the same."""
-        question = self.incoming.question
-        if question.said is None or question.said[0] != made_of:
-            question.said = (made_of, self._offered(made_of) or self._addressed(make()))
-        return self.say(question.said[1], view)
-
-    def _offered(self, made_of: tuple[object, ...]) -> Reply | None:
-        """Return the ACK that says what the OFFER said."""
-        discover = self.incoming.question.discover
-        if discover is None or discover.said is None or made_of[0] != Dhcp4Type.ACK:
-            return None
-        offer, said = discover.said
-        if offer != (Dhcp4Type.OFFER, *made_of[1:]):
-            return None
-        return said.acknowledged(self.incoming.message)
-
-    def _addressed(self, reply: Dhcp4Message) -> Reply:
-        request = self.incoming.message
-        return Reply(request, reply, dhcp4.reply_destination(request, reply, self.incoming.source))
 
 
 class AddressServer:
@@ -135,7 +71,7 @@ class AddressServer:
         )
         request = resolution.request
         client = Client(request.identity, request.machine, situation.link, incoming.server)
-        case = _Case(incoming, situation, resolution, boot_file, boot_id, client)
+        case = Case(incoming, situation, resolution, boot_file, boot_id, client)
         if resolution.verdict is not Verdict.PLANNED:
             refusal = self._refusal(case, asks)
             if refusal:
@@ -170,7 +106,7 @@ class AddressServer:
             situation.wish = int.from_bytes(wish, "big") if len(wish) == 4 else None
         return situation
 
-    def _refusal(self, case: _Case, asks: Asks) -> Silence | None:
+    def _refusal(self, case: Case, asks: Asks) -> Silence | None:
         """Tell whom not to answer. A client that only wants an address needs no plan, and one
         that holds a lease may keep it while a directory is away.
         """
@@ -185,7 +121,7 @@ class AddressServer:
                 return None
         return dhcp4.unserved(identity, resolution.reason)
 
-    async def _answer_case(self, case: _Case, asks: Asks) -> Answer | Silence:
+    async def _answer_case(self, case: Case, asks: Asks) -> Answer | Silence:
         match asks:
             case Asks.DISCOVER:
                 return await self._offer(case)
@@ -195,7 +131,7 @@ class AddressServer:
                 return await self._bootp(case)
         return await self._request(case, asks)
 
-    async def _offer(self, case: _Case) -> Answer | Silence:
+    async def _offer(self, case: Case) -> Answer | Silence:
         now = case.incoming.now
         found = await self._leasing.offer(case.client, case.situation.wanted, now)
         if found is None:
@@ -207,7 +143,7 @@ class AddressServer:
             return await self._acknowledge(case, view, lease)
         return self._reply(case, Dhcp4Type.OFFER, view, lease, self._seconds(case, view))
 
-    async def _request(self, case: _Case, asks: Asks) -> Answer | Silence:
+    async def _request(self, case: Case, asks: Asks) -> Answer | Silence:
         wanted, client, now = case.situation.wanted, case.client, case.incoming.now
         if wanted is None:
             return Silence("a REQUEST without an address")
@@ -225,7 +161,7 @@ class AddressServer:
         return await self._acknowledge(case, view, held)
 
     async def _regained(
-        self, case: _Case, asks: Asks, network: Network, wanted: IPv4Address
+        self, case: Case, asks: Asks, network: Network, wanted: IPv4Address
     ) -> Lease | None:
         """Return a lease of an address that the client does not hold, but may have again: the one
         that it would be offered anyway; any free one after an offer of ours (we restarted in
@@ -240,7 +176,7 @@ class AddressServer:
         found = await self._leasing.offer(client, wanted if any_free else None, now)
         return found[1] if found and found[1].address == wanted else None
 
-    async def _acknowledge(self, case: _Case, view: ClientView, held: Lease) -> Answer:
+    async def _acknowledge(self, case: Case, view: ClientView, held: Lease) -> Answer:
         """Store a lease, and only then say so."""
         now, identity = case.incoming.now, case.client.identity
         seconds = self._seconds(case, view)
@@ -255,7 +191,7 @@ class AddressServer:
         self._boot.locate(lease.address, identity, now)
         return self._reply(case, Dhcp4Type.ACK, view, lease, seconds)
 
-    def _seconds(self, case: _Case, view: ClientView) -> int:
+    def _seconds(self, case: Case, view: ClientView) -> int:
         return dhcp4_options.lease_seconds(
             view.lease_times,
             booting=case.resolution.request.stage in (BootStage.FIRMWARE, BootStage.LOADER),
@@ -263,19 +199,19 @@ class AddressServer:
         )
 
     def _refuse(
-        self, case: _Case, asks: Asks, wanted: IPv4Address, *, known: bool
+        self, case: Case, asks: Asks, wanted: IPv4Address, *, known: bool
     ) -> Answer | Silence:
         """NAK those whom we know, or everybody where we are the only server (RFC 2131 §4.3.2)."""
         if not (known or asks is Asks.SELECTING or case.authoritative):
             return Silence(f"{wanted} is not a lease of ours, and we are not authoritative")
         return self._nak(case, f"{wanted} is not yours")
 
-    def _nak(self, case: _Case, reason: str) -> Answer:
+    def _nak(self, case: Case, reason: str) -> Answer:
         server = case.situation.server_id
         return case.answer(dhcp4_replies.nak(case.incoming.message, server, reason))
 
     def _reply(
-        self, case: _Case, kind: Dhcp4Type, view: ClientView, lease: Lease, seconds: int
+        self, case: Case, kind: Dhcp4Type, view: ClientView, lease: Lease, seconds: int
     ) -> Answer:
         disk = disk_options(self._boot, case.resolution.request, view.layers)
 
@@ -300,7 +236,7 @@ class AddressServer:
         )
         return case.again(made_of, view, make)
 
-    def _told(self, case: _Case, view: ClientView, disk: Mapping[int, bytes]) -> Told:
+    def _told(self, case: Case, view: ClientView, disk: Mapping[int, bytes]) -> Told:
         """Name the client's disk, and us as log server, unless the site names another one, or
         nobody.
         """
@@ -311,7 +247,7 @@ class AddressServer:
             return view.told
         return attrs.evolve(view.told, options={**more, **view.told.options})
 
-    def _inform(self, case: _Case) -> Answer:
+    def _inform(self, case: Case) -> Answer:
         """Tell a client that has an address of its own what is said in its network."""
         request, incoming = case.resolution.request, case.incoming
         network = case.client.network_of(incoming.message.ciaddr) or case.link[0]
@@ -323,7 +259,7 @@ class AddressServer:
         )
         return case.answer(reply, view)
 
-    async def _bootp(self, case: _Case) -> Answer | Silence:
+    async def _bootp(self, case: Case) -> Answer | Silence:
         """BOOTP knows no leases: a reservation is given, or an address for ever (RFC 1534)."""
         client, now = case.client, case.incoming.now
         dynamic = [network for network in case.link if network.dynamic_bootp]
