@@ -1,11 +1,12 @@
-"""Threads of a plugin's own, for work that takes long."""
+"""Threads of a plugin's own, for work that takes long, and how such work is given up."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
-from threading import Thread
-from typing import Any, ParamSpec, TypeVar
+from threading import Lock, Thread
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
@@ -56,3 +57,46 @@ class Threads:
     def _start(self) -> None:
         if not self._pool.started:
             self._pool.start()
+
+
+class Interruptible(Protocol):
+    """What a thread waits for."""
+
+    def interrupt(self) -> None:
+        """Let it end soon, with an error; called from another thread."""
+
+
+class GivenUp(Exception):
+    """Nobody waits for this work any more."""
+
+
+class Errand:
+    """One piece of work on its way through a thread, which is freed when nobody waits any more."""
+
+    def __init__(self) -> None:
+        self.given_up = False
+        self._lock = Lock()
+        self._waits_for: Interruptible | None = None
+
+    def give_up(self) -> None:
+        """Free the thread: nobody waits any more."""
+        with self._lock:
+            self.given_up = True
+            if self._waits_for is not None:
+                self._waits_for.interrupt()
+
+    @contextmanager
+    def waiting_for(self, other: Interruptible) -> Iterator[None]:
+        """Let the other be interrupted meanwhile; in the thread.
+
+        :raises GivenUp: if it is too late to begin.
+        """
+        with self._lock:
+            if self.given_up:
+                raise GivenUp
+            self._waits_for = other
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waits_for = None

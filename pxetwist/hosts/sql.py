@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 from importlib.util import find_spec
-from threading import Lock, Thread
+from threading import Thread
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
@@ -31,7 +31,7 @@ from pxetwist.hosts.sql_sessions import (
 from pxetwist.interfaces import IHostDirectory, Site
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine
-from pxetwist.threads import Threads
+from pxetwist.threads import Errand, GivenUp, Threads
 
 #: A late answer is still good for the ROM's next attempt: statements may take so many deadlines.
 _PATIENCE = 2.5
@@ -96,35 +96,6 @@ class Settings(CacheSettings):
             raise ValueError("password-file is for PostgreSQL: SQLite has no passwords")
 
 
-@attrs.define(eq=False)
-class _Question:
-    """One question on its way through a thread."""
-
-    values: Values
-    lock: Lock = attrs.field(factory=Lock)
-    session: Session | None = None
-    given_up: bool = False
-
-    def give_up(self) -> None:
-        """Free the thread: nobody waits any more."""
-        with self.lock:
-            self.given_up = True
-            if self.session is not None:
-                self.session.interrupt()
-
-    def ask(self, session: Session) -> Rows:
-        """Put it, in the thread."""
-        with self.lock:
-            if self.given_up:
-                raise DirectoryUnavailable("given up")
-            self.session = session
-        try:
-            return session.ask(self.values)
-        finally:
-            with self.lock:
-                self.session = None
-
-
 @implementer(IHostDirectory)
 class SqlDirectory(Service):
     """Puts one query to a database, from threads of its own."""
@@ -183,12 +154,12 @@ class SqlDirectory(Service):
         values = parameters_of(identity)
         if all(values[name] is None for name in self._query.names):
             return None
-        question = _Question(values)
+        errand = Errand()
         began = self._site.reactor.seconds()
         try:
-            rows = await self._threads.run(self._put, question)
+            rows = await self._threads.run(self._put, errand, values)
         except CancelledError:
-            question.give_up()
+            errand.give_up()
             raise DirectoryUnavailable(f"{self._database.title}: given up") from None
         return self._machine(rows, self._site.reactor.seconds() - began)
 
@@ -203,22 +174,26 @@ class SqlDirectory(Service):
         except ValueError as error:
             raise AnswerUnusable(f"{title}: {error}") from error
 
-    def _put(self, question: _Question) -> Rows:
+    def _put(self, errand: Errand, values: Values) -> Rows:
         """Ask, in a thread; anew if the connection broke while it was idle."""
         while session := self._kept():
             try:
-                return self._asked(question, session)
+                return self._asked(errand, session, values)
             except SessionLost:
                 continue
         try:
             session = self._connect()
         except ConfigError as error:
             raise DirectoryUnavailable(str(error)) from error
-        return self._asked(question, session)
+        return self._asked(errand, session, values)
 
-    def _asked(self, question: _Question, session: Session) -> Rows:
+    def _asked(self, errand: Errand, session: Session, values: Values) -> Rows:
         try:
-            rows = question.ask(session)
+            with errand.waiting_for(session):
+                rows = session.ask(values)
+        except GivenUp:
+            self._idle.append(session)
+            raise DirectoryUnavailable("given up") from None
         except BaseException:
             session.close()
             raise

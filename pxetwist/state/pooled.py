@@ -6,17 +6,15 @@ import math
 from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
-from threading import Lock
 from typing import Any, TypeVar
 
-import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.logger import Logger
 
 from pxetwist.errors import StateUnavailable
 from pxetwist.state.database import ConnectionBroke, Database, Schema, Session
-from pxetwist.threads import Threads
+from pxetwist.threads import Errand, GivenUp, Threads
 
 T = TypeVar("T")
 Work = Callable[[Session], T]
@@ -25,22 +23,6 @@ Work = Callable[[Session], T]
 PATIENCE = 2.5
 #: So much may wait for a thread.
 QUEUE = 500
-
-
-@attrs.define(eq=False)
-class _Job:
-    """One piece of work on its way through a thread."""
-
-    lock: Lock = attrs.field(factory=Lock)
-    session: Session | None = None
-    given_up: bool = False
-
-    def give_up(self) -> None:
-        """Free the thread: nobody waits any more."""
-        with self.lock:
-            self.given_up = True
-            if self.session is not None:
-                self.session.interrupt()
 
 
 class Pool:
@@ -70,37 +52,37 @@ class Pool:
         """
         return await self._run(partial(self._found, work, nothing))
 
-    async def _run(self, work: Callable[[_Job], T]) -> T:
+    async def _run(self, work: Callable[[Errand], T]) -> T:
         title = self.database.title
         if self._stopped or self._waiting >= QUEUE:
             raise StateUnavailable(f"{title}: {'stopped' if self._stopped else 'too busy'}")
-        job = _Job()
+        errand = Errand()
         self._waiting += 1
         try:
-            working = self._threads.run(work, job)
+            working = self._threads.run(work, errand)
             working.addTimeout(PATIENCE, self._reactor)
             return await working
         except DeferredTimeout:
-            job.give_up()
+            errand.give_up()
             raise StateUnavailable(f"{title}: no answer within {PATIENCE:g} s") from None
         except CancelledError:
-            job.give_up()
+            errand.give_up()
             raise
         finally:
             self._waiting -= 1
 
-    def _changed(self, work: Work[T], job: _Job) -> T:
-        return self._through(job, work, change=True)
+    def _changed(self, work: Work[T], errand: Errand) -> T:
+        return self._through(errand, work, change=True)
 
-    def _found(self, work: Work[T], nothing: T, job: _Job) -> T:
+    def _found(self, work: Work[T], nothing: T, errand: Errand) -> T:
         if not self._idle:
             session = self.database.connect(self._schema, change=False)
             if session is None:
                 return nothing
             self._idle.append(session)
-        return self._through(job, work, change=False)
+        return self._through(errand, work, change=False)
 
-    def _through(self, job: _Job, work: Work[T], *, change: bool) -> T:
+    def _through(self, errand: Errand, work: Work[T], *, change: bool) -> T:
         """Do work with an idle session, and anew with a fresh one if that was broken."""
         while True:
             try:
@@ -110,26 +92,21 @@ class Pool:
                 assert made is not None
                 session, fresh = made, True
             try:
-                return self._asked(job, session, work, change=change)
+                return self._asked(errand, session, work, change=change)
             except ConnectionBroke:
-                if fresh or job.given_up:
+                if fresh or errand.given_up:
                     raise
 
-    def _asked(self, job: _Job, session: Session, work: Work[T], *, change: bool) -> T:
-        with job.lock:
-            if job.given_up:
-                self._idle.append(session)
-                raise StateUnavailable(f"{self.database.title}: given up")
-            job.session = session
+    def _asked(self, errand: Errand, session: Session, work: Work[T], *, change: bool) -> T:
         try:
-            result = session.run(work, change=change)
+            with errand.waiting_for(session):
+                result = session.run(work, change=change)
+        except GivenUp:
+            self._idle.append(session)
+            raise StateUnavailable(f"{self.database.title}: given up") from None
         except BaseException:
-            with job.lock:
-                job.session = None
             session.close()
             raise
-        with job.lock:
-            job.session = None
         self._idle.append(session)
         return result
 

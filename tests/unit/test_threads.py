@@ -9,10 +9,10 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.testing.contracts import ThreadClock
-from pxetwist.threads import Threads
+from pxetwist.threads import Errand, GivenUp, Threads
 
 
-class ThreadsTests(SynchronousTestCase):
+class Case(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = ThreadClock()
 
@@ -32,6 +32,8 @@ class ThreadsTests(SynchronousTestCase):
         self.clock.run_until(lambda: bool(outcomes))
         return outcomes
 
+
+class ThreadsTests(Case):
     def test_work_is_done_aside_and_its_value_comes_back(self) -> None:
         [name, sum_] = self.settle(
             self.threads().run(lambda a, b: (current_thread().name, a + b), 1, b=2)
@@ -71,3 +73,44 @@ class ThreadsTests(SynchronousTestCase):
         done = list[str]()
         self.assertIsNone(self.threads().stop(last=lambda: done.append("last")))
         self.assertEqual(done, ["last"])
+
+
+class Statement:
+    """What a thread waits for."""
+
+    def __init__(self) -> None:
+        self.begun, self.over = Event(), Event()
+
+    def run(self) -> bool:
+        self.begun.set()
+        return self.over.wait(30)
+
+    def interrupt(self) -> None:
+        self.over.set()
+
+
+class ErrandTests(Case):
+    def test_work_that_nobody_waits_for_is_interrupted(self) -> None:
+        errand, statement = Errand(), Statement()
+
+        def work() -> bool:
+            with errand.waiting_for(statement):
+                return statement.run()
+
+        doing = self.threads().run(work)
+        statement.begun.wait(30)
+        errand.give_up()
+        self.assertEqual(self.settle(doing), [True])
+
+    def test_it_does_not_begin_afterwards(self) -> None:
+        errand = Errand()
+        errand.give_up()
+        with self.assertRaises(GivenUp), errand.waiting_for(Statement()):
+            self.fail("it began")
+
+    def test_what_comes_later_is_not_interrupted(self) -> None:
+        errand, statement = Errand(), Statement()
+        with self.assertRaises(ValueError), errand.waiting_for(statement):
+            raise ValueError
+        errand.give_up()
+        self.assertFalse(statement.over.is_set())
