@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
-from importlib.util import find_spec
 from threading import Thread
-from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 from twisted.application.service import Service
@@ -31,6 +29,7 @@ from pxetwist.hosts.sql_sessions import (
 from pxetwist.interfaces import IHostDirectory, Site
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine
+from pxetwist.state.postgres import postgres_title, postgres_url
 from pxetwist.threads import Errand, GivenUp, Threads
 
 #: A late answer is still good for the ROM's next attempt: statements may take so many deadlines.
@@ -38,7 +37,6 @@ _PATIENCE = 2.5
 #: So long (seconds) the start waits for a database; the query of one that is away is checked
 #: when it is there.
 _START = 3.0
-_SECRETS = ("password", "sslpassword")
 
 
 def database(value: str) -> SqliteFile | PostgresServer:
@@ -49,21 +47,7 @@ def database(value: str) -> SqliteFile | PostgresServer:
     if scheme not in ("postgresql", "postgres") or not rest.startswith("//"):
         # the text is not shown: it might hold a password
         raise ValueError("expected sqlite:FILE or postgresql://USER@HOST/DATABASE")
-    try:
-        url = urlsplit(value)
-        given = dict(parse_qsl(url.query))
-        inline = url.password is not None
-    except ValueError:
-        raise ValueError("expected a URL like postgresql://USER@HOST/DATABASE") from None
-    if inline or any(secret in given for secret in _SECRETS):
-        raise ValueError(
-            "a password has no place in the INI: write it to a file of its own, and name that"
-            " by password-file"
-        )
-    if find_spec("psycopg") is None:
-        raise ValueError("PostgreSQL needs: pip install 'pxetwist[postgres]'")
-    host = url.netloc.rpartition("@")[2] or given.get("host", "")
-    return PostgresServer(value, f"postgresql://{host}/{url.path.strip('/')}")
+    return PostgresServer(postgres_url(value), postgres_title(value))
 
 
 @attrs.frozen

@@ -5,10 +5,7 @@ A session asks at most one question at a time. `interrupt` may be called from an
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
-import socket
 import sqlite3
 import time
 from collections.abc import Mapping
@@ -20,6 +17,7 @@ import attrs
 from pxetwist.errors import DirectoryUnavailable
 from pxetwist.hosts.facts import AnswerUnusable
 from pxetwist.hosts.sql_query import Query
+from pxetwist.state.database import cut, said
 
 if TYPE_CHECKING:
     import psycopg
@@ -201,8 +199,7 @@ class _PostgresSession:
             cursor = self._run(self._query.numbered(0), dict.fromkeys(self._query.names))
         except (psycopg.ProgrammingError, psycopg.DataError, psycopg.NotSupportedError) as error:
             position = error.diag.statement_position
-            said = error.diag.message_primary or str(error)
-            raise self._query.error(said, int(position) if position else None) from error
+            raise self._query.error(said(error), int(position) if position else None) from error
         except psycopg.Error as error:
             raise self._away(error) from error
         _check_columns(self._query, [column.name for column in cursor.description or ()])
@@ -221,18 +218,12 @@ class _PostgresSession:
         return self._connection.execute(statement, [values[name] for name in self._query.names])
 
     def _away(self, error: psycopg.Error) -> DirectoryUnavailable:
-        said = error.diag.message_primary or str(error)
-        message = f"{self._server.title}: {' '.join(said.split())}"
         lost = hasattr(self, "_connection") and self._connection.closed
-        return (SessionLost if lost else DirectoryUnavailable)(message)
+        kind = SessionLost if lost else DirectoryUnavailable
+        return kind(f"{self._server.title}: {said(error)}")
 
     def interrupt(self) -> None:
-        # Nothing else ends the wait for a server that has stopped answering altogether.
-        with (
-            contextlib.suppress(OSError, self._errors.Error),
-            socket.socket(fileno=os.dup(self._connection.fileno())) as ours,
-        ):
-            ours.shutdown(socket.SHUT_RDWR)
+        cut(self._connection)
 
     def close(self) -> None:
         self._connection.close()

@@ -294,19 +294,12 @@ class PostgresSession:
         return cursor.fetchall() if cursor.description else []
 
     def _away(self, error: psycopg.Error) -> StateUnavailable:
-        said = error.diag.message_primary or str(error)
         lost = hasattr(self, "_connection") and self._connection.closed
-        return (ConnectionBroke if lost else StateUnavailable)(
-            f"{self._title}: {' '.join(said.split())}"
-        )
+        return (ConnectionBroke if lost else StateUnavailable)(f"{self._title}: {said(error)}")
 
     def interrupt(self) -> None:
-        """Cut the connection: nothing else ends the wait for a server that is frozen."""
-        with (
-            contextlib.suppress(OSError, self._errors.Error),
-            socket.socket(fileno=os.dup(self._connection.fileno())) as ours,
-        ):
-            ours.shutdown(socket.SHUT_RDWR)
+        """Cut the connection."""
+        cut(self._connection)
 
     def close(self) -> None:
         """Close the connection."""
@@ -315,6 +308,22 @@ class PostgresSession:
 
 class ConnectionBroke(StateUnavailable):
     """A connection was lost: with another one it may work."""
+
+
+def said(error: psycopg.Error) -> str:
+    """Return what a server of PostgreSQL's said was wrong, on one line."""
+    return " ".join((error.diag.message_primary or str(error)).split())
+
+
+def cut(connection: psycopg.Connection[Any]) -> None:
+    """Cut a connection: nothing else ends the wait for a server that is frozen."""
+    import psycopg  # noqa: PLC0415  only who uses it needs it
+
+    with (
+        contextlib.suppress(OSError, psycopg.Error),
+        socket.socket(fileno=os.dup(connection.fileno())) as ours,
+    ):
+        ours.shutdown(socket.SHUT_RDWR)
 
 
 @cache

@@ -12,7 +12,7 @@ _SECRETS = ("password", "sslpassword")
 
 def postgres_url(value: str) -> str:
     """Expect postgresql://USER@HOST/DATABASE, without a password."""
-    expected = "expected postgresql://USER@HOST/DATABASE"
+    expected = "expected a URL like postgresql://USER@HOST/DATABASE"
     scheme, _, rest = value.partition(":")
     if scheme not in ("postgresql", "postgres") or not rest.startswith("//"):
         raise ValueError(expected)  # the text is not shown: it might hold a password
@@ -30,6 +30,11 @@ def postgres_url(value: str) -> str:
 
 def postgres_database(url: str, password: str) -> PostgresDatabase:
     """Return the database of a URL; nothing is opened."""
+    return PostgresDatabase(url, postgres_title(url), password)
+
+
+def postgres_title(url: str) -> str:
+    """Return what people call the database of a URL: without users and options."""
     parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2] or "localhost"
-    return PostgresDatabase(url, f"postgresql://{host}/{parts.path.strip('/')}", password)
+    host = parts.netloc.rpartition("@")[2] or dict(parse_qsl(parts.query)).get("host", "localhost")
+    return f"postgresql://{host}/{parts.path.strip('/')}"
