@@ -14,7 +14,7 @@ from typing import TypeVar
 import attrs
 
 from pxetwist.errors import WireError
-from pxetwist.model.boot import BootStage
+from pxetwist.model.boot import BootStage, Resolution, Verdict
 from pxetwist.model.identity import RASPBERRY_PI, ClientIdentity, Firmware, Relay, machine_uuid
 from pxetwist.wire import pxe, relay
 from pxetwist.wire.dhcp4 import Dhcp4Message
@@ -118,7 +118,7 @@ def identify(message: Dhcp4Message, interface: str = "") -> ClientIdentity:
     small = len(vendor) + len(user) + len(ipxe) + len(architectures) < 512
     read = _software if small else _software.__wrapped__
     software = read(vendor, user, ipxe, architectures, mac.startswith(RASPBERRY_PI))
-    raw_uuid = _tolerant(pxe.machine_id, options.get(OptionCode.CLIENT_MACHINE_ID))
+    raw_uuid = tolerant(pxe.machine_id, options.get(OptionCode.CLIENT_MACHINE_ID))
     hostname = options.get(OptionCode.HOST_NAME)
     return ClientIdentity(
         mac,
@@ -152,8 +152,8 @@ def _software(
     vendor: bytes, user: bytes, ipxe: bytes, architectures: bytes, raspberry: bool
 ) -> _Software:
     vendor_class = _text(vendor)
-    users = _tolerant(pxe.user_classes, user) or ()
-    features = _tolerant(pxe.ipxe_features, ipxe) or frozenset()
+    users = tolerant(pxe.user_classes, user) or ()
+    features = tolerant(pxe.ipxe_features, ipxe) or frozenset()
     architecture = _architecture(architectures, vendor_class)
     firmware = _firmware(raspberry, vendor_class, users, features, architecture)
     return _Software(vendor_class, ",".join(users), features, architecture, firmware)
@@ -161,7 +161,7 @@ def _software(
 
 def _architecture(raw: bytes, vendor_class: str) -> Architecture | None:
     """Option 93 may list several (quirk C6): the first that we know, else the first."""
-    listed = _tolerant(pxe.architectures, raw) or ()
+    listed = tolerant(pxe.architectures, raw) or ()
     for architecture in listed:
         if not architecture.short.startswith("arch"):
             return architecture
@@ -195,7 +195,7 @@ def _relay(message: Dhcp4Message) -> Relay | None:
     raw = message.options.get(OptionCode.RELAY_AGENT)
     if not int(message.giaddr) and raw is None:
         return None
-    sub = _tolerant(relay.decode_relay, raw) or {}
+    sub = tolerant(relay.decode_relay, raw) or {}
     link = sub.get(relay.LINK_SELECTION, b"")
     # Switches add their ids on the way; only a relay agent may say where the client is.
     return Relay(
@@ -219,10 +219,10 @@ def _relay_option(message: Dhcp4Message, code: int) -> bytes | None:
     agent = message.options.get(OptionCode.RELAY_AGENT)
     if agent is None or not int(message.giaddr):
         return None
-    return (_tolerant(relay.decode_relay, agent) or {}).get(code)
+    return (tolerant(relay.decode_relay, agent) or {}).get(code)
 
 
-def _tolerant(decode: Callable[[bytes], T], raw: bytes | None) -> T | None:
+def tolerant(decode: Callable[[bytes], T], raw: bytes | None) -> T | None:
     """Decode a detail; one that is malformed must not cost the machine its boot."""
     try:
         return None if raw is None else decode(raw)
@@ -238,6 +238,21 @@ def _text(raw: bytes) -> str:
 def unserved(identity: ClientIdentity, reason: str) -> Silence:
     """Make the silence towards a machine that wants to boot, or a system that may wait."""
     return Silence(reason, in_vain=identity.firmware is not Firmware.SYSTEM)
+
+
+def unplanned(resolution: Resolution, *, holding: bool) -> Silence | None:
+    """Tell whom not to answer. A client that only wants an address needs no plan, and one that is
+    `holding` a lease may keep it while a directory is away.
+    """
+    identity = resolution.request.identity
+    match resolution.verdict:
+        case Verdict.PLANNED:
+            return None
+        case Verdict.BROKEN if holding:
+            return None
+        case Verdict.NO_OPINION if identity.firmware is Firmware.SYSTEM:
+            return None
+    return unserved(identity, resolution.reason)
 
 
 def stage_of(identity: ClientIdentity) -> BootStage:

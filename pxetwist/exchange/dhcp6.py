@@ -6,12 +6,11 @@ Pure functions of decoded messages. Section numbers are those of RFC 8415.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from ipaddress import IPv6Address
 from typing import TypeVar
 
-from pxetwist.errors import WireError
-from pxetwist.exchange.dhcp4 import Silence
+from pxetwist.exchange.dhcp4 import Silence, tolerant
 from pxetwist.model.identity import (
     RASPBERRY_PI,
     ClientIdentity,
@@ -123,7 +122,7 @@ def identify(
         firmware=_firmware(mac, vendor_class, users, architecture),
         vendor_class=vendor_class,
         user_class=",".join(users),
-        hostname=_tolerant(values.read_fqdn, options.get(O.CLIENT_FQDN)) or "",
+        hostname=tolerant(values.read_fqdn, options.get(O.CLIENT_FQDN)) or "",
         relay=_relay(relays),
         interface=interface,
     )
@@ -143,7 +142,7 @@ def _mac(relays: Sequence[RelayMessage], source: IPv6Address | None, duid: bytes
 
 def _vendor_class(classes: Sequence[bytes]) -> str:
     for raw in classes:
-        found = _tolerant(values.read_vendor_class, raw)
+        found = tolerant(values.read_vendor_class, raw)
         if found and found[1]:
             return read_text(found[1][0])
     return ""
@@ -153,13 +152,13 @@ def _texts(raw: bytes | None) -> tuple[str, ...]:
     """Read user classes; iPXE's of old lack the length before the text."""
     if not raw:
         return ()
-    found = _tolerant(values.read_texts, raw)
+    found = tolerant(values.read_texts, raw)
     return tuple(filter(None, map(read_text, (raw,) if found is None else found)))
 
 
 def _architecture(raw: bytes | None, vendor_class: str) -> Architecture | None:
     """Option 61, else what the vendor class says: some firmware leaves 61 out (quirk V2)."""
-    listed = _tolerant(pxe.architectures, raw) or ()
+    listed = tolerant(pxe.architectures, raw) or ()
     known = (each for each in listed if not each.short.startswith("arch"))
     found = next(known, listed[0] if listed else None)
     return found if found is not None else pxe.vendor_architecture(vendor_class)
@@ -203,14 +202,6 @@ def link_address(relays: Sequence[RelayMessage]) -> IPv6Address | None:
         if int(relay.link) and not relay.link.is_link_local:
             return relay.link
     return None
-
-
-def _tolerant(decode: Callable[[bytes], T], raw: bytes | None) -> T | None:
-    """Decode a detail; one that is malformed must not cost the machine its boot."""
-    try:
-        return None if raw is None else decode(raw)
-    except WireError:
-        return None
 
 
 def reply_port(relays: Sequence[RelayMessage], source_port: int) -> int:

@@ -15,9 +15,8 @@ from pxetwist.exchange import dhcp4, dhcp4_options, dhcp4_replies
 from pxetwist.exchange.dhcp4 import Asks, Silence, address_option
 from pxetwist.exchange.dhcp4_replies import Told
 from pxetwist.interfaces import IBoot
-from pxetwist.model.boot import BootStage, Protocol, Verdict
+from pxetwist.model.boot import BootStage, Protocol
 from pxetwist.model.client_class import ClientClass
-from pxetwist.model.identity import Firmware
 from pxetwist.model.lease import Lease, LeaseState, Links, Network
 from pxetwist.services.case import Case
 from pxetwist.services.client_options import ClientOptions, ClientView
@@ -29,6 +28,9 @@ from pxetwist.services.standing import Standing
 from pxetwist.wire.dhcp4 import Dhcp4Message
 from pxetwist.wire.iana import Dhcp4Type
 from pxetwist.wire.options import OptionCode
+
+#: What clients ask that hold a lease.
+_HOLDING = (Asks.RENEWING, Asks.REBINDING, Asks.INIT_REBOOT)
 
 
 class AddressServer:
@@ -72,10 +74,9 @@ class AddressServer:
         request = resolution.request
         client = Client(request.identity, request.machine, situation.link, incoming.server)
         case = Case(incoming, situation, resolution, boot_file, boot_id, client)
-        if resolution.verdict is not Verdict.PLANNED:
-            refusal = self._refusal(case, asks)
-            if refusal:
-                return refusal
+        refusal = dhcp4.unplanned(resolution, holding=asks in _HOLDING)
+        if refusal:
+            return refusal
         answer = await self._answer_case(case, asks)
         if isinstance(answer, Answer) and answer.view is not None:
             seconds = self._seconds(case, answer.view)
@@ -105,21 +106,6 @@ class AddressServer:
             wish = message.options.get(OptionCode.LEASE_TIME, b"")
             situation.wish = int.from_bytes(wish, "big") if len(wish) == 4 else None
         return situation
-
-    def _refusal(self, case: Case, asks: Asks) -> Silence | None:
-        """Tell whom not to answer. A client that only wants an address needs no plan, and one
-        that holds a lease may keep it while a directory is away.
-        """
-        resolution = case.resolution
-        identity = resolution.request.identity
-        match resolution.verdict:
-            case Verdict.IGNORED:
-                return dhcp4.unserved(identity, resolution.reason)
-            case Verdict.BROKEN if asks in (Asks.RENEWING, Asks.REBINDING, Asks.INIT_REBOOT):
-                return None
-            case Verdict.NO_OPINION if resolution.request.identity.firmware is Firmware.SYSTEM:
-                return None
-        return dhcp4.unserved(identity, resolution.reason)
 
     async def _answer_case(self, case: Case, asks: Asks) -> Answer | Silence:
         match asks:

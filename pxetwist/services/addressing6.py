@@ -19,8 +19,8 @@ from pxetwist.exchange.dhcp4 import Silence
 from pxetwist.exchange.dhcp6 import Asks
 from pxetwist.exchange.dhcp6_replies import Replying
 from pxetwist.interfaces import IBoot
-from pxetwist.model.boot import BootFile, BootRequest, Endpoints, Protocol, Resolution, Verdict
-from pxetwist.model.identity import ClientIdentity, Firmware
+from pxetwist.model.boot import BootFile, BootRequest, Endpoints, Protocol, Resolution
+from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease
 from pxetwist.model.network6 import Network6
 from pxetwist.wire.dhcp6 import Dhcp6Message, RelayMessage
@@ -137,7 +137,8 @@ class AddressServer6:
         if asks is Asks.CONFIRM:
             return _confirm(incoming, replying, network)
         case = await self._resolve(incoming, replying, network)
-        refusal = _refusal(case, asks)
+        holding = asks in (Asks.RENEW, Asks.REBIND)
+        refusal = dhcp4.unplanned(case.resolution, holding=holding)
         return refusal if refusal else await self._answer_case(case, asks)
 
     async def _resolve(self, incoming: Incoming6, replying: Replying, network: Network6) -> _Case:
@@ -291,22 +292,6 @@ def _server(incoming: Incoming6, network: Network6) -> IPv6Address:
     there = [each for each in ours if each in network.network]
     routed = [each for each in (*asked, *ours) if not each.is_link_local]
     return next(iter((*there, *routed, *ours)), IPv6Address(0))
-
-
-def _refusal(case: _Case, asks: Asks) -> Silence | None:
-    """Tell whom not to answer. A client that only wants an address needs no plan, and one
-    that holds a lease may keep it while a directory is away.
-    """
-    resolution = case.resolution
-    identity = resolution.request.identity
-    match resolution.verdict:
-        case Verdict.PLANNED:
-            return None
-        case Verdict.BROKEN if asks in (Asks.RENEW, Asks.REBIND):
-            return None
-        case Verdict.NO_OPINION if identity.firmware is Firmware.SYSTEM:
-            return None
-    return dhcp4.unserved(identity, resolution.reason)
 
 
 def _confirm(incoming: Incoming6, replying: Replying, network: Network6) -> Answer6 | Silence:
