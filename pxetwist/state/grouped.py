@@ -18,6 +18,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import LoopingCall
 from zope.interface import implementer
 
+from pxetwist.config.fields import option, seconds
 from pxetwist.errors import LeaseConflict, StateUnavailable
 from pxetwist.interfaces import IHealth, Site
 from pxetwist.model.health import Health, HealthState
@@ -38,6 +39,16 @@ PRUNE = 3600.0
 GATHER = 0.010
 #: So much may wait for the thread.
 QUEUE = 20_000
+
+
+def keep_option() -> float:
+    """Declare the option ``keep`` of a plugin."""
+    return option(
+        seconds,
+        default=90 * 86400.0,
+        doc="So long after its end a lease is remembered for the return of its machine; 0: for"
+        " ever.",
+    )
 
 
 @implementer(IHealth)

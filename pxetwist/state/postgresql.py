@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv6Address
 import attrs
 from zope.interface import implementer
 
-from pxetwist.config.fields import option, seconds, secret_file
+from pxetwist.config.fields import option, secret_file
 from pxetwist.errors import StateUnavailable
 from pxetwist.interfaces import ISharesLeases, Site
 from pxetwist.model.identity import ClientIdentity
@@ -22,7 +22,7 @@ from pxetwist.state import leasetables
 from pxetwist.state.database import PostgresDatabase
 from pxetwist.state.databasedesk import DatabaseDesk
 from pxetwist.state.desk import Desk
-from pxetwist.state.grouped import GroupedLeases
+from pxetwist.state.grouped import GroupedLeases, keep_option
 from pxetwist.state.groups import Ledger
 from pxetwist.state.lease_reader import LeaseReader
 from pxetwist.state.leasedatabase import LeaseDatabase
@@ -39,12 +39,7 @@ class Settings:
     password_file: str = option(
         secret_file, default="", doc="A file with the password of the database."
     )
-    keep: float = option(
-        seconds,
-        default=90 * 86400.0,
-        doc="So long after its end a lease is remembered for the return of its machine; 0: for"
-        " ever.",
-    )
+    keep: float = keep_option()
 
 
 @implementer(ISharesLeases)

@@ -8,13 +8,13 @@ from pathlib import Path
 import attrs
 from zope.interface import implementer
 
-from pxetwist.config.fields import choice, option, seconds, text
+from pxetwist.config.fields import choice, option, text
 from pxetwist.errors import StartError
 from pxetwist.interfaces import ISharesLeases, Site
 from pxetwist.state import leasefile
 from pxetwist.state.database import SqliteDatabase
 from pxetwist.state.desk import Desk
-from pxetwist.state.grouped import GroupedLeases
+from pxetwist.state.grouped import GroupedLeases, keep_option
 from pxetwist.state.groups import Ledger
 from pxetwist.state.lease_reader import LeaseReader
 from pxetwist.state.leasedesk import FileDesk
@@ -35,12 +35,7 @@ class Settings:
         default="full",
         doc="With full a lease survives a power cut, with normal only a crash of the server.",
     )
-    keep: float = option(
-        seconds,
-        default=90 * 86400.0,
-        doc="So long after its end a lease is remembered for the return of its machine; 0: for"
-        " ever.",
-    )
+    keep: float = keep_option()
 
 
 @implementer(ISharesLeases)
