@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,7 @@ from pxetwist.model.identity import parse_mac
 from pxetwist.model.order import Order, OrderState
 from pxetwist.policies.orders import OrdersPolicy
 from pxetwist.state import orders
-from pxetwist.state.database import Session
+from pxetwist.state.database import Session, opened
 from pxetwist.tap import assembled
 
 T = TypeVar("T")
@@ -91,7 +90,7 @@ def run(options: Options) -> int:
     policy = policy_of(assembly, options["policy"])
     now = time.time()
     if options["list"]:
-        with _session(policy, change=False) as session:
+        with opened(policy.store.pool.database, orders.SCHEMA, change=False) as session:
             found = session.run(orders.everything, change=False) if session else []
         print("\n".join(_listed(found, now)))
         return 0
@@ -100,7 +99,7 @@ def run(options: Options) -> int:
         work = partial(orders.cancel, int(options["cancel"]), now)
     else:
         work = partial(orders.add, _order(options, assembly, policy, now))
-    with _session(policy, change=True) as session:
+    with opened(policy.store.pool.database, orders.SCHEMA, change=True) as session:
         assert session is not None
         session.run(partial(orders.sweep, now), change=True)
         order = session.run(work, change=True)
@@ -126,16 +125,6 @@ def policy_of(assembly: Assembly, name: str | None) -> OrdersPolicy:
     raise PxeError(
         f"{file}: no policy {name or 'orders'} of the plugin orders; name it first in policies"
     )
-
-
-@contextmanager
-def _session(policy: OrdersPolicy, *, change: bool) -> Iterator[Session | None]:
-    session = policy.store.pool.database.connect(orders.SCHEMA, change=change)
-    try:
-        yield session
-    finally:
-        if session is not None:
-            session.close()
 
 
 def _order(options: Options, assembly: Assembly, policy: OrdersPolicy, now: float) -> Order:

@@ -16,7 +16,7 @@ from pxetwist.config.load import load
 from pxetwist.errors import PxeError
 from pxetwist.model.discovery import FACTS, Discovery, DiscoveryState
 from pxetwist.state import discovered
-from pxetwist.state.database import Session
+from pxetwist.state.database import Session, opened
 
 #: What makes a spreadsheet take text for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -58,12 +58,8 @@ def reports_of(file: Path, *, change: bool) -> Iterator[Session | None]:
     if "discover" not in names:
         raise PxeError(f"{file}: no policy of the plugin discover; nothing is reported")
     database = discovered.database_in(configuration.state_folder)
-    session = database.connect(discovered.SCHEMA, change=change)
-    try:
+    with opened(database, discovered.SCHEMA, change=change) as session:
         yield session
-    finally:
-        if session is not None:
-            session.close()
 
 
 def _listed(found: Sequence[Discovery]) -> Iterator[str]:

@@ -12,7 +12,7 @@ import re
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -308,6 +308,17 @@ class PostgresSession:
 
 class ConnectionBroke(StateUnavailable):
     """A connection was lost: with another one it may work."""
+
+
+@contextlib.contextmanager
+def opened(database: Database, schema: Schema, *, change: bool) -> Iterator[Session | None]:
+    """Lend a session, as :meth:`Database.connect` returns it."""
+    session = database.connect(schema, change=change)
+    try:
+        yield session
+    finally:
+        if session is not None:
+            session.close()
 
 
 def said(error: psycopg.Error) -> str:
