@@ -11,6 +11,7 @@ from pxetwist.errors import StartError, WireError
 from pxetwist.exchange import dhcp4, dhcp6
 from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol
 from pxetwist.model.content import ContentPath
+from pxetwist.model.identity import ClientIdentity
 from pxetwist.services.incoming import Incoming
 from pxetwist.wire import dhcp4 as dhcp4_codec
 from pxetwist.wire import tftp
@@ -49,6 +50,11 @@ async def _explain_packet(explanation: Explanation, packet: Packet, when: str) -
         await _explain_http(explanation, packet, when)
 
 
+def _who(identity: ClientIdentity) -> str:
+    architecture = identity.architecture.short if identity.architecture is not None else "?"
+    return f"{identity} ({identity.firmware.value}, {architecture})"
+
+
 async def _explain_dhcp(explanation: Explanation, packet: Packet, when: str) -> None:
     try:
         message = dhcp4_codec.decode(packet.payload)
@@ -60,9 +66,7 @@ async def _explain_dhcp(explanation: Explanation, packet: Packet, when: str) -> 
     identity = dhcp4.identify(message)
     kind = message.message_type.name if message.message_type else "BOOTP"
     port = f" on port {packet.destination_port}" if packet.destination_port != 67 else ""
-    architecture = identity.architecture.short if identity.architecture is not None else "?"
-    who = f"{identity} ({identity.firmware.value}, {architecture})"
-    explanation.say(f"{when}  {kind}{port} of {who}")
+    explanation.say(f"{when}  {kind}{port} of {_who(identity)}")
     incoming = Incoming.of(
         message,
         explanation.server,
@@ -88,9 +92,7 @@ async def _explain_dhcp6(explanation: Explanation, packet: Packet, when: str) ->
         explanation.say(f"{when}  malformed DHCPv6 from {packet.source}: {error}")
         return
     identity = incoming.identity
-    architecture = identity.architecture.short if identity.architecture is not None else "?"
-    who = f"{identity} ({identity.firmware.value}, {architecture})"
-    explanation.say(f"{when}  {message.type.name} of {who}")
+    explanation.say(f"{when}  {message.type.name} of {_who(identity)}")
     if message.type == Dhcp6Type.REQUEST:
         for address in held:  # the server of the capture gives them
             explanation.boot.locate(address, identity, incoming.now)

@@ -260,11 +260,19 @@ def _folder(value: str) -> Path:
     return found
 
 
+def check_private(file: Path) -> None:
+    """Refuse a file that is no secret.
+
+    :raises ValueError: if everyone can read it.
+    """
+    if file.stat().st_mode & S_IROTH:
+        raise ValueError(f"{file} can be read by everyone; mend: chmod o-rwx {file}")
+
+
 def _secret(value: str) -> str:
     file = path(value)
     try:
-        if file.stat().st_mode & S_IROTH:
-            raise ValueError(f"{file} can be read by everyone; mend: chmod o-rwx {file}")
+        check_private(file)
         return file.read_text("utf-8").strip()
     except OSError as error:
         raise ValueError(f"cannot read {file}: {error.strerror}") from error

@@ -6,7 +6,6 @@ import re
 import ssl
 from importlib.util import find_spec
 from pathlib import Path
-from stat import S_IROTH
 from urllib.parse import urlsplit
 
 import attrs
@@ -17,6 +16,7 @@ from pxetwist.config.fields import (
     Converter,
     Line,
     boolean,
+    check_private,
     choice,
     integer,
     lines,
@@ -112,8 +112,7 @@ def keytab_file(value: str) -> Path:
     """Expect the path of a file of keys, not readable by everyone."""
     file = path(value)
     try:
-        if file.stat().st_mode & S_IROTH:
-            raise ValueError(f"{file} can be read by everyone; mend: chmod o-rwx {file}")
+        check_private(file)
     except OSError as error:
         raise ValueError(f"cannot read {file}: {error.strerror}") from None
     return file
