@@ -17,22 +17,25 @@ PerArchitecture = Mapping[str, str]
 class ArchitectureValues:
     """The values of a profile, by option, as they are for an architecture (`None`: not known yet).
 
-    An architecture that has no value of its own takes the general one.
+    An architecture that has no value of its own takes the general one. `short` is the
+    architecture's name in the INI; empty if it is not known.
     """
 
     profile: str
     architecture: Architecture | None
     values: Mapping[str, PerArchitecture]
+    short: str = attrs.field(init=False)
 
-    @property
-    def short(self) -> str:
-        """The architecture's name in the INI; empty if it is not known."""
+    @short.default
+    def _named(self) -> str:
         return self.architecture.short if self.architecture is not None else ""
 
     def __getitem__(self, option: str) -> str:
         """Return a value; empty if there is none."""
         values = self.values[option]
-        return values.get(self.short, values.get("", ""))
+        if self.short in values:
+            return values[self.short]
+        return values.get("", "")
 
     def words(self, option: str) -> tuple[str, ...]:
         """Return what white space separates."""

@@ -140,7 +140,8 @@ class BootProfile:
         """
         made = self._made.get(architecture)
         if made is None:
-            made = self._boot(architecture), tuple(self._settings(architecture))
+            on = self._on(architecture)
+            made = self._boot(on), tuple(self._settings(on))
             self._made[architecture] = made
         boot, settings = made
         by_ipxe = self.kind in INSTALLERS or (isinstance(boot, Files) and boot.by_nfs)
@@ -210,13 +211,12 @@ class BootProfile:
         values = {option: getattr(self, option) for option in _BY_ARCHITECTURE}
         return ArchitectureValues(self.name, architecture, values)
 
-    def _settings(self, architecture: Architecture | None) -> Iterable[Setting]:
+    def _settings(self, on: ArchitectureValues) -> Iterable[Setting]:
         """Yield what a plan for this architecture is made of."""
-        on = self._on(architecture)
         for name in _BY_ARCHITECTURE:
-            if on[name]:
+            if value := on[name]:
                 added = ("arguments-add",) if name == "arguments" else ()
-                yield Setting(name, on[name], self._origin(on.spelled(name), *added))
+                yield Setting(name, value, self._origin(on.spelled(name), *added))
         if self.folder:
             yield Setting("folder", self.folder, self._origin("folder"))
         for name in ISCSI_NAMES if self.iscsi is not None else ():
@@ -232,15 +232,14 @@ class BootProfile:
         if self.loader:
             yield Setting("loader", self.loader, self._origin("loader"))
         for entry in self.entries:
-            for setting in entry._settings(architecture):
+            for setting in entry._settings(entry._on(on.architecture)):
                 yield attrs.evolve(setting, name=f"{entry.name}: {setting.name}")
 
     def _origin(self, *options: str) -> str:
         found = (self.origins.get(option, "") for option in options)
         return "; ".join(dict.fromkeys(filter(None, found)))
 
-    def _boot(self, architecture: Architecture | None) -> Boot:
-        on = self._on(architecture)
+    def _boot(self, on: ArchitectureValues) -> Boot:
         match self.kind:
             case ProfileKind.LOCAL:
                 return LocalDisk()
@@ -257,7 +256,7 @@ class BootProfile:
             case ProfileKind.RASPBERRY_PI:
                 return RaspberryPi(self.folder, self._arguments(on), self.own_root)
             case ProfileKind.MENU:
-                return self._menu(architecture)
+                return self._menu(on.architecture)
             case ProfileKind.LINUX:
                 return self._linux(on)
             case ProfileKind.WINDOWS:
@@ -331,7 +330,7 @@ class BootProfile:
         entries = []
         for profile in self.entries:
             try:
-                boot = profile._boot(architecture)
+                boot = profile._boot(profile._on(architecture))
             except PolicyError:
                 continue  # a menu shows what this machine can start
             if not isinstance(boot, Menu | Ignored | RaspberryPi):
