@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -72,9 +73,8 @@ class Decisions:
         before = resolution.request.endpoints
         if endpoints is before or endpoints == before:
             return resolution
-        return attrs.evolve(
-            resolution, request=attrs.evolve(resolution.request, endpoints=endpoints)
-        )
+        request = resolution.request.reaching(endpoints)
+        return Resolution(request, resolution.verdict, resolution.steps, resolution.reason)
 
     async def _resolve(self, request: BootRequest) -> Resolution:
         """Within one boot TFTP, HTTP and NFS keep the plan that DHCP announced, unless it was that
@@ -181,5 +181,10 @@ def _as_chosen(resolution: Resolution, choice: str) -> Resolution:
 
 
 def _as_announced(request: BootRequest, machine: Machine | None, plan: BootPlan) -> Resolution:
-    step = Step("this boot", f"profile {plan.profile}, as announced by DHCP")
-    return Resolution(request.answered(machine, plan), Verdict.PLANNED, (step,))
+    steps = _announced(plan.profile)
+    return Resolution(request.answered(machine, plan), Verdict.PLANNED, steps)
+
+
+@lru_cache
+def _announced(profile: str) -> tuple[Step, ...]:
+    return (Step("this boot", f"profile {profile}, as announced by DHCP"),)

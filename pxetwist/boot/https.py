@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import attrs
 
 from pxetwist.model.boot import BootRequest, Endpoints, SecurePort
@@ -27,10 +29,10 @@ class Https:
         """Return where the client of a resolved request reaches us."""
         if self.port is None and self.certified is None:
             return request.endpoints
-        secure = self._choose(request)
-        return attrs.evolve(
-            request.endpoints, secure=secure, only_https=self.only and secure is not None
-        )
+        secure, asked = self._choose(request), request.endpoints
+        if secure is None and asked.secure is None and not asked.only_https:
+            return asked
+        return _reached(asked, secure, self.only and secure is not None)
 
     def _choose(self, request: BootRequest) -> SecurePort | None:
         identity, machine = request.identity, request.machine
@@ -55,6 +57,11 @@ class Https:
         if can or request.secure:
             return "by https"
         return f"by https, though {_LACKS} and may refuse"
+
+
+@lru_cache
+def _reached(asked: Endpoints, secure: SecurePort | None, only: bool) -> Endpoints:
+    return Endpoints(asked.address, asked.http_port, secure, only)
 
 
 _LACKS = "this iPXE does not tell that it speaks HTTPS (option 175.20)"

@@ -56,7 +56,7 @@ class Offers:
             asked.stage is not request.stage
             or asked.protocol is not request.protocol
             or (asked.endpoints is not request.endpoints and asked.endpoints != request.endpoints)
-            or asked.identity != request.identity
+            or (asked.identity is not request.identity and asked.identity != request.identity)
         ):
             return None
         if edition is None or edition != offer.edition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
@@ -12,6 +13,15 @@ from pxetwist.boot.sightings import Sightings
 from pxetwist.boot.tokens import Tokens
 from pxetwist.model.boot import BootStage
 from pxetwist.model.identity import ClientIdentity, Firmware
+from pxetwist.model.recent import Recent
+
+#: So many peers are kept at least.
+_PEERS = 4096
+
+
+@lru_cache(_PEERS)
+def _neighbour(mac: str) -> ClientIdentity:
+    return ClientIdentity(mac=mac)
 
 
 @attrs.frozen
@@ -21,6 +31,10 @@ class Recognition:
     _sightings: Sightings
     _tokens: Tokens
     _neighbours: Neighbours = attrs.field(factory=Neighbours)
+    #: By the address of a peer: what is known of it without that, and with it.
+    _located: Recent[str, tuple[ClientIdentity, ClientIdentity]] = attrs.field(
+        init=False, factory=lambda: Recent(_PEERS)
+    )
 
     def see(self, identity: ClientIdentity, stage: BootStage, now: float) -> str:
         """Note a machine at a stage; return its boot id."""
@@ -47,11 +61,21 @@ class Recognition:
                 return ClientIdentity(address=peer), ""
             sighting = self._sightings.get(mac, now)
             if sighting is None:
-                return ClientIdentity(mac=mac, address=peer), ""
-        identity = sighting.identity
-        if identity.address != peer:
-            identity = attrs.evolve(identity, address=peer)
-        return identity, sighting.boot_id
+                return self._at(address, peer, _neighbour(mac)), ""
+        return self._at(address, peer, sighting.identity), sighting.boot_id
+
+    def _at(
+        self, address: str, peer: IPv4Address | IPv6Address, known: ClientIdentity
+    ) -> ClientIdentity:
+        """Return an identity with its address: the same object as long as it is the same, since
+        that is compared in no time.
+        """
+        before = self._located.get(address)
+        if before is not None and before[0] is known:
+            return before[1]
+        located = known if known.address == peer else attrs.evolve(known, address=peer)
+        self._located.put(address, (known, located))
+        return located
 
     def seen_at(self, address: str, now: float) -> bool:
         """Whether a machine was seen at this address lately, without asking anybody."""

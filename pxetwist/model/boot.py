@@ -231,6 +231,9 @@ Boot = (
     | Ignored
 )
 
+#: What may have an answer.
+_ANSWERED = Files | Windows | Esxi | Iscsi
+
 
 def native_program(boot: Boot) -> str:
     """Return the content path or URL of the program that firmware itself is to start; empty: it
@@ -277,23 +280,29 @@ class BootPlan:
         """The answers of what it starts, or lets a person choose; those of Windows and ESXi only
         if they are secret.
         """
-        boots = [entry.boot for entry in self.boot.entries] if isinstance(self.boot, Menu) else []
         found = [
             boot.answer
-            for boot in (self.boot, *boots)
-            if isinstance(boot, Files | Windows | Esxi | Iscsi)
+            for boot in self._boots
+            if isinstance(boot, _ANSWERED)
             and boot.answer
             and (boot.answer.secret or isinstance(boot, Files))
         ]
         return tuple(found)
 
     @property
+    def _boots(self) -> tuple[Boot, ...]:
+        """What it starts, and what it lets a person choose."""
+        menu = self.boot
+        if not isinstance(menu, Menu):
+            return (menu,)
+        return (menu, *(entry.boot for entry in menu.entries))
+
+    @property
     def roots(self) -> tuple[NfsRoot, ...]:
         """The roots of ours that it names: of what it starts, or lets a person choose."""
-        boots = [entry.boot for entry in self.boot.entries] if isinstance(self.boot, Menu) else []
         found = [
             each.root
-            for each in (self.boot, *boots)
+            for each in self._boots
             if isinstance(each, Files | RaspberryPi) and each.root
         ]
         return tuple(dict.fromkeys(found))
@@ -346,6 +355,23 @@ class BootRequest:
             accepts=self.accepts or accepts,
             secure=self.secure,
             granted=self.granted,
+        )
+
+    def reaching(self, endpoints: Endpoints) -> BootRequest:
+        """Return it as of somebody who reaches us elsewhere."""
+        return BootRequest(
+            self.identity,
+            self.stage,
+            self.protocol,
+            self.wanted,
+            endpoints,
+            self.machine,
+            self.plan,
+            self.boot_id,
+            self.login,
+            self.accepts,
+            self.secure,
+            self.granted,
         )
 
 

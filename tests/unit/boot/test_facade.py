@@ -301,6 +301,22 @@ class IdentifyTests(SynchronousTestCase):
         found = result_of(world.boot.identify(str(ADDRESS), world.clock.seconds()))
         self.assertEqual(found, (attrs.evolve(UEFI, address=ADDRESS), boot_id))
 
+    def test_the_same_object(self) -> None:
+        """Who is seen again in the same way is compared in no time, and who is not is another."""
+        world = World(self)
+        now = world.clock.seconds()
+
+        def identified() -> ClientIdentity:
+            return result_of(world.boot.identify(str(ADDRESS), now))[0]
+
+        for seen in (UEFI, attrs.evolve(UEFI, mac="52:54:00:00:00:99"), IPXE):
+            world.boot.see(seen, BootStage.FIRMWARE, now)
+            world.boot.locate(ADDRESS, seen, now)
+            first = identified()
+            self.assertEqual(first.mac, seen.mac)
+            self.assertEqual(first.firmware, seen.firmware)
+            self.assertIs(identified(), first)
+
     def test_stranger(self) -> None:
         """Of a stranger nothing is known but the address."""
         world = World(self)
