@@ -24,7 +24,9 @@ from pxetwist.model.boot import Boot, BootPlan, BootRequest, Menu, Protocol, Ver
 from pxetwist.model.content import ContentPath
 from pxetwist.model.installers import ESXI_TEXTS, WINDOWS_TEXTS, Esxi, Windows
 
-_PLACE = re.compile(r"install/([^/]+)/([^/]+)/([^/]+)")
+#: The folder of these files, each below a profile and a token.
+FOLDER = "install"
+_PLACE = re.compile(rf"{FOLDER}/([^/]+)/([^/]+)/([^/]+)")
 _CONFIGURATION = "boot.cfg"
 _NAMED = re.compile(r"01-((?:[0-9a-f]{2}-){5}[0-9a-f]{2})")
 #: A boot.cfg is read no further; those of VMware have some 5 KiB.
@@ -78,7 +80,7 @@ class InstallerFiles:
         :raises ContentNotFound: if it is, but not for this machine.
         :raises PolicyError: if it cannot be made; the reason is for people.
         """
-        place = _PLACE.fullmatch(str(path)) if path.parts[0] == "install" else None
+        place = _PLACE.fullmatch(str(path)) if path.parts[0] == FOLDER else None
         if place is not None:
             request = await self._entitled(place[1], place[2], request)
             if request.plan is None or _is_secret(request.plan.boot, place[3]):

@@ -78,15 +78,18 @@ class RenderedStore:
             if text is None:
                 text = self._answers.render(path.name, request, self._texts.facts(request))
             return TextContent(text, now)
-        text = await self._texts.installers.text(path, request)
-        if text is not None:
-            return TextContent(text, now)
         flavour = flavour_of(path)
+        if not flavour or path.parts[0] == installers.FOLDER:
+            text = await self._texts.installers.text(path, request)
+            if text is not None:
+                return TextContent(text, now)
         if not flavour:
             return TextContent(self._command_line(path, request), now)
-        if is_locked(path):
+        locked = is_locked(path)
+        if locked:
             request = await self._unlocked(path, request)
-        request = await self._for_named(path, request)
+        elif flavour != "ipxe":
+            request = await self._for_named(path, request)
         if request.plan is None:
             raise ContentNotFound(f"{path}: no plan for {request.identity}")
         request = await self._site.boot.begin(request)
@@ -95,11 +98,11 @@ class RenderedStore:
         plan = await startable(plan, flavour, request, self._site.boot)
         if plan is not request.plan:
             request = attrs.evolve(request, plan=plan)
-        folders = {
-            each.profile: await self._answers.folder(each, request) for each in plan.answers
-        }
+        folders = {}
+        for each in plan.answers:
+            folders[each.profile] = await self._answers.folder(each, request)
         name = self._template_of(flavour, request, now)
-        if folders or self._environment.auto_reload or is_locked(path):
+        if folders or self._environment.auto_reload or locked:
             return TextContent(self._texts.render(name, request, folders), now)
         kept = self._rendered.get(name, request)
         return kept or self._rendered.make(

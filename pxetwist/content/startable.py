@@ -85,15 +85,17 @@ def _asks_passwords(menu: Menu, flavour: str, request: BootRequest) -> bool:
 
 def lacks_text(boot: Boot, flavour: str) -> bool:
     """Whether there is no text by which this loader (`ipxe`, `grub`, `pxelinux`) starts it."""
-    if isinstance(boot, Image) and boot.memdisk:
-        return flavour == "grub"
-    if isinstance(boot, Files) and boot.by_nfs:
-        return flavour != "ipxe"
-    if isinstance(boot, Windows | Esxi | Image | Iscsi):
-        return flavour != "ipxe"
+    if isinstance(boot, Script):
+        return not getattr(boot, flavour)
     if isinstance(boot, RaspberryPi):
         return True
-    return isinstance(boot, Script) and not getattr(boot, flavour)
+    if flavour == "ipxe":
+        return False
+    if isinstance(boot, Image) and boot.memdisk:
+        return flavour == "grub"
+    if isinstance(boot, Files):
+        return boot.by_nfs
+    return isinstance(boot, Windows | Esxi | Image | Iscsi)
 
 
 async def _has(boot: IBoot, request: BootRequest, file: str) -> bool:

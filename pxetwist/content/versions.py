@@ -19,6 +19,9 @@ from pxetwist.model.boot import BootPlan, BootRequest, Files, Menu
 from pxetwist.model.image_use import CURRENT, FOLDER, LIMIT, TOPIC, ImageUse, name_of
 from pxetwist.model.nfs_root import NfsRoot
 
+#: In every path that names what is current.
+_MOVES = f"/{CURRENT}/"
+
 
 class Versions:
     """Knows which versions are current, and notes which machines were told to start them."""
@@ -70,6 +73,8 @@ class _Pins:
 
     def files(self, files: Files) -> Files:
         """Return it with versions."""
+        if files.root is None and _MOVES not in " ".join((files.kernel, *files.initrds)):
+            return files
         kernel, initrds = self._path(files.kernel), tuple(map(self._path, files.initrds))
         root = self._root(files.root) if files.root else None
         if (kernel, initrds, root) == (files.kernel, files.initrds, files.root):

@@ -63,7 +63,7 @@ class ContentPath:
         return self._text
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class ContentInfo:
     """What is known of a content before its bytes: `size` in bytes, always exact; `modified` in
     seconds since the epoch; `tag` changes when the bytes do; `media_type` without parameters.
