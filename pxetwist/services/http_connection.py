@@ -93,7 +93,7 @@ class ContentChannel(Paced, Protocol):
         self._looping = True
         try:
             answered = 0
-            while self._ready() and answered < _BATCH and self._next():
+            while self._data and self._ready() and answered < _BATCH and self._next():
                 answered += 1
         except BadRequest as error:
             self._refuse(error.status)
@@ -129,8 +129,6 @@ class ContentChannel(Paced, Protocol):
         return True
 
     def _read_head(self) -> bool:
-        if not self._data:
-            return False
         self._asked = self.factory.heads.get(self._data)
         if self._asked is not None:
             self._data.clear()

@@ -193,10 +193,10 @@ class ContentExchange:
             requests.tell_failed(self._site, request, error)
             return False
         try:
-            result = secret_answer(await read_exactly(content, 0, content.info.size))
+            body = await read_exactly(content, 0, content.info.size)
         finally:
             content.close()
-        self._write(result, *result.body)
+        self._write(secret_answer(body), body)
         self.octets = content.info.size
         delivery = Delivery(self.channel.transport)
         with suppress(CancelledError):  # the client has left, maybe because it has all
@@ -245,35 +245,33 @@ class ContentExchange:
 
     def _short(self, result: Answer) -> None:
         """Send an answer without a content."""
-        self._write(result, *result.body)
+        pieces = result.body if self._method != "HEAD" else ()
+        self._write(result, *[piece for piece in pieces if isinstance(piece, bytes)])
         self.channel.answered()
 
-    def _write(self, result: Answer, *body: bytes | Span) -> None:
+    def _write(self, result: Answer, *body: bytes) -> None:
         """Write status and headers, and what there is already of the body, in one piece."""
         self._status = result.status
         self._counters[str(result.status)] += 1
-        now, last = self._site.reactor.seconds(), self.channel.last
-        pieces = [head_bytes(result, now, last=last)]
-        if self._method != "HEAD":
-            pieces += [piece for piece in body if isinstance(piece, bytes)]
-        self.channel.write(b"".join(pieces))
+        head = head_bytes(result, self._site.reactor.seconds(), last=self.channel.last)
+        self.channel.write(b"".join((head, *body)))
 
     async def _send(self, content: IContent, request: BootRequest) -> None:
+        info = content.info
         if self._asked.whole:
-            result = whole_answer(content.info)
+            result, size = whole_answer(info), info.size
         else:
-            result = answer(content.info, self._method, self._header, _boundary)
-        spans = [piece for piece in result.body if isinstance(piece, Span)]
-        if self._method == "HEAD" or not spans:
-            self._short(result)
-            return
-        size = sum([span.end - span.start for span in spans])
+            result = answer(info, self._method, self._header, _boundary)
+            spans = [piece for piece in result.body if isinstance(piece, Span)]
+            if self._method == "HEAD" or not spans:
+                self._short(result)
+                return
+            size = sum([span.end - span.start for span in spans])
         started = self._site.reactor.seconds()
         whole = False
         try:
             if size <= _SMALL:
-                self._status = result.status  # nothing else is answered, whatever happens now
-                self._write(result, *[await self._piece(content, each) for each in result.body])
+                await self._send_at_once(result, content)
                 self.octets += size
             else:
                 await self._send_pieces(result, content)
@@ -283,11 +281,15 @@ class ContentExchange:
             self._tell(request, size, seconds, whole=whole)
         self.channel.answered()
 
-    @staticmethod
-    async def _piece(content: IContent, piece: bytes | Span) -> bytes:
-        if isinstance(piece, bytes):
-            return piece
-        return await read_exactly(content, piece.start, piece.end - piece.start)
+    async def _send_at_once(self, result: Answer, content: IContent) -> None:
+        self._status = result.status  # nothing else is answered, whatever happens now
+        body = []
+        for piece in result.body:
+            if isinstance(piece, Span):
+                body.append(await read_exactly(content, piece.start, piece.end - piece.start))
+            else:
+                body.append(piece)
+        self._write(result, *body)
 
     async def _send_pieces(self, result: Answer, content: IContent) -> None:
         if content.fileno() is None:
