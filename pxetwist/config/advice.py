@@ -14,7 +14,7 @@ from pxetwist.config.certificates import (
     names_without_dns,
 )
 from pxetwist.config.dhcp_advice import dhcp_advice, proxy_advice
-from pxetwist.config.folders import content_folders, files_in_folders
+from pxetwist.config.folders import content_folders, files_in_content
 from pxetwist.config.installer_advice import configurations_hidden, installers_incomplete
 from pxetwist.config.load import Configuration, Instance
 from pxetwist.errors import ConfigErrors
@@ -213,7 +213,7 @@ def grub_with_proxydhcp(configuration: Configuration) -> Iterator[str]:
 
 def content_missing(configuration: Configuration) -> Iterator[str]:
     """Files that profiles and loaders name, and no folder has; menus leave such entries out."""
-    has = files_in_folders(configuration)
+    has = files_in_content(configuration)
     profiles = configuration.profiles
     entries = {entry.name for menu in profiles.values() for entry in menu.entries}
     for name, profile in profiles.items():
@@ -229,7 +229,7 @@ def content_missing(configuration: Configuration) -> Iterator[str]:
 
 def menus_shortened(configuration: Configuration) -> Iterator[str]:
     """Entries that a menu leaves out on every machine."""
-    has = files_in_folders(configuration)
+    has = files_in_content(configuration)
     for name, menu in configuration.profiles.items():
         wanted = {entry.name: list(_files_by_architecture(entry)) for entry in menu.entries}
         left_out = [
@@ -247,7 +247,7 @@ def menus_shortened(configuration: Configuration) -> Iterator[str]:
 
 def loaders_missing(configuration: Configuration) -> Iterator[str]:
     """Whatever firmware cannot start by itself needs a boot loader."""
-    has = files_in_folders(configuration)
+    has = files_in_content(configuration)
     families = {
         profile.loader or FAMILIES[0]
         for profile in configuration.profiles.values()

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from pxetwist.config.folders import (
     ContentFolder,
-    content_folders,
-    files_in_folders,
-    folders_are_all,
+    ContentImages,
+    content_places,
+    files_in_content,
 )
 from pxetwist.config.load import Configuration
 from pxetwist.content import bootcfg
@@ -28,10 +28,8 @@ _OTHERS = (Architecture.X86_UEFI, Architecture.ARM64_UEFI)
 
 def installers_incomplete(configuration: Configuration) -> Iterator[str]:
     """Yield what a machine cannot go on without, where it was looked for, and where it is from."""
-    if not folders_are_all(configuration):
-        return
-    folders = content_folders(configuration)
-    has = files_in_folders(configuration)
+    places = content_places(configuration)
+    has = files_in_content(configuration)
     for profile in configuration.profiles.values():
         if profile.kind not in INSTALLERS:
             continue
@@ -40,15 +38,15 @@ def installers_incomplete(configuration: Configuration) -> Iterator[str]:
             if isinstance(boot, Windows):
                 wanted |= _wanted_windows(boot)
                 continue
-            lines, files = _wanted_esxi(boot, folders)
+            lines, files = _wanted_esxi(boot, places)
             yield from (f"profile {profile.name!r}: {line}" for line in lines)
             wanted |= dict.fromkeys(files, _ESXI)
         for file, origin in wanted.items():
             if not has(file):
                 path = ContentPath.parse(file)
-                wanted_at = filter(None, (folder.wanted(path) for folder in folders))
-                places = " and no ".join(map(str, wanted_at)) or f"folder for {path}"
-                yield f"profile {profile.name!r} needs {file}; there is no {places}: {origin}"
+                wanted_at = [at for each in places if (at := each.wanted(path))]
+                nowhere = " and no ".join(wanted_at) or f"folder for {path}"
+                yield f"profile {profile.name!r} needs {file}; there is no {nowhere}: {origin}"
 
 
 def configurations_hidden(configuration: Configuration) -> Iterator[str]:
@@ -88,17 +86,19 @@ def _wanted_windows(boot: Windows) -> dict[str, str]:
     return wanted
 
 
-def _wanted_esxi(boot: Esxi, folders: Sequence[ContentFolder]) -> tuple[list[str], list[str]]:
+def _wanted_esxi(
+    boot: Esxi, places: Sequence[ContentFolder | ContentImages]
+) -> tuple[list[str], list[str]]:
     """Return what is wrong with the medium's boot.cfg, and the files that the machine loads."""
     programs = [boot.mboot, *([boot.program] if boot.program else [])]
     for name in boot.configurations:
-        file = next(
-            filter(None, (folder.place(ContentPath.parse(name)) for folder in folders)), None
-        )
-        if file is None:
+        path = ContentPath.parse(name)
+        place = next((each for each in places if each.has(path)), None)
+        if place is None:
             continue
+        file = place.wanted(path)
         try:
-            settings = bootcfg.parse(file.read_text("utf-8", "replace"))
+            settings = bootcfg.parse((place.read(path) or b"").decode("utf-8", "replace"))
         except OSError as error:
             return [f"cannot read {file}: {error.strerror}"], programs
         except PolicyError as error:

@@ -55,6 +55,20 @@ def build(settings: Settings, site: Site) -> IsoStore:
     return IsoStore(settings, site)
 
 
+def image_places(
+    root: Path, parts: tuple[str, ...]
+) -> Iterator[tuple[Path, ContentPath, tuple[str, ...]]]:
+    """Yield where the image of a path may be, below `root` or `root` itself: its folder, its path
+    there, and the path inside it.
+    """
+    if not root.is_dir():
+        yield root.parent, ContentPath((root.name,)), parts
+        return
+    for number, part in enumerate(parts, 1):
+        if part.lower().endswith(".iso"):
+            yield root, ContentPath(parts[:number]), parts[number:]
+
+
 @attrs.define(eq=False)
 class _Index:
     """The names in one version of an image: being read, known, or (`root` is `None`) broken."""
@@ -82,7 +96,7 @@ class IsoStore(Service):
 
     async def open(self, path: ContentPath, request: BootRequest) -> IContent:
         """Open an image, or a file in it."""
-        for folder, image, inside in self._places(path.parts):
+        for folder, image, inside in image_places(self._root, path.parts):
             try:
                 file = Directory(folder, self._ignore_case).open_file(image)
             except ContentNotFound:
@@ -94,17 +108,6 @@ class IsoStore(Service):
             finally:
                 file.close()
         raise ContentNotFound(str(path))
-
-    def _places(
-        self, parts: tuple[str, ...]
-    ) -> Iterator[tuple[Path, ContentPath, tuple[str, ...]]]:
-        """Yield where the image may be, its path there, and the path inside it."""
-        if not self._root.is_dir():
-            yield self._root.parent, ContentPath((self._root.name,)), parts
-            return
-        for number, part in enumerate(parts, 1):
-            if part.lower().endswith(".iso"):
-                yield self._root, ContentPath(parts[:number]), parts[number:]
 
     async def _open_inside(
         self, image: File, path: ContentPath, inside: tuple[str, ...]

@@ -9,6 +9,7 @@ from pxetwist.model.families import Setting
 from pxetwist.model.installers import Esxi, Windows
 from pxetwist.wire.iana import Architecture
 from tests.unit.config.inis import IniCase
+from tests.unit.content.isos import iso
 
 HEAD = """
 [pxe]
@@ -23,6 +24,21 @@ plugin = rendered
 [content:files]
 plugin = directory
 root = content
+[profile:x]
+"""
+#: Further stores beside the folder: images in it, and a mirror that nobody can look into.
+STORES = """
+[content:isos]
+plugin = iso
+root = content
+[content:one]
+plugin = iso
+root = content/e.iso
+prefix = esxi8
+[content:debian]
+plugin = upstream
+url = http://mirror.example/debian
+prefix = mirror
 [profile:x]
 """
 BOOT_CFG = "kernel=/b.b00\nkernelopt=runweasel cdromBoot\nmodules=/jumpstrt.gz --- /S.V00 arg\n"
@@ -199,6 +215,40 @@ class InstallerProfiles(IniCase):
             self.advice(profile),
             [f"profile 'x' needs esxi8/jumpstrt.gz; there is no content/esxi8/jumpstrt.gz: {end}"],
         )
+
+    def test_media_in_images(self) -> None:
+        """Images are looked into; only what a mirror may have is taken to be there."""
+        head = HEAD.replace("scripts, files", "scripts, files, isos, one, debian")
+        head = head.replace("\n[profile:x]\n", STORES)
+        files = dict.fromkeys(("boot/bcd", "sources/boot.wim"), b"")
+        (self.folder / "content/w.iso").write_bytes(iso(files))
+        esxi = {"mboot.c32": b"", "boot.cfg": BOOT_CFG.encode(), "b.b00": b"", "s.v00": b""}
+        (self.folder / "content/e.iso").write_bytes(iso(esxi))
+        windows = "kind = windows\nmedia.x64 = w.iso\nnbp.x64 = w.iso/boot/wdsmgfw.efi\n"
+        content = (
+            head + windows + "[profile:y]\nkind = esxi\nmedia.bios = esxi8\n"
+            "[profile:z]\nkind = linux\nkernel = mirror/linux\ninitrds = w.iso/none v.iso/none\n"
+        )
+        medium = "it is on Windows' installation medium, and copype of the Windows ADK makes one"
+        lines = [line.replace(f"{self.folder}/", "") for line in advice(self.load(content))]
+        self.assertEqual(
+            lines,
+            [
+                "profile 'z' names w.iso/none, which no content folder has",
+                "profile 'z' names v.iso/none, which no content folder has",
+                *(
+                    f"profile 'x' needs w.iso/{name}; there is no content/w.iso/{name} and no"
+                    f" {name} in content/w.iso: {medium}"
+                    for name in ("boot/wdsmgfw.efi", "boot/boot.sdi")
+                ),
+                "profile 'y' needs esxi8/jumpstrt.gz; there is no content/esxi8/jumpstrt.gz and no"
+                " jumpstrt.gz in content/e.iso: it is on ESXi's installation medium, all of which"
+                " belongs there",
+            ],
+        )
+        (self.folder / "content/w.iso").unlink()
+        lines = advice(self.load(content))
+        self.assertIn(f" and no {self.folder}/content/w.iso: ", "".join(lines))
 
     def test_hidden_configuration(self) -> None:
         """Only mboot that firmware starts asks by a name that the medium has as well."""
