@@ -64,12 +64,15 @@ class Policies:
         a policy waits for it.
         """
         answer = None
+        if report.topic == "callback":
+            report = attrs.evolve(report, machine=await self._machine(report))
         for _, policy in self.policies:
             if answer is None and IHears.providedBy(policy):
                 answer = await IHears(policy).hear(report)
-        if report.topic != "callback" or (report.word == "order" and answer is None):
-            return answer  # an order that nobody took down is not acknowledged
-        machine = await self._machine(report)
+        if report.topic != "callback":
+            return answer
+        refused = report.word == "order" and answer is None
+        machine, text = report.machine, f": {report.text}" if report.text else ""
         tell(
             BootEvent(
                 report.time,
@@ -78,11 +81,11 @@ class Policies:
                 machine.name if machine else str(report.identity),
                 report.boot_id,
                 "kernel",
-                f"says {report.word}" + (f": {report.text}" if report.text else ""),
+                f"says {report.word}{text}" + (" (refused)" if refused else ""),
                 {"word": report.word, "text": report.text},
             )
         )
-        return answer or ""
+        return None if refused else answer or ""
 
     async def _machine(self, report: MachineReport) -> Machine | None:
         """Return the machine that reports; its boot may be long over."""

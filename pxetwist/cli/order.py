@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -98,7 +98,8 @@ def run(options: Options) -> int:
     if options["cancel"]:
         work = partial(orders.cancel, int(options["cancel"]), now)
     else:
-        work = partial(orders.add, _order(options, assembly, policy, now))
+        order, names = _order(options, assembly, policy, now)
+        work = partial(orders.add, order, names=names)
     with opened(policy.store.pool.database, orders.SCHEMA, change=True) as session:
         assert session is not None
         session.run(partial(orders.sweep, now), change=True)
@@ -127,7 +128,10 @@ def policy_of(assembly: Assembly, name: str | None) -> OrdersPolicy:
     )
 
 
-def _order(options: Options, assembly: Assembly, policy: OrdersPolicy, now: float) -> Order:
+def _order(
+    options: Options, assembly: Assembly, policy: OrdersPolicy, now: float
+) -> tuple[Order, Collection[str]]:
+    """Return the order, and what its machine is called by."""
     profiles = assembly.configuration.profiles
     for option in ("profile", "then"):
         name = options[option]
@@ -138,32 +142,33 @@ def _order(options: Options, assembly: Assembly, policy: OrdersPolicy, now: floa
     expires = options["expires"]
     if expires is None:
         expires = now + lasts if lasts else 0.0
+    names = _machine(options["host"], assembly)
     return Order(
-        _machine(options["host"], assembly),
-        options["profile"],
-        then=options["then"],
-        created=now,
-        expires=expires,
-    )
+        names[0], options["profile"], then=options["then"], created=now, expires=expires
+    ), names
 
 
-def _machine(host: str, assembly: Assembly) -> str:
-    """Return the key of a machine; a name that cannot be right is a mistake."""
-    try:
-        return parse_mac(host)
-    except ValueError:
-        pass
+def _machine(host: str, assembly: Assembly) -> Sequence[str]:
+    """Return what a machine is called by, the best first; a name that cannot be right is a
+    mistake.
+    """
     directories = [each for _, each in assembly.of_kind("hosts")]
     lists = [each for each in directories if IListsMachines.providedBy(each)]
-    known = {machine.name.lower() for each in lists for machine in each.machines()}
-    if host.lower() not in known:
-        if len(lists) == len(directories):
-            hint = did_you_mean(host.lower(), known)
-            raise PxeError(
-                f"no directory knows {host!r}{hint or '; a MAC address will do as well'}"
-            )
-        print(f"note: {printable(host)} is in no directory that can be listed", file=sys.stderr)
-    return host.lower()
+    machines = [machine for each in lists for machine in each.machines()]
+    try:
+        mac = parse_mac(host)
+    except ValueError:
+        mac = ""
+    found = [m for m in machines if (mac in m.macs if mac else host.lower() == m.name.lower())]
+    if len(found) == 1 or (found and not mac):
+        return found[0].name.lower(), *found[0].macs
+    if mac:
+        return (mac,)
+    if len(lists) == len(directories):
+        hint = did_you_mean(host.lower(), {machine.name.lower() for machine in machines})
+        raise PxeError(f"no directory knows {host!r}{hint or '; a MAC address will do as well'}")
+    print(f"note: {printable(host)} is in no directory that can be listed", file=sys.stderr)
+    return (host.lower(),)
 
 
 def _said(order: Order, now: float) -> str:

@@ -166,6 +166,8 @@ def run(options: Options) -> int:
 
 
 def _init(options: InitOptions, now: datetime) -> list[str]:
+    if not Path(options["file"]).exists():
+        raise PkiError(f"there is no INI {options['file']}; its folder is where pki is made")
     folder = options.pki()
     folder.create()
     made = pki.make_authority(options["name"], options["days"], now, options["bits"])
@@ -243,6 +245,11 @@ def _renew(options: RenewOptions, now: datetime) -> list[str]:
     authority, days = folder.authority(), options["days"]
     if names:
         files = folder.files(names[0])
+        if files == folder.authority_files:
+            raise PkiError(
+                f"{files.certificate} is the authority, which is not renewed: machines would have"
+                " to learn the new one as well"
+            )
         return [_replaced(files, files.read(), authority, days, now)]
     pairs = {files: files.read() for files in key_files(options.configuration)}
     if not pairs:
@@ -287,5 +294,7 @@ def _export(options: ExportOptions, now: datetime) -> list[str]:
     file = Path(options["output"]) if options["output"] else folder.path / f"ca.{form}"
     if form == "pem" and file == folder.authority_files.certificate:
         return [str(file)]
+    if options["output"] and file.exists() and file.read_bytes() != data:
+        raise PkiError(f"{file} is there already, and is not overwritten")
     replace(file, data)
     return [str(file)]

@@ -181,9 +181,13 @@ def _build(instance: Instance, site: Site) -> object:
 
 
 def _titled(error: ConfigError, instance: Instance) -> ConfigError:
-    """Let each message begin with its section."""
+    """Let each message begin with its section; one without a line gets that of the section."""
     title = f"[{instance.title}] "
-    return ConfigError(error.location, title + error.message.removeprefix(title))
+    place, message = error.location, error.message.removeprefix(title)
+    if not place.line:
+        message = f"{place}: {message}" if place.file else message
+        place = instance.location
+    return ConfigError(place, title + message)
 
 
 def _join(assembly: Assembly, board: Board | None, reactor: Any) -> None:

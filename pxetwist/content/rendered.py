@@ -200,7 +200,7 @@ def build(settings: Settings, site: Site) -> RenderedStore:
     loaders: list[jinja2.BaseLoader] = [jinja2.PackageLoader("pxetwist.content")]
     if settings.templates is not None:
         if not settings.templates.is_dir():
-            raise ConfigError(Location(str(settings.templates)), "templates: no such folder")
+            raise ConfigError(Location(""), f"templates: no such folder: {settings.templates}")
         loaders.insert(0, jinja2.FileSystemLoader(settings.templates))
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader(loaders),

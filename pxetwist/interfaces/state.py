@@ -124,10 +124,10 @@ class IOrderStore(Interface):
         that cannot be told without asking it.
         """
 
-    async def add(order: Order) -> Order:
-        """Store a new order and return it with its number.
+    async def add(order: Order, names: Collection[str] = ()) -> Order:
+        """Store a new order and return it with its number. `names` are others of its machine.
 
-        :raises OrderConflict: if its machine has one that is not at its end.
+        :raises OrderConflict: if its machine has one that is not at its end, by any name.
         """
 
     async def take(order: Order, taker: Taker, terms: Terms, now: float) -> Order | None:

@@ -16,7 +16,7 @@ HANDED = 10
 #: time must be shorter than any machine needs to start again and do something in between.
 SAME_BOOT = 600.0
 SAME_BOOT_UNKNOWN = 30.0
-#: A note of a machine is cut to this many characters.
+#: What a machine says is cut to this many characters.
 NOTE = 500
 
 

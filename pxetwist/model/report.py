@@ -8,13 +8,15 @@ import attrs
 
 from pxetwist.model.boot import Endpoints
 from pxetwist.model.identity import ClientIdentity
+from pxetwist.model.machine import Machine
 
 
 @attrs.frozen
 class MachineReport:
     """One report. `topic` and `word` are of the URL (``callback`` and ``done``), `text` is the
     beginning of its body, `facts` its query: all of them data that anybody on the network may
-    have chosen. Identity and boot id are those that the URL was made for.
+    have chosen. Identity and boot id are those that the URL was made for; `machine` is
+    what directories know of it, of a call-back.
     """
 
     topic: str
@@ -25,3 +27,4 @@ class MachineReport:
     text: str = ""
     facts: Mapping[str, str] = attrs.field(factory=dict)
     endpoints: Endpoints = attrs.field(factory=Endpoints)
+    machine: Machine | None = None

@@ -57,7 +57,7 @@ class PkiFolder:
         :raises PkiError: if it cannot be used.
         """
         if not self.authority_files.certificate.exists():
-            raise PkiError(f"there is no authority in {self.path}; mend: pxetwist pki init")
+            raise PkiError(f"there is no authority in {self.path}; mend: pxetwist pki init FILE")
         try:
             pair = self.authority_files.read()
         except ConfigError as error:

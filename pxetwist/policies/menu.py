@@ -115,7 +115,7 @@ def build(settings: Settings, site: Site) -> MenuPolicy:
     """
 
     def wrong(message: str) -> ConfigError:
-        return ConfigError(Location(str(site.folder)), message)
+        return ConfigError(Location(""), message)
 
     profiles = []
     for name in settings.entries:

@@ -26,6 +26,7 @@ from pxetwist.errors import ConfigError, Location, OrderConflict, PolicyError, S
 from pxetwist.interfaces import IBegins, IBootPolicy, IHears, ISteady, Site
 from pxetwist.model.boot import BootPlan, BootRequest, BootStage
 from pxetwist.model.event import BootEvent, EventKind
+from pxetwist.model.machine import Machine
 from pxetwist.model.order import Order, OrderState, Taker
 from pxetwist.model.profile import BootProfile
 from pxetwist.model.report import MachineReport
@@ -137,8 +138,10 @@ class OrdersPolicy(Service):
             return None
         lasts = self.settings.expires
         expires = report.time + lasts if lasts else 0.0
+        names = _names(report.machine, mac)
+        wanted = Order(names[0], profile, created=report.time, expires=expires)
         try:
-            order = await self.store.add(Order(mac, profile, created=report.time, expires=expires))
+            order = await self.store.add(wanted, names)
         except OrderConflict:
             return None
         self._tell(order, "given by the machine itself")
@@ -167,9 +170,7 @@ class OrdersPolicy(Service):
         and that nobody took so far, has no number.
         """
         identity, machine = request.identity, request.machine
-        names = [*((machine.name, *machine.macs) if machine else ()), identity.mac]
-        wanted = {name.lower(): None for name in names if name}
-        found = await self._stored(self.store.find(wanted, self._now()))
+        found = await self._stored(self.store.find(_names(machine, identity.mac), self._now()))
         label = _label(self.settings.label, machine.labels) if machine else ""
         orders = [order for order in found if order.label in ("", label)]
         if machine and label and not any(order.label for order in orders):
@@ -225,6 +226,12 @@ class OrdersPolicy(Service):
             raise PolicyError(f"orders: {error}") from error
 
 
+def _names(machine: Machine | None, mac: str) -> list[str]:
+    """Return what an order for a machine may be called by, the best first."""
+    names = [*((machine.name, *machine.macs) if machine else ()), mac]
+    return list(dict.fromkeys(name.lower() for name in names if name))
+
+
 def _label(name: str, labels: Mapping[str, str]) -> str:
     found = (value for key, value in labels.items() if key.lower() == name.lower())
     return next(found, "").strip()
@@ -243,7 +250,5 @@ def build(settings: Settings, site: Site) -> OrdersPolicy:
     for name in settings.self_service:
         if name not in site.profiles:
             hint = suggestion(name, site.profiles)
-            raise ConfigError(
-                Location(str(site.folder)), f"self-service: unknown profile {name!r}{hint}"
-            )
+            raise ConfigError(Location(""), f"self-service: unknown profile {name!r}{hint}")
     return OrdersPolicy(settings, site, Orders(settings.database_of(site), site))

@@ -16,6 +16,7 @@ from pxetwist.errors import StateUnavailable
 from pxetwist.exchange.http import Answer, text_answer
 from pxetwist.interfaces import Site
 from pxetwist.model.boot import Endpoints
+from pxetwist.model.order import NOTE
 from pxetwist.model.report import MachineReport
 from pxetwist.services.http_target import Target
 from pxetwist.wire.http1 import KEPT
@@ -59,7 +60,7 @@ async def report_answer(site: Site, target: Target, said: Said) -> Answer | None
     identity, boot_id = redeemed
     told = said.body if said.method == "POST" else target.query.get("text", "").encode()[:KEPT]
     report = MachineReport(
-        topic, identity, boot_id, now, word, _line(told), target.query, said.endpoints
+        topic, identity, boot_id, now, word, _line(told)[:NOTE], target.query, said.endpoints
     )
     try:
         text = await site.boot.hear(report)

@@ -8,9 +8,11 @@ from typing import Any
 
 import attrs
 from OpenSSL import SSL
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IHandshakeListener
 from twisted.internet.protocol import connectionDone
+from twisted.internet.task import LoopingCall
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -42,6 +44,7 @@ _BROKEN_OFF = (
     "it broke off without a word, as firmware does that does not trust the authority of our"
     " certificate, or finds its names or its time wrong"
 )
+_LOOK_EVERY = 2.0  # seconds between two looks at the files of certificates
 _TELL_EVERY = 1.0  # seconds between two lines about handshakes that failed
 
 
@@ -218,13 +221,24 @@ class HttpsService(HttpService):
 
     def __init__(self, settings: Settings, site: Site) -> None:
         super().__init__(settings, site)
-        self.connections = TlsConnections(
-            settings.files(), settings.profile, site.reactor, site.log
-        )
+        self.connections = TlsConnections(settings.files(), settings.profile, site.log)
+        self._looking = LoopingCall(self.connections.look)
+        self._looking.clock = site.reactor
         self.factory = SecureFactory(site, settings)
         self.accepts = TLSMemoryBIOFactory(
             self.connections, False, self.factory, clock=site.reactor
         )
+
+    def startService(self) -> None:
+        """Look at the files of certificates from now on, whether or not somebody connects."""
+        super().startService()
+        self._looking.start(_LOOK_EVERY, now=False)
+
+    def stopService(self) -> Deferred[list[tuple[bool, None]]]:
+        """Look no more, and let running answers end."""
+        if self._looking.running:
+            self._looking.stop()
+        return super().stopService()
 
     def reload(self) -> None:
         """Read the certificates again."""

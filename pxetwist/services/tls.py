@@ -29,8 +29,6 @@ _DH_GROUP = Path(__file__).with_name("ffdhe2048.pem")
 _HTTP = b"http/1.1"
 #: SSL_MODE_ENABLE_PARTIAL_WRITE (SSL_CTX_set_mode(3)): to memory, all is written at once.
 _PARTIAL_WRITE = 0x1
-#: Files are looked at when somebody connects, no more often than this (seconds).
-_LOOK_EVERY = 2.0
 
 
 @attrs.frozen
@@ -53,14 +51,12 @@ class TlsFiles:
 class TlsConnections:
     """Makes the TLS side of each connection, with what its files hold now."""
 
-    def __init__(self, files: TlsFiles, profile: str, clock: Any, log: Logger) -> None:
+    def __init__(self, files: TlsFiles, profile: str, log: Logger) -> None:
         self._files = files
         self._profile = profile
-        self._clock = clock
         self._log = log
         self._stamps: tuple[object, ...] = files.stamps()
         self._glimpse = self._stamps
-        self._looked = clock.seconds()
         self.pairs: Mapping[str, KeyPair] = {}
         self._contexts: Mapping[str, SSL.Context] = {}
         self._read()
@@ -92,12 +88,8 @@ class TlsConnections:
             for pair in self.pairs.values()
         ]
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Read again what has changed, and is not being changed any more."""
-        now = self._clock.seconds()
-        if now - self._looked < _LOOK_EVERY:
-            return
-        self._looked = now
         stamps, before = self._files.stamps(), self._glimpse
         self._glimpse = stamps
         if stamps == before and stamps != self._stamps:
@@ -112,7 +104,6 @@ class TlsConnections:
 
     def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
         """Begin the TLS side of a connection."""
-        self._look()
         return SSL.Connection(self._contexts[""], None)
 
 

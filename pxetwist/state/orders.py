@@ -61,15 +61,13 @@ _UPDATE = f"update pxetwist_order set change = :change, {_ASSIGNED} where number
 # Work, to be done in a session
 
 
-def add(order: Order, session: Session) -> Order:
-    """Store a new order and return it with its number.
-
-    :raises OrderConflict: if its machine has one that is not at its end.
-    """
+def add(order: Order, session: Session, names: Collection[str] = ()) -> Order:
+    """Store a new order; see :meth:`IOrderStore.add`."""
     number = counted(session, "pxetwist_change")
-    for other in _selected(session, "machine = :machine", machine=order.machine):
-        if other.label == order.label and (other.live or order.label):
-            raise OrderConflict(f"{other.machine} has {other}, {other.state.value}")
+    for name in dict.fromkeys((order.machine, *names)):
+        for other in _selected(session, "machine = :machine", machine=name):
+            if other.label == order.label and (other.live or order.label):
+                raise OrderConflict(f"{other.machine} has {other}, {other.state.value}")
     order = attrs.evolve(order, number=number)
     session.rows(_INSERT, **_values(order, number))
     return order
@@ -211,9 +209,9 @@ class Orders:
         """Count what has changed in the copy, while that is fresh enough."""
         return self._edition if self._copy.current else None
 
-    async def add(self, order: Order) -> Order:
+    async def add(self, order: Order, names: Collection[str] = ()) -> Order:
         """Store a new order."""
-        added = await self.pool.change(partial(add, order))
+        added = await self.pool.change(partial(add, order, names=names))
         self._remember(added)
         return added
 

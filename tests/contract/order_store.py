@@ -100,6 +100,14 @@ class OrderStoreContract(Contract):
         self.assertGreater(again.number, order.number)
         self.assertEqual(self.found(self.make()), [again])
 
+    def test_a_machine_with_several_names(self) -> None:
+        mac = "52:54:00:00:00:01"
+        self.add(mac)
+        wanted = Order("ws1", "install", created=self.now)
+        with self.assertRaises(OrderConflict):
+            self.result(self.make().add(wanted, (mac,)))
+        self.assertEqual(self.result(self.make().add(wanted)).machine, "ws1")
+
     def test_from_order_to_call_back(self) -> None:
         store, other = self.make(), self.make()
         order = self.add()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable
 
@@ -135,6 +136,22 @@ class Assembling(IniCase):
         self.assertEqual(lines[2], "hosts.csv:4: [hosts:file] twice the same name")
         self.assertEqual(
             lines[3], "pxe.ini:20: [hosts:key] KeyError: 'key' (faulty_for_assembly.py:28)"
+        )
+
+    def test_a_mistake_in_another_file(self) -> None:
+        """It says where the INI names that file, unless the mistake has a line of its own."""
+        content = INI + "[service:https]\ncertificate = boot.pem\n[content:files]\n"
+        content += "plugin = rendered\ntemplates = none\n"
+        content = content.replace("services =", "content = files\nservices = https,", 1)
+        errors = self.assertRaises(ConfigErrors, self.assemble, content).errors
+        lines = [str(error).replace(f"{self.folder}/", "") for error in errors]
+        self.assertEqual(
+            sorted(re.sub(r"ini:\d+", "ini:N", line) for line in lines),
+            [
+                "pxe.ini:N: [content:files] templates: no such folder: none",
+                "pxe.ini:N: [service:https] boot.pem: cannot be read: No such file or directory;"
+                " `pxetwist pki issue` makes certificates",
+            ],
         )
 
     def test_http_port(self) -> None:

@@ -159,6 +159,27 @@ class PkiTests(SynchronousTestCase):
         into = self.folder / "out.esl"
         self.must("export", "--format", "esl", "--owner", owner, "--output", str(into))
         self.assertEqual(into.read_bytes(), encode_signature_lists([der], UUID(owner)))
+        self.must("export", "--format", "esl", "--owner", owner, "--output", str(into))
+        code, said = self.call("export", "--format", "der", "--output", str(self.pki / "ca.key"))
+        self.assertEqual(
+            (code, said), (1, f"{self.pki}/ca.key is there already, and is not overwritten\n")
+        )
+
+    def test_the_authority_is_not_renewed(self) -> None:
+        self.must("init")
+        before = self.certificate("pki/ca.pem")
+        code, said = self.call("renew", "ca")
+        self.assertEqual(code, 1)
+        self.assertIn("pki/ca.pem is the authority, which is not renewed", said)
+        self.assertEqual(self.certificate("pki/ca.pem"), before)
+
+    def test_an_ini_that_is_not_there(self) -> None:
+        """A slip of the pen makes no second authority somewhere else."""
+        self.ini.unlink()
+        code, said = self.call("init")
+        self.assertEqual(code, 1)
+        self.assertIn(f"there is no INI {self.ini}", said)
+        self.assertFalse(self.pki.exists())
 
     def names(self, file: str) -> list[str]:
         alternatives = self.certificate(file).extensions.get_extension_for_class(

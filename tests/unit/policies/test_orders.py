@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -360,7 +361,7 @@ class SelfServiceTests(OrdersCase):
         self.assertNotIn("install", script)
         said = node.call_back(self.callback(node), "order", " install\n")
         self.assertRegex(str(said), "order 1")
-        self.assertEqual(self.state(node).machine, MAC)
+        self.assertEqual(self.state(node).machine, "ws1")
         self.assertIn("install", node.boot())
         self.assertNotIn("install", node.boot())
 
@@ -373,6 +374,16 @@ class SelfServiceTests(OrdersCase):
         self.assertIsNotNone(node.call_back(url, "order", "install"))
         self.assertIsNone(node.call_back(url, "order", "install"))
         self.assertIsNone(self.node().call_back(self.callback(self.node()), "order", "install"))
+
+    def test_a_machine_has_one_order(self) -> None:
+        """Whoever gave it, and by which of its names; what is refused is an event as well."""
+        for name in ("ws1", MAC):
+            node = self.node(self_service=("install",))
+            number = self.order(node, machine=name)
+            url = self.callback(node)
+            self.assertIsNone(node.call_back(url, "order", "install"))
+            self.assertIn("says order: install (refused)", node.events(EventKind.CALLBACK))
+            self.command(node, partial(states.cancel, number, self.now))
 
     def callback(self, node: Node) -> str:
         """Return the URL that a script of this machine's boot would have."""

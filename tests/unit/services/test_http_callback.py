@@ -5,7 +5,7 @@ from __future__ import annotations
 from pxetwist.errors import StateUnavailable
 from pxetwist.model.boot import Endpoints
 from pxetwist.model.identity import ClientIdentity
-from pxetwist.wire.http1 import KEPT
+from pxetwist.model.order import NOTE
 from tests.unit.services.test_http import ServiceCase
 
 TOKEN = "AbCdEfGhIjKlMnOpQrStUvWxYz0123456-_"
@@ -42,7 +42,7 @@ class ReportTests(ServiceCase):
     def test_any_body(self) -> None:
         """It is bounded, of one line, and shows what is no text."""
         self.post(f"/callback/{TOKEN}/done", "x" * 100_000)
-        self.assertEqual(len(self.boot.reports[-1].text), KEPT)
+        self.assertEqual(len(self.boot.reports[-1].text), NOTE)
         self.post(f"/callback/{TOKEN}/done", "a\x1b[2J\r\n\x00b ☃")
         self.assertEqual(self.boot.reports[-1].text, "a\ufffd[2J \ufffdb ☃")
 

@@ -204,14 +204,24 @@ class CertificateTests(HttpsCase):
         self.assertEqual(self.shown(service, "ALT.example"), "alt.example")
 
     def test_a_changed_file_is_taken_when_it_is_whole(self) -> None:
+        """Nobody needs to connect for that: the first one after it gets the new certificate."""
         service = self.service()
+        self.patch(service, "ports", list)
+        service.startService()
         certificates.write_server(self.folder, "new.example", name="boot.example")
         os.utime(self.server.certificate, (5, 5))
-        self.assertEqual(self.shown(service), "boot.example")  # looked at a moment ago
-        for _ in range(2):  # it changed, then it did not change any more
-            self.clock.advance(2)
-            last = self.shown(service)
-        self.assertEqual(last, "new.example")
+        self.clock.advance(2)
+        self.assertEqual(self.shown(service), "boot.example")  # it changes, maybe still
+        self.clock.advance(2)
+        self.assertEqual(self.shown(service), "new.example")
+        self.server.certificate.write_text("half of")
+        with capturedLogs() as logs:
+            for _ in range(3):
+                self.clock.advance(2)
+        errors = [each for each in logs if each["log_level"] is LogLevel.error]
+        self.assertEqual(len(errors), 2)  # the mistake, and what holds now; once
+        self.assertFalse(self.flushLoggedErrors())
+        service.stopService()
 
     def test_reload(self) -> None:
         service = self.service()
