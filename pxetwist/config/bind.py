@@ -86,7 +86,8 @@ def _bind_option(
             values.setdefault(field.name, {})[index] = value
         else:
             values[field.name] = convert(option.text)
-    except ConfigError as error:
-        errors.append(error)
+    except ConfigError as error:  # it knows the line
+        title = f"[{section.title}] {option.name}: "
+        errors.append(ConfigError(error.location, title + error.message.removeprefix(title)))
     except ValueError as error:
         errors.append(section.error(str(error), option.name))

@@ -11,6 +11,7 @@ sentence like ``expected a port (0-65535), got 'x'``. The text it is given is an
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from ipaddress import (
@@ -38,6 +39,8 @@ T = TypeVar("T")
 
 #: The default of an option that must be given.
 REQUIRED: Any = attrs.NOTHING
+#: NAME_MAX of Linux: the bytes of one name of a path.
+_NAME_MAX = 255
 
 
 @attrs.frozen
@@ -250,6 +253,8 @@ def _pool6(value: str) -> Pool:
 def _path(value: str) -> Path:
     if not value:
         raise ValueError("empty")
+    if any(len(os.fsencode(part)) > _NAME_MAX for part in value.split("/")):
+        raise ValueError("a name is too long")
     return OptionText.of(value).folder.absolute() / Path(value).expanduser()
 
 

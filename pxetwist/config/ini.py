@@ -80,7 +80,7 @@ class Ini:
         self._read(file)
         include = self.sections["pxe"].options.get("include") if "pxe" in self.sections else None
         for found in self._included(file, include):
-            self._read(found)
+            self._read(found, include)
 
     def _included(self, file: Path, include: Option | None) -> Iterator[Path]:
         """Find the files that the patterns of an include name, sorted for each pattern."""
@@ -92,17 +92,18 @@ class Ini:
                 self._errors.append(ConfigError(include.location, message))
             yield from found
 
-    def _read(self, file: Path) -> None:
+    def _read(self, file: Path, include: Option | None = None) -> None:
         self.files.append(str(file))
         try:
             source = file.read_text("utf-8")
-        except OSError as error:
-            problem = f"cannot be read: {error.strerror}"
-            self._errors.append(ConfigError(Location(str(file)), problem))
-            return
-        except UnicodeDecodeError:
+        except (OSError, UnicodeDecodeError) as error:
             problem = "is not text in UTF-8"
-            self._errors.append(ConfigError(Location(str(file)), problem))
+            if isinstance(error, OSError):
+                problem = f"cannot be read: {error.strerror}"
+            place = Location(str(file))
+            if include:
+                place, problem = include.location, f"[pxe] include: {file} {problem}"
+            self._errors.append(ConfigError(place, problem))
             return
         self._take(str(file), source)
 

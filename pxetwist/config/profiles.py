@@ -286,7 +286,7 @@ def _fits(
             continue
         elif plain in WISHES and plain not in FAMILIES[found.family]:
             errors.append(section.error(unknown_wish(found.family, plain), name))
-    given = {name.partition(".")[0] for name in section.options}
+    given = {name.partition(".")[0] for name, each in section.options.items() if each.text}
     needed = NEEDED.get(kind, ())
     starting = ("", "ipxe", "pxelinux") if found.memdisk else ("", "ipxe")
     if kind is ProfileKind.IMAGE and found.loader not in starting:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from zope.interface import implementer
 
 from pxetwist.config import fields
 from pxetwist.config.fields import Keyed, option
+from pxetwist.errors import ConfigError, Location
 from pxetwist.interfaces import IReloads, Site
 from pxetwist.services import http
 from pxetwist.services.certificates import KeyFiles, common_name
@@ -125,13 +127,26 @@ class Settings(http.Settings):
         }
         return TlsFiles(pairs, self.client_ca)
 
+    def named_files(self) -> Iterator[tuple[str, Path]]:
+        """Yield the options that name files, with these."""
+        for option_name, files in (("certificate", self.certificate), ("key", self.key)):
+            for name, file in files.items():
+                yield f"{option_name}.{name}" if name else option_name, file
+        if self.client_ca is not None:
+            yield "client-ca", self.client_ca
+
 
 def build(settings: Settings, site: Site) -> HttpsService:
     """Make the service; certificates are read now, so that a mistake shows at start.
 
     :raises ConfigError: if one cannot be used.
     """
-    return HttpsService(settings, site)
+    try:
+        return HttpsService(settings, site)
+    except ConfigError as error:
+        found = (name for name, file in settings.named_files() if str(file) == error.location.file)
+        name = next(found, "certificate")
+        raise ConfigError(Location(""), f"{name}: {error}") from error
 
 
 @implementer(IHandshakeListener)

@@ -149,8 +149,8 @@ class Assembling(IniCase):
             sorted(re.sub(r"ini:\d+", "ini:N", line) for line in lines),
             [
                 "pxe.ini:N: [content:files] templates: no such folder: none",
-                "pxe.ini:N: [service:https] boot.pem: cannot be read: No such file or directory;"
-                " `pxetwist pki issue` makes certificates",
+                "pxe.ini:N: [service:https] certificate: boot.pem: cannot be read: No such file or"
+                " directory; `pxetwist pki issue` makes certificates",
             ],
         )
 

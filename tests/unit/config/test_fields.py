@@ -127,6 +127,7 @@ class Files(IniCase):
             (self.folder / "a", self.folder / "b"),
         )
         self.assertRaises(ValueError, fields.path, self.option_text(""))
+        self.assertRaises(ValueError, fields.path, self.option_text("a/" + "x" * 256))
 
     def test_secret_file(self) -> None:
         file = self.write("secret", "  hush\n")

@@ -114,7 +114,7 @@ class Reading(IniCase):
         ini, errors = self.read(
             """
             [pxe]
-            include = conf.d/*.ini, nothing/*.ini
+            include = conf.d/*.ini, nothing/*.ini, conf.d
                 missing.ini
             [hosts:x]
             """
@@ -125,6 +125,7 @@ class Reading(IniCase):
             errors,
             [
                 "conf.d/b.ini:2: section [hosts:x] stands at pxe.ini:4 already",
+                "pxe.ini:2: [pxe] include: conf.d cannot be read: Is a directory",
                 "pxe.ini:2: [pxe] include: there is no file missing.ini",
             ],
         )

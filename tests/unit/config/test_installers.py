@@ -131,6 +131,21 @@ class InstallerProfiles(IniCase):
             ],
         )
 
+    def test_needed_but_empty(self) -> None:
+        self.assertEqual(
+            self.mistakes(HEAD + "kind = esxi\nmedia =\n"),
+            ["pxe.ini:13: [profile:x] a profile of kind esxi needs media"],
+        )
+
+    def test_a_digest_that_is_none(self) -> None:
+        head = HEAD.replace("scripts, files", "scripts, files, isos, one, debian")
+        head = head.replace("\n[profile:x]\n", STORES).replace("\n[profile:x]\n", "\n")
+        head = head.replace("plugin = upstream", "plugin = upstream\nsha256 =\n    0a2f linux")
+        line = head.splitlines().index("    0a2f linux")
+        mistake = "sha256: expected SHA256 PATH, got '0a2f linux'"
+        self.write("content/e.iso", "")
+        self.assertEqual(self.mistakes(head), [f"pxe.ini:{line}: [content:debian] {mistake}"])
+
     def test_values(self) -> None:
         self.write("pw", "secret").chmod(0o600)
         profile = "kind = windows\nmedia = m\nanswer.root-password = file:pw\nsecret-life = 5m\n"
