@@ -10,7 +10,13 @@ from OpenSSL.SSL import Error as TlsError
 from service_identity import VerificationError
 from twisted.internet.defer import CancelledError
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
-from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool, ResponseFailed
+from twisted.web.client import (
+    Agent,
+    BrowserLikePolicyForHTTPS,
+    HTTPConnectionPool,
+    ResponseFailed,
+    _HTTP11ClientFactory,
+)
 
 from pxetwist.config.fields import OptionText, path
 
@@ -34,6 +40,12 @@ def authorities(value: str) -> tuple[Certificate, ...]:
     return loaded
 
 
+class _Connections(_HTTP11ClientFactory):
+    """Connections whose making and ending is no news."""
+
+    noisy = False
+
+
 def make_agent(
     reactor: Any, trusted: Collection[Certificate], *, patience: float, connections: int
 ) -> tuple[Agent, HTTPConnectionPool]:
@@ -45,6 +57,7 @@ def make_agent(
     """
     pool: Any = HTTPConnectionPool(reactor)
     pool.maxPersistentPerHost = connections
+    pool._factory = _Connections
     policy = BrowserLikePolicyForHTTPS(trustRootFromCertificates(trusted) if trusted else None)
     return Agent(reactor, policy, connectTimeout=patience, pool=pool), pool
 
@@ -53,7 +66,7 @@ def told(error: BaseException) -> str:
     """Say what went wrong, without Twisted's wrappings."""
     match error:
         case ResponseFailed():
-            reasons = [told(reason.value) for reason in error.reasons]
+            reasons = [told(each.value) for each in error.reasons if each.getErrorMessage()]
             return "; ".join(dict.fromkeys(reasons)) or "no answer"
         case CancelledError():
             return "given up"

@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
+from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IResponse
 
@@ -138,8 +139,11 @@ class _Body(Protocol):
         if reason.check(ResponseDone) is not None:
             self._timer.cancel()
             self.over.callback(None)
+        elif reason.check(PotentialDataLoss) is not None:
+            self._end(MirrorError("it has no Content-Length: nobody can tell if this is all"))
         else:
-            self._end(MirrorError(f"it broke off: {reason.getErrorMessage()}"))
+            assert reason.value is not None
+            self._end(MirrorError(f"it broke off: {told(reason.value)}"))
 
     def _stalled(self) -> None:
         self._end(MirrorError(f"nothing came for {self._patience:g} s"))

@@ -8,7 +8,7 @@ import attrs
 from twisted.internet.defer import CancelledError
 from twisted.internet.task import deferLater
 
-from pxetwist.errors import ContentError, PolicyError
+from pxetwist.errors import ContentDenied, ContentError, PolicyError
 from pxetwist.interfaces import IContent, Site
 from pxetwist.model.boot import BootRequest, Protocol
 from pxetwist.model.content import ContentPath
@@ -69,16 +69,20 @@ class TftpAnswers:
 
     async def answer(self, asked: Asked) -> None:
         """Begin a transfer, or say why there is none; never raises."""
-        packet = asked.packet
+        packet, misfit = asked.packet, None
         try:
             path = ContentPath.parse(packet.name)
-        except ValueError:
-            self.refuse(asked, _NOT_FOUND if isinstance(packet, ReadRequest) else _NOT_HERE)
-            return
+        except ValueError as error:
+            if isinstance(packet, ReadRequest):
+                self.refuse(asked, _NOT_FOUND)
+                return
+            path, misfit = ContentPath(()), ContentDenied(f"{error}: {packet.name!r}")
         try:
             request = await self._resolve(path, asked)
             if isinstance(packet, ReadRequest):
                 await self._send(packet, request, path, asked)
+            elif misfit is not None:
+                self._refuse_upload(asked, request, misfit)
             elif self._uploads is not None:
                 self._take(self._uploads, packet, request, path, asked=asked)
         except CancelledError:

@@ -94,7 +94,7 @@ class Uploads:
             try:
                 inner = os.open(part, _FOLDER, dir_fd=opened)
             except (OSError, ValueError) as error:
-                raise ContentNotFound(f"no folder {part!r}: {error}") from None
+                raise ContentNotFound(f"no folder {part!r}: {_why(error)}") from None
             finally:
                 os.close(opened)
             opened = inner
@@ -106,11 +106,15 @@ class Uploads:
         except FileNotFoundError:
             return
         except (OSError, ValueError) as error:
-            raise ContentDenied(f"{name!r}: {error}") from None
+            raise ContentDenied(f"{name!r}: {_why(error)}") from None
         if not stat.S_ISREG(found.st_mode):
             raise ContentDenied(f"{name!r} is no file")
         if not self.replace:
             raise UploadExists(f"{name!r} is there already")
+
+
+def _why(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 class Upload:

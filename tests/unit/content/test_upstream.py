@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ConnectionDone
 from twisted.logger import capturedLogs, formatEvent
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.client import ResponseFailed
+from twisted.web.http import PotentialDataLoss, _DataLoss
 from twisted.web.http_headers import Headers
 
 from pxetwist.config.fields import OptionText
@@ -253,6 +257,24 @@ class ArrivingTests(UpstreamCase):
         self.assertEqual(self.result(first[0].read(0, 5)), b"01234")
         first[0].close()
         self.assertEqual(self.files(), 0)
+
+    def test_why_it_broke_off(self) -> None:
+        """In words, without Twisted's wrappings."""
+        closed, lost = Failure(ConnectionDone()), Failure(_DataLoss())
+        for error, expected in (
+            (
+                ResponseFailed([closed, lost]),
+                "it broke off: Connection was closed cleanly.; there",
+            ),
+            (PotentialDataLoss(), "it has no Content-Length: nobody can tell if this is all;"),
+        ):
+            self.setUp()
+            first, _ = self.opening()
+            with capturedLogs() as logs:
+                self.slow.finish(error)
+            said = " ".join(map(str, map(formatEvent, logs)))
+            self.assertIn(expected, said)
+            first[0].close()
 
     def test_it_stalls(self) -> None:
         first, _ = self.opening()

@@ -147,6 +147,9 @@ class WriteTests(ServiceCase):
         ):
             sending = self.send(name, b"new")
             self.assertEqual(sending.error, DENIED, name)
+            said = self.boot.events.pop().summary
+            self.assertIn("did not take ", said)
+            self.assertNotIn("Errno", said)
         self.assertEqual(self.kept(), ["link", "up"])
         self.assertEqual((self.outside / "target").read_bytes(), b"old")
         self.assertEqual(sorted(os.listdir(self.outside)), ["in", "target"])
