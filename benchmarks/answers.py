@@ -33,7 +33,7 @@ from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.services.addressing import AddressServer
 from pxetwist.services.dhcp_ports import Dhcp4Port
 from pxetwist.services.interfaces import NetworkInterface
-from pxetwist.services.sockets import Arrival, IDatagramReceiver
+from pxetwist.services.sockets import Arrival, Binding, IDatagramReceiver
 from pxetwist.wire.dhcp4 import Dhcp4Message, encode
 from pxetwist.wire.iana import Dhcp4Op, Dhcp4Type
 from pxetwist.wire.options import OptionCode as O
@@ -238,7 +238,7 @@ class Bench:
         )
         self.reactor.startRunning(installSignalHandlers=False)
 
-    def _socket(self, reactor: Any, receiver: IDatagramReceiver, **kwargs: Any) -> Any:
+    def _socket(self, reactor: Any, receiver: IDatagramReceiver, binding: Binding) -> Any:
         self.receiver = receiver
         return self.out
 

@@ -19,7 +19,7 @@ from pxetwist.exchange.dhcp4 import Silence
 from pxetwist.interfaces import IBootService, ICounts, Site
 from pxetwist.model.network6 import Network6
 from pxetwist.services.addressing6 import AddressServer6, Answer6, Incoming6
-from pxetwist.services.dhcp6_ports import Datagram6Factory, Dhcp6Port
+from pxetwist.services.dhcp6_ports import Dhcp6Port
 from pxetwist.services.interface_watch import InterfaceWatch, WatchFactory
 from pxetwist.services.interfaces import NetworkInterface
 from pxetwist.services.router_advertisements import (
@@ -28,6 +28,7 @@ from pxetwist.services.router_advertisements import (
     RouterAdvertiser,
     advertisement_of,
 )
+from pxetwist.services.sockets import DatagramFactory
 from pxetwist.services.sockets6 import Udp6Socket
 
 
@@ -64,7 +65,7 @@ class _Place:
 class Dhcp6Service(Service):
     """Port 547 on the interfaces of the site's IPv6 networks, which may come, go and change."""
 
-    datagram: Datagram6Factory = Udp6Socket
+    datagram: DatagramFactory = Udp6Socket
     watch: WatchFactory = InterfaceWatch
     icmp: Icmp6Factory = Icmp6Socket
 

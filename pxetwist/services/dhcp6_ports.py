@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv6Address
-from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
@@ -15,11 +14,11 @@ from pxetwist.errors import StateUnavailable, WireError
 from pxetwist.exchange import dhcp4, dhcp6
 from pxetwist.exchange.dhcp4 import Silence
 from pxetwist.exchange.dhcp6_replies import encode_reply
-from pxetwist.interfaces import Site
+from pxetwist.interfaces import Port, Site
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.services.addressing6 import Answer6, Incoming6
 from pxetwist.services.interfaces import NetworkInterface
-from pxetwist.services.sockets import Arrival, IDatagramReceiver, IDatagramSocket
+from pxetwist.services.sockets import Arrival, Binding, DatagramFactory
 from pxetwist.wire.dhcp6 import unwrap
 
 AnswerFunction6 = Callable[[Incoming6], Awaitable[Answer6 | Silence]]
@@ -29,24 +28,6 @@ _MOST = 4096
 _GROUPS = (dhcp6.ALL_AGENTS_AND_SERVERS, dhcp6.ALL_SERVERS)
 
 _Key = tuple[bytes, int, int]  # client identifier, transaction id and message type
-
-
-class Datagram6Factory(Protocol):
-    """Makes the sockets of a service: :class:`~pxetwist.services.sockets6.Udp6Socket`, or a
-    test's.
-    """
-
-    def __call__(
-        self,
-        reactor: Any,
-        receiver: IDatagramReceiver,
-        *,
-        port: int,
-        interface: str,
-        reuse: bool,
-        groups: tuple[IPv6Address, ...],
-    ) -> IDatagramSocket:
-        """Return an unbound socket."""
 
 
 class Dhcp6Port:
@@ -59,21 +40,15 @@ class Dhcp6Port:
         site: Site,
         interface: NetworkInterface,
         answer: AnswerFunction6,
-        datagram: Datagram6Factory,
+        datagram: DatagramFactory,
     ) -> None:
         self._site = site
         self.interface = interface  # its addresses may change, its name and index do not
         self._answer = answer
         self._busy: set[_Key] = set()
         self.counters: Counter[str] = Counter()
-        self._socket = datagram(
-            site.reactor,
-            self,
-            port=dhcp6.SERVER_PORT,
-            interface=interface.name,
-            reuse=False,
-            groups=_GROUPS,
-        )
+        port = Port("udp", "", dhcp6.SERVER_PORT, interface.name)
+        self._socket = datagram(site.reactor, self, Binding(port, groups=_GROUPS))
 
     def bind(self) -> None:
         """Take the port, while there are rights to."""

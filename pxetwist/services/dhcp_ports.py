@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from pxetwist.errors import LeaseConflict, StateUnavailable, WireError
 from pxetwist.exchange import dhcp4
 from pxetwist.exchange.dhcp4 import Silence
-from pxetwist.interfaces import Site
+from pxetwist.interfaces import Port, Site
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.lease import Lease
 from pxetwist.services.admission import Admission
@@ -24,7 +24,7 @@ from pxetwist.services.interfaces import NetworkInterface
 from pxetwist.services.linklayer import LinkLayerSender
 from pxetwist.services.outbox import ISendsAlike, Outbox
 from pxetwist.services.questions import Question, Questions
-from pxetwist.services.sockets import Arrival, DatagramFactory, IDatagramSocket
+from pxetwist.services.sockets import Arrival, Binding, DatagramFactory, IDatagramSocket
 from pxetwist.services.standing import Standing
 
 AnswerFunction = Callable[[Incoming], Awaitable[Answer | Silence]]
@@ -62,10 +62,7 @@ class Dhcp4Port:
         self._socket: IDatagramSocket = datagram(
             site.reactor,
             self._admission,
-            port=port,
-            interface=interface.name,
-            broadcast=True,
-            reuse=shared,
+            Binding(Port("udp", "", port, interface.name), broadcast=True, reuse=shared),
         )
         self._outbox = Outbox(self._socket) if isinstance(self._socket, ISendsAlike) else None
         self._batch = False  # somebody will say that it is over

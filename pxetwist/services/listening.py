@@ -20,7 +20,7 @@ from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFacto
 from pxetwist.config.fields import list_of, option
 from pxetwist.interfaces import Port
 from pxetwist.services.ports import ALL_IPV4, ALL_IPV6, start_error
-from pxetwist.services.sockets import Arrival, IDatagramReceiver, UdpSocket
+from pxetwist.services.sockets import Arrival, Binding, IDatagramReceiver, UdpSocket
 from pxetwist.services.sockets6 import Udp6Socket, socket_name
 
 OwnAddress = IPv4Address | IPv6Address
@@ -67,27 +67,10 @@ def _knows_ipv6() -> bool:
     return True
 
 
-def udp_socket(
-    reactor: Any,
-    receiver: IDatagramReceiver,
-    *,
-    address: str = "",
-    port: int,
-    interface: str = "",
-    broadcast: bool = False,
-    reuse: bool = False,
-) -> UdpSocket:
+def udp_socket(reactor: Any, receiver: IDatagramReceiver, binding: Binding) -> UdpSocket:
     """Make an unbound socket of the family of its address; it is a `DatagramFactory`."""
-    made = Udp6Socket if ":" in address else UdpSocket
-    return made(
-        reactor,
-        receiver,
-        address=address,
-        port=port,
-        interface=interface,
-        broadcast=broadcast,
-        reuse=reuse,
-    )
+    made = Udp6Socket if ":" in binding.port.address else UdpSocket
+    return made(reactor, receiver, binding)
 
 
 def listen_tcp(reactor: Any, accepts: IProtocolFactory, address: str, port: int) -> IListeningPort:
@@ -106,8 +89,7 @@ def adopt_tcp(reactor: Any, accepts: IProtocolFactory, bound: socket.socket) -> 
 
 
 def _bound_tcp(port: Port, *, shared: bool = False) -> socket.socket:
-    address, number = port.address, port.number
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    family = socket.AF_INET6 if ":" in port.address else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
         made.setblocking(False)
@@ -115,11 +97,11 @@ def _bound_tcp(port: Port, *, shared: bool = False) -> socket.socket:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        made.bind(socket_name(address, number))
+        made.bind(socket_name(port.address, port.number))
         made.listen(_BACKLOG)
     except OSError as error:
         made.close()
-        raise start_error(error, "tcp", address, number) from None
+        raise start_error(error, port) from None
     return made
 
 
@@ -134,9 +116,7 @@ class _Nobody:
 
 
 def _bound_udp(port: Port, reactor: Any, *, shared: bool = False) -> socket.socket:
-    made = udp_socket(
-        *(reactor, _Nobody()), address=port.address, port=port.number, interface=port.interface
-    )
+    made = udp_socket(reactor, _Nobody(), Binding(port))
     made.bind(shared=shared)
     return made.lend()
 

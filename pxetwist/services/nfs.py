@@ -17,7 +17,7 @@ from pxetwist.config.fields import option
 from pxetwist.errors import StartError
 from pxetwist.exchange.nfs3 import Nfs3
 from pxetwist.exchange.nfs_nodes import Nodes
-from pxetwist.interfaces import IBootService, ICounts, Site
+from pxetwist.interfaces import IBootService, ICounts, Port, Site
 from pxetwist.services.listening import (
     OwnAddress,
     addresses_option,
@@ -36,7 +36,7 @@ from pxetwist.services.nfs_programs import (
 from pxetwist.services.nfs_sessions import Sessions
 from pxetwist.services.rpc import RpcDatagrams, RpcServer
 from pxetwist.services.rpc_streams import RpcStreams
-from pxetwist.services.sockets import DatagramFactory, IDatagramSocket
+from pxetwist.services.sockets import Binding, DatagramFactory, IDatagramSocket
 from pxetwist.wire import mount, nfs3, portmap
 from pxetwist.wire.portmap import TCP, UDP
 
@@ -141,7 +141,7 @@ class NfsService(Service):
 
     def _take(self, address: str, port: int) -> None:
         receiver = RpcDatagrams(self.server)
-        made = self._datagram(self._site.reactor, receiver, address=address, port=port)
+        made = self._datagram(self._site.reactor, receiver, Binding(Port("udp", address, port)))
         receiver.socket = made
         made.bind()
         try:

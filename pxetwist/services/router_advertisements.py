@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from pxetwist.errors import StartError, WireError
+from pxetwist.interfaces import Port
 from pxetwist.model.network6 import Network6
 from pxetwist.services.ports import start_error
 from pxetwist.services.reading import SocketReader
@@ -211,7 +212,7 @@ class Icmp6Socket(SocketReader):
             self._prepare(made)
         except OSError as error:
             made.close()
-            raise start_error(error, "icmpv6", "", 0, self._interface) from None
+            raise start_error(error, Port("icmpv6", "", 0, self._interface)) from None
         self._socket = made
 
     def _prepare(self, made: socket.socket) -> None:

@@ -10,12 +10,15 @@ import fcntl
 import os
 import socket
 import struct
+from collections.abc import Callable
 from functools import lru_cache
+from ipaddress import IPv6Address as Group
 from typing import Any, Protocol, runtime_checkable
 
 import attrs
 from twisted.internet.address import IPv4Address, IPv6Address
 
+from pxetwist.interfaces import Port
 from pxetwist.services.ports import start_error
 from pxetwist.services.reading import SocketReader
 from pxetwist.services.segments import cannot_segment, segment_control
@@ -81,54 +84,37 @@ class IDatagramSocket(Protocol):
         """Return what it is bound to."""
 
 
-class DatagramFactory(Protocol):
-    """Makes the sockets of a service; :class:`UdpSocket` itself, or a test's network."""
+@attrs.frozen
+class Binding:
+    """What a UDP socket is to be bound to, and how.
 
-    def __call__(
-        self,
-        reactor: Any,
-        receiver: IDatagramReceiver,
-        *,
-        address: str = "",
-        port: int,
-        interface: str = "",
-        broadcast: bool = False,
-        reuse: bool = False,
-    ) -> IDatagramSocket:
-        """Return an unbound socket."""
+    `broadcast` allows to send to broadcast addresses, `reuse` shares the port with other processes
+    (``SO_REUSEPORT``, and ``SO_REUSEADDR`` as other DHCP servers set it), `groups` of IPv6 are
+    joined on the interface of the `port`.
+    """
+
+    port: Port
+    broadcast: bool = False
+    reuse: bool = False
+    groups: tuple[Group, ...] = ()
+
+
+#: Makes an unbound socket, with the reactor: :class:`UdpSocket` itself, or a test's network.
+DatagramFactory = Callable[[Any, IDatagramReceiver, Binding], IDatagramSocket]
 
 
 class UdpSocket(SocketReader):
-    """One bound UDP socket.
-
-    `interface` limits it to one interface, `broadcast` allows to send to broadcast addresses,
-    `reuse` shares the port with other processes (``SO_REUSEPORT``, and ``SO_REUSEADDR`` as other
-    DHCP servers set it).
-    """
+    """One bound UDP socket."""
 
     batch = 256
     family = socket.AF_INET
     nowhere = "0.0.0.0"
 
-    def __init__(
-        self,
-        reactor: Any,
-        receiver: IDatagramReceiver,
-        *,
-        address: str = "",
-        port: int,
-        interface: str = "",
-        broadcast: bool = False,
-        reuse: bool = False,
-    ) -> None:
+    def __init__(self, reactor: Any, receiver: IDatagramReceiver, binding: Binding) -> None:
         super().__init__(reactor)
         self._receiver = receiver
         self._glance = receiver.glance if isinstance(receiver, IGlances) else None
-        self._address = address
-        self._port = port
-        self._interface = interface
-        self._broadcast = broadcast
-        self._reuse = reuse
+        self._binding = binding
         self._buffer = bytearray(65535)
         self._seen = memoryview(self._buffer)
         self._buffers = [self._buffer]
@@ -143,31 +129,31 @@ class UdpSocket(SocketReader):
         try:
             made.setblocking(False)
             self._prepare(made)
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared or self._reuse)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared or self._binding.reuse)
             made.bind(self._name())
         except OSError as error:
             made.close()
-            raise start_error(error, "udp", self._address, self._port, self._interface) from None
+            raise start_error(error, self._binding.port) from None
         self._socket = made
 
     def _prepare(self, made: socket.socket) -> None:
+        binding = self._binding
         self._ask_arrival(made)
         try:  # beyond net.core.rmem_max
             made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
         except PermissionError:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, self._broadcast)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, self._reuse)
-        if self._interface:
-            made.setsockopt(
-                socket.SOL_SOCKET, socket.SO_BINDTODEVICE, os.fsencode(self._interface)
-            )
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, binding.broadcast)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, binding.reuse)
+        if binding.port.interface:
+            device = os.fsencode(binding.port.interface)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
 
     def _ask_arrival(self, made: socket.socket) -> None:
         made.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
 
     def _name(self) -> Any:
-        return self._address, self._port
+        return self._binding.port.address, self._binding.port.number
 
     def start(self) -> None:
         """Begin to receive; binds first if that was not done."""
@@ -187,7 +173,8 @@ class UdpSocket(SocketReader):
     def getHost(self) -> IPv4Address | IPv6Address:
         """Return what it is bound to; an unbound socket tells what was asked for."""
         if self._socket is None:
-            return IPv4Address("UDP", self._address or "0.0.0.0", self._port)
+            port = self._binding.port
+            return IPv4Address("UDP", port.address or "0.0.0.0", port.number)
         return IPv4Address("UDP", *self._socket.getsockname())
 
     def send(self, data: bytes, peer: tuple[str, int], source: str = "", index: int = 0) -> None:

@@ -8,13 +8,12 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Collection
 from ipaddress import IPv6Address
 from typing import Any
 
 from twisted.internet import address as addresses
 
-from pxetwist.services.sockets import Arrival, IDatagramReceiver, UdpSocket
+from pxetwist.services.sockets import Arrival, UdpSocket
 
 _PKTINFO = struct.Struct("@16sI")  # struct in6_pktinfo: addr, ifindex
 _GROUP = struct.Struct("@16sI")  # struct ipv6_mreq
@@ -60,52 +59,31 @@ def host_of(address: Any) -> str:
 
 
 class Udp6Socket(UdpSocket):
-    """One bound UDP socket of IPv6 alone; `groups` are joined on its interface."""
+    """One bound UDP socket of IPv6 alone."""
 
     family = socket.AF_INET6
     nowhere = "::"
 
-    def __init__(
-        self,
-        reactor: Any,
-        receiver: IDatagramReceiver,
-        *,
-        address: str = "",
-        port: int,
-        interface: str = "",
-        broadcast: bool = False,
-        reuse: bool = False,
-        groups: Collection[IPv6Address] = (),
-    ) -> None:
-        super().__init__(
-            reactor,
-            receiver,
-            address=address,
-            port=port,
-            interface=interface,
-            broadcast=broadcast,
-            reuse=reuse,
-        )
-        self._groups = groups
-
     def _ask_arrival(self, made: socket.socket) -> None:
         made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-        for group in self._groups:
-            index = socket.if_nametoindex(self._interface)
+        for group in self._binding.groups:
+            index = socket.if_nametoindex(self._binding.port.interface)
             made.setsockopt(
                 socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, _GROUP.pack(group.packed, index)
             )
 
     def _name(self) -> Any:
-        return sockaddr6(self._address or "::", self._port)
+        port = self._binding.port
+        return sockaddr6(port.address or "::", port.number)
 
     def getHost(self) -> addresses.IPv6Address:
         """Return what it is bound to; an unbound socket tells what was asked for."""
         if self._socket is None:
-            return addresses.IPv6Address("UDP", self._address or "::", self._port)
-        host, port, _, scope = self._socket.getsockname()
-        return addresses.IPv6Address("UDP", f"{host}%{scope}" if scope else host, port)
+            port = self._binding.port
+            return addresses.IPv6Address("UDP", port.address or "::", port.number)
+        host, number, _, scope = self._socket.getsockname()
+        return addresses.IPv6Address("UDP", f"{host}%{scope}" if scope else host, number)
 
     def origin(self, source: str, index: int = 0) -> list[tuple[int, int, bytes]]:
         """Return the control message that sends from an address, out of an interface."""

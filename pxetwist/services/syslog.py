@@ -18,12 +18,12 @@ from zope.interface import implementer
 from pxetwist.config import fields
 from pxetwist.config.fields import option
 from pxetwist.errors import PxeError, WireError
-from pxetwist.interfaces import IBootService, ICounts, Site
+from pxetwist.interfaces import IBootService, ICounts, Port, Site
 from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.recent import Recent
 from pxetwist.services.listening import OwnAddress, addresses_option, addresses_to_take, udp_socket
-from pxetwist.services.sockets import Arrival, DatagramFactory, IDatagramSocket
+from pxetwist.services.sockets import Arrival, Binding, DatagramFactory, IDatagramSocket
 from pxetwist.services.transfer_interfaces import Peer
 from pxetwist.wire import syslog
 from pxetwist.wire.syslog import FACILITIES, SEVERITIES
@@ -134,9 +134,8 @@ class SyslogService(Service):
         """
         super().privilegedStartService()
         for address in addresses_to_take(self.settings.addresses):
-            made = self._datagram(
-                self._site.reactor, self, address=address, port=self.settings.port
-            )
+            port = Port("udp", address, self.settings.port)
+            made = self._datagram(self._site.reactor, self, Binding(port))
             made.bind()
             self._sockets.append(made)
 

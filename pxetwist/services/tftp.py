@@ -17,7 +17,7 @@ from pxetwist.errors import WireError
 from pxetwist.interfaces import IBootService, ICounts, ISharesPorts, Port, Site
 from pxetwist.services.listening import addresses_to_take, udp_socket
 from pxetwist.services.running import RunningTransfers
-from pxetwist.services.sockets import Arrival, DatagramFactory, IDatagramSocket, UdpSocket
+from pxetwist.services.sockets import Arrival, Binding, DatagramFactory, IDatagramSocket, UdpSocket
 from pxetwist.services.tftp_answers import TftpAnswers
 from pxetwist.services.tftp_settings import Settings
 from pxetwist.services.transfer_admission import Asked, Bounds, TransferAdmission
@@ -113,13 +113,7 @@ class TftpService(Service):
         super().privilegedStartService()
         for port in self.ports():
             listener = _Listener(self)
-            listener.socket = self._datagram(
-                self._site.reactor,
-                listener,
-                address=port.address,
-                port=port.number,
-                interface=port.interface,
-            )
+            listener.socket = self._datagram(self._site.reactor, listener, Binding(port))
             inherited = self._site.inherited.get(port)
             if inherited is None:
                 listener.socket.bind()

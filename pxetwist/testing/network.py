@@ -18,7 +18,7 @@ from pxetwist.errors import StartError
 from pxetwist.services.following import Following
 from pxetwist.services.images import Piece
 from pxetwist.services.ports import ALL_IPV4, ALL_IPV6
-from pxetwist.services.sockets import Arrival, IDatagramReceiver, IDatagramSocket
+from pxetwist.services.sockets import Arrival, Binding, IDatagramReceiver, IDatagramSocket
 from pxetwist.services.transfer_interfaces import ITransferReceiver, Packets
 from pxetwist.wire.tftp import Opcode, acknowledged
 
@@ -100,19 +100,10 @@ class MemoryNetwork:
     def _addresses(self) -> set[str]:
         return {each for _, addresses in self._interfaces.values() for each in addresses}
 
-    def socket(
-        self,
-        reactor: Any,
-        receiver: IDatagramReceiver,
-        *,
-        address: str = "",
-        port: int,
-        interface: str = "",
-        broadcast: bool = False,
-        reuse: bool = False,
-    ) -> MemorySocket:
+    def socket(self, reactor: Any, receiver: IDatagramReceiver, binding: Binding) -> MemorySocket:
         """Make a server's socket; it is a `DatagramFactory`."""
-        return MemorySocket(self, receiver, address, port, interface)
+        port = binding.port
+        return MemorySocket(self, receiver, port.address, port.number, port.interface)
 
     def transfers(
         self, reactor: Any, ports: Collection[int] = (), *, busy_poll: bool = True

@@ -19,7 +19,7 @@ from pxetwist.model.lease import Pool
 from pxetwist.model.network6 import Network6
 from pxetwist.services.dhcp6 import Dhcp6Service, Settings, stored_duid
 from pxetwist.services.interfaces import NetworkInterface
-from pxetwist.services.sockets import Arrival, IDatagramReceiver
+from pxetwist.services.sockets import Arrival, Binding, IDatagramReceiver
 from pxetwist.state.memory import MemoryLeases
 from pxetwist.testing import FakeBoot, make_site
 from pxetwist.wire import dhcp6_options as values
@@ -90,18 +90,9 @@ class ServiceTests(SynchronousTestCase):
         self.sockets: list[Socket6] = []
         self.icmp = MemoryIcmp6()
 
-    def socket(
-        self,
-        reactor: Any,
-        receiver: IDatagramReceiver,
-        *,
-        port: int,
-        interface: str,
-        reuse: bool,
-        groups: Sequence[IPv6Address],
-    ) -> Socket6:
-        self.assertEqual(port, 547)
-        self.sockets.append(Socket6(receiver, interface, groups))
+    def socket(self, reactor: Any, receiver: IDatagramReceiver, binding: Binding) -> Socket6:
+        self.assertEqual((binding.port.number, binding.reuse), (547, False))
+        self.sockets.append(Socket6(receiver, binding.port.interface, binding.groups))
         return self.sockets[-1]
 
     def site(self, *networks: Network6) -> Site:

@@ -13,13 +13,14 @@ from zope.interface.verify import verifyObject
 
 from pxetwist.errors import StartError
 from pxetwist.exchange.dhcp4 import Silence
-from pxetwist.interfaces import IBootService, Site
+from pxetwist.interfaces import IBootService, Port, Site
 from pxetwist.model.lease import Network
 from pxetwist.services.dhcp import Dhcp4Service
 from pxetwist.services.dhcp_service import RETRY, DhcpPortsService
 from pxetwist.services.incoming import Answer, Incoming
 from pxetwist.services.interfaces import NetworkInterface
 from pxetwist.services.proxydhcp import ProxyDhcpService
+from pxetwist.services.sockets import Binding
 from pxetwist.testing import MemoryNetwork, make_site
 from pxetwist.wire.dhcp4 import Dhcp4Message, encode
 from pxetwist.wire.iana import Dhcp4Op, Dhcp4Type
@@ -27,6 +28,7 @@ from pxetwist.wire.options import OptionCode
 
 LAB = Network("lab", IPv4Network("10.0.0.0/24"))
 EVERYBODY = ("255.255.255.255", 67)
+PORT = Binding(Port("udp", "", 67, "eth0"))
 DISCOVER = encode(
     Dhcp4Message(
         op=Dhcp4Op.REQUEST,
@@ -209,7 +211,7 @@ class DhcpServiceTests(SynchronousTestCase):
     def test_a_port_that_cannot_be_had_later(self) -> None:
         """No crash: it is said once, and tried again every half minute."""
         service = self.started(Dhcp4Service)
-        holder = self.network.socket(None, None, port=67, interface="eth0")  # type: ignore[arg-type]  # never received on
+        holder = self.network.socket(None, None, PORT)  # type: ignore[arg-type]  # never received on
         holder.bind()
         self.watch.become(interface("eth0", 2, "10.0.0.1/24"))
         self.watch.become(interface("eth0", 2, "10.0.0.1/24"), interface("lo", 1))
@@ -231,7 +233,7 @@ class DhcpServiceTests(SynchronousTestCase):
                 service.privilegedStartService()
 
     def test_a_port_in_use_at_the_start(self) -> None:
-        self.network.socket(None, None, port=67, interface="eth0").bind()  # type: ignore[arg-type]  # never received on
+        self.network.socket(None, None, PORT).bind()  # type: ignore[arg-type]  # never received on
         service = self.service(Dhcp4Service, interface("eth0", 2, "10.0.0.1/24"))
         with self.assertRaisesRegex(StartError, "in use"):
             service.privilegedStartService()

@@ -19,12 +19,13 @@ from zope.interface.verify import verifyObject
 
 from pxetwist.config.server import spelled
 from pxetwist.errors import StartError
+from pxetwist.interfaces import Port
 from pxetwist.services import connected_sockets
 from pxetwist.services.connected_sockets import TransferSocket
 from pxetwist.services.images import Piece, framed
 from pxetwist.services.listening import addresses_to_take, listen_tcp, own_address, udp_socket
 from pxetwist.services.ports import start_error
-from pxetwist.services.sockets import Arrival, UdpSocket
+from pxetwist.services.sockets import Arrival, Binding, UdpSocket
 from pxetwist.services.transfer_interfaces import ITransferSocket
 from pxetwist.services.transfer_sockets import TransferSockets
 from pxetwist.wire.tftp import Ack, ReadRequest, data_header, encode
@@ -94,6 +95,10 @@ class SocketCase(SynchronousTestCase):
         return host, port
 
 
+def at(address: str, port: int = 0, interface: str = "") -> Binding:
+    return Binding(Port("udp", address, port, interface))
+
+
 class UdpSocketTests(SocketCase):
     def setUp(self) -> None:
         super().setUp()
@@ -101,7 +106,7 @@ class UdpSocketTests(SocketCase):
         self.socket = self.started()
 
     def started(self, address: str = "", interface: str = "") -> UdpSocket:
-        made = UdpSocket(self.reactor, self.receiver, address=address, port=0, interface=interface)
+        made = UdpSocket(self.reactor, self.receiver, at(address, interface=interface))
         made.start()
         self.addCleanup(made.stop)
         return made
@@ -198,22 +203,22 @@ class UdpSocketTests(SocketCase):
 
     def test_a_port_in_use_names_its_owner(self) -> None:
         port = self.socket.getHost().port
-        other = UdpSocket(self.reactor, self.receiver, port=port)
+        other = UdpSocket(self.reactor, self.receiver, at("", port))
         message = str(self.assertRaises(StartError, other.bind))
         self.assertIn(f"udp port {port} on all addresses is in use by ", message)
         self.assertIn(f"(pid {os.getpid()})", message)
 
     def test_no_such_address_or_interface(self) -> None:
-        other = UdpSocket(self.reactor, self.receiver, port=0, address="192.0.2.1")
+        other = UdpSocket(self.reactor, self.receiver, at("192.0.2.1"))
         self.assertIn("192.0.2.1", str(self.assertRaises(StartError, other.bind)))
-        error = start_error(OSError(19, "No such device"), "udp", "", 67, "eth9")
+        error = start_error(OSError(19, "No such device"), Port("udp", "", 67, "eth9"))
         self.assertEqual(
             str(error),
             "cannot take udp port 67 on all addresses of eth9: there is no interface eth9",
         )
 
     def test_missing_rights(self) -> None:
-        error = start_error(PermissionError(13, "Permission denied"), "udp", "", 69)
+        error = start_error(PermissionError(13, "Permission denied"), Port("udp", "", 69))
         self.assertIn("CAP_NET_BIND_SERVICE", str(error))
 
 
@@ -228,7 +233,7 @@ class Udp6SocketTests(SynchronousTestCase):
         self.client.settimeout(5)
 
     def started(self, address: str, port: int = 0) -> UdpSocket:
-        made = udp_socket(self.reactor, self.receiver, address=address, port=port)
+        made = udp_socket(self.reactor, self.receiver, at(address, port))
         made.start()
         self.addCleanup(made.stop)
         return made
@@ -255,7 +260,7 @@ class Udp6SocketTests(SynchronousTestCase):
             "2001:db8::7": "no interface has the address 2001:db8::7, or the kernel still looks",
             "fe80::1%eth99": "there is no interface eth99",
         }.items():
-            other = udp_socket(self.reactor, self.receiver, address=address, port=port)
+            other = udp_socket(self.reactor, self.receiver, at(address, port))
             self.assertIn(said, str(self.assertRaises(StartError, other.bind)))
 
     def test_a_transfer(self) -> None:
@@ -313,7 +318,7 @@ class ListenTests(SynchronousTestCase):
         self.assertIn(f"(pid {os.getpid()})", str(error))
 
     def test_missing_rights(self) -> None:
-        error = start_error(PermissionError(13, "Permission denied"), "tcp", "::", 80)
+        error = start_error(PermissionError(13, "Permission denied"), Port("tcp", "::", 80))
         self.assertIn("no right to take tcp port 80 on all IPv6 addresses", str(error))
 
     def test_own_addresses(self) -> None:
@@ -599,7 +604,7 @@ class SharedPortTests(SocketCase):
     def test_over_the_request_port(self) -> None:
         """From the address that was asked, and requests still go their way."""
         receiver = Receiver()
-        requests = udp_socket(self.reactor, receiver, address=self.everywhere(), port=0)
+        requests = udp_socket(self.reactor, receiver, at(self.everywhere()))
         requests.bind()
         self.addCleanup(requests.stop)
         self.sockets.adopt(requests)

@@ -7,7 +7,8 @@ from collections import Counter
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from pxetwist.services.sockets import Arrival
+from pxetwist.interfaces import Port
+from pxetwist.services.sockets import Arrival, Binding
 from pxetwist.services.transfer_admission import (
     OTHERS_WAITING,
     PER_ADDRESS,
@@ -28,7 +29,7 @@ class AdmissionTests(SynchronousTestCase):
         self.clock = Clock()
         self.clock.advance(1000)
         network = MemoryNetwork(self.clock)
-        self.socket = network.socket(self.clock, None, port=69)  # type: ignore[arg-type]  # unused
+        self.socket = network.socket(self.clock, None, Binding(Port("udp", "", 69)))  # type: ignore[arg-type]  # unused
         self.begun: list[str] = []
         self.running = 0
         self.busy = 1.0
