@@ -21,6 +21,14 @@ _SUFFIXES = {"x64": "x64", "arm64": "aa64", "ia32": "ia32", "riscv64": "riscv64"
 
 def meant(path: ContentPath, request: BootRequest, loaders: Loaders) -> Sequence[ContentPath]:
     """Return the content paths that a name may mean, the likeliest first."""
+    names = _meant(path, request, loaders)
+    if path.name.endswith(".0"):
+        # The PXE layer of some ROMs appends the number of the menu item (quirk T13).
+        names = (*names, *(ContentPath((*n.parts[:-1], n.name[:-2])) for n in names))
+    return names
+
+
+def _meant(path: ContentPath, request: BootRequest, loaders: Loaders) -> tuple[ContentPath, ...]:
     match request.plan.boot if request.plan else None:
         case Windows(media=media) if media and "://" not in media:
             # Its boot managers ask for ``\\Boot\\BCD``, as if their medium were all that there is.

@@ -67,7 +67,13 @@ SOURCES = (
 
 
 def _offers() -> Iterator[Source]:
-    """Yield what menus can offer from packages and from this machine itself."""
+    """Yield what menus can offer from packages and from this machine itself, and shim's manager
+    of keys.
+    """
+    for package, suffix in (("amd64", "x64"), ("arm64", "aa64")):
+        name = f"mm{suffix}.efi"
+        signed = f"/usr/lib/shim/{name}.signed"
+        yield Source(f"shim-helpers-{package}-signed", signed, f"loaders/{name}")
     for suffix in ("efi", "bin"):
         yield Source("memtest86+", f"/boot/memtest86+x64.{suffix}", f"memtest/memtest.{suffix}")
     installer = "/usr/lib/debian-installer/images/*/amd64/text/debian-installer/amd64"

@@ -78,11 +78,6 @@ class Directory:
         root = self._open_root()
         try:
             return self._open(root, parts)
-        except ContentNotFound:
-            if not parts[-1].endswith(b".0"):
-                raise
-            # The PXE layer of some ROMs appends the number of the menu item.
-            return self._open(root, (*parts[:-1], parts[-1][:-2]))
         finally:
             os.close(root)
 

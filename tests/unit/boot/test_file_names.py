@@ -18,6 +18,7 @@ from pxetwist.model.boot import (
 )
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity, Firmware
+from pxetwist.model.installers import Windows
 from pxetwist.testing import MemoryStore, result_of
 from pxetwist.wire.iana import Architecture
 
@@ -81,6 +82,23 @@ class ShimTests(NamesCase):
         self.assertEqual(self.read(self.FILES, "loaders/Onboard"), "")
         for identity in (PI, ClientIdentity(mac=MAC, firmware=Firmware.UEFI)):
             self.assertEqual(self.read(self.FILES, garbage, identity), "")
+
+
+class NumberedTests(NamesCase):
+    def test_the_number_of_a_menu_item(self) -> None:
+        """The PXE layer of some ROMs appends it, to whatever it was told; exact names win."""
+        files = ("boot.ipxe", "pxelinux", "pxelinux.0", "win/boot/pxeboot.n12")
+        for name, served in {
+            "boot.ipxe.0": "boot.ipxe",
+            "pxelinux.0": "pxelinux.0",
+            "boot.ipxe.0.0": "",
+            "boot.ipxe.1": "",
+            ".0": "",
+            "none.0": "",
+        }.items():
+            self.assertEqual(self.read(files, name), served, name)
+        windows = Windows("win", "wimboot", ())
+        self.assertEqual(self.read(files, r"\boot\pxeboot.n12.0", boot=windows), files[-1])
 
 
 class RaspberryPiTests(NamesCase):

@@ -62,11 +62,9 @@ class DirectoryTests(SynchronousTestCase):
         content.close()
 
     def test_names_as_clients_spell_them(self) -> None:
-        (self.root / "boot.ipxe").write_bytes(b"#!ipxe")
         for name in ("/grub//grub.cfg", "\\grub\\grub.cfg", "./grub/./grub.cfg", "GRUB/Grub.CFG"):
             self.assertEqual(self.text(name), b"menu")
         self.assertEqual(self.text(b"grub/grub.cfg\xff\0"), b"menu")
-        self.assertEqual(self.text("boot.ipxe.0"), b"#!ipxe")  # the PXE layer of some ROMs
 
     def test_the_exact_name_wins(self) -> None:
         (self.root / "GRUB").mkdir()
