@@ -10,7 +10,7 @@ import attrs
 from pxetwist.boot.file_names import meant
 from pxetwist.boot.loaders import Loaders
 from pxetwist.errors import ContentError, ContentNotFound
-from pxetwist.interfaces import IContent, IContentStore, IListsFolders, INamesDisks
+from pxetwist.interfaces import IContent, IContentStore, IListsFolders, INamesDisks, IRepeats
 from pxetwist.model.boot import BootRequest, SanDisk
 from pxetwist.model.content import ContentPath, Listed
 
@@ -34,6 +34,11 @@ class Contents:
                 except ContentNotFound:
                     continue
         raise ContentNotFound(str(path))
+
+    def lasts(self, path: ContentPath, content: IContent, request: BootRequest) -> bool:
+        """Ask the first store."""
+        first = self.stores[0]
+        return IRepeats.providedBy(first) and first.lasts(path, content, request)
 
     def listed(self, path: ContentPath) -> Sequence[Listed]:
         """Join what the stores show; the first that has a name is the one that serves it.

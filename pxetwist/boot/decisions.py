@@ -152,6 +152,17 @@ class Decisions:
         self._offers.again(request, sighting.boot_id, now)
         return sighting.boot_id
 
+    def stands(self, request: BootRequest, edition: Edition, now: float) -> bool:
+        """Whether a request for content would be resolved in the same way now."""
+        sighting = self._sightings.get(request.identity.key, now)
+        if sighting is None:
+            return edition is not None and edition == self.edition()
+        return (
+            sighting.plan is request.plan
+            and sighting.machine is request.machine
+            and sighting.decided_for(request.identity)
+        )
+
     def edition(self) -> Edition:
         """Return what all that is asked answers from; `None`: not everything can tell."""
         if self._editions is None:

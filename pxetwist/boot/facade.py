@@ -264,6 +264,21 @@ class BootFacade:
                 raise ContentDenied(f"{path} is not the plan of {request.identity} any more")
         return await self._contents.open(path, request)
 
+    def lasts(self, path: ContentPath, content: IContent, request: BootRequest) -> bool:
+        """Whether a content is the same for as long as its request stands."""
+        return self._contents.lasts(path, content, request)
+
+    def stands(self, request: BootRequest, edition: Edition) -> bool:
+        """Whether a request would be resolved in the same way now, and nothing be begun."""
+        now, plan = self._reactor.seconds(), request.plan
+        return (
+            plan is not None
+            and not self._trials
+            and not self.policies.wants(plan)
+            and self._decisions.stands(request, edition, now)
+            and not self.looping(request.identity, now)
+        )
+
     def disk(self, request: BootRequest) -> SanDisk | None:
         """Return the iSCSI disk of a resolved request."""
         return self._contents.disk(request)

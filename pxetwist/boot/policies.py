@@ -10,7 +10,7 @@ from pxetwist.boot.resolver import BootResolver
 from pxetwist.boot.sightings import Sightings
 from pxetwist.errors import ContentNotFound, PolicyError
 from pxetwist.interfaces import IBegins, IBootPolicy, IHears
-from pxetwist.model.boot import BootRequest, BootStage, Protocol, Verdict
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Protocol, Verdict
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.machine import Machine
 from pxetwist.model.report import MachineReport
@@ -32,6 +32,10 @@ class Policies:
     @_begins.default
     def _find_those_that_begin(self) -> Mapping[str, IBootPolicy]:
         return {name: each for name, each in self.policies if IBegins.providedBy(each)}
+
+    def wants(self, plan: BootPlan) -> bool:
+        """Whether the policy of a plan is to hear each time when that takes effect."""
+        return plan.policy in self._begins
 
     async def begin(self, request: BootRequest, now: float) -> BootRequest:
         """Put the plan of a request into effect; see :meth:`IBoot.begin`."""

@@ -25,10 +25,11 @@ from pxetwist.content.text import TextContent
 from pxetwist.content.text_names import COMMAND_LINE, NAMED, flavour_of, is_locked
 from pxetwist.content.versions import Versions
 from pxetwist.errors import ConfigError, ContentNotFound, Location, PolicyError
-from pxetwist.interfaces import IContent, IContentStore, INamesDisks, Site
+from pxetwist.interfaces import IContent, IContentStore, INamesDisks, IRepeats, Site
 from pxetwist.model.boot import BootRequest, Iscsi, Menu, RaspberryPi, SanDisk
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import parse_mac
+from pxetwist.model.installers import Windows
 
 _LOADERS = (
     "boot.ipxe.j2",
@@ -55,7 +56,7 @@ class Settings:
     )
 
 
-@implementer(IContentStore, INamesDisks)
+@implementer(IContentStore, INamesDisks, IRepeats)
 class RenderedStore:
     """Makes the text that a loader asks for, at the moment it asks."""
 
@@ -108,6 +109,16 @@ class RenderedStore:
         return kept or self._rendered.make(
             name, request, now, partial(self._texts.render, name, request)
         )
+
+    def lasts(self, path: ContentPath, content: IContent, request: BootRequest) -> bool:
+        """Whether it is the text that is kept for this request, on the way to which nothing is
+        looked for: neither files for a menu or Windows, nor what is current.
+        """
+        flavour, plan = flavour_of(path), request.plan
+        if not flavour or plan is None or isinstance(plan.boot, Menu | Windows):
+            return False
+        kept = self._rendered.get(_TEMPLATES[flavour], request)
+        return kept is content and not self._versions.moves(plan.boot)
 
     def _command_line(self, path: ContentPath, request: BootRequest) -> str:
         """Return what the kernel of a Raspberry Pi is told, if that is asked for.

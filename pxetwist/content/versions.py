@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from pxetwist.errors import StateUnavailable
 from pxetwist.file_tree import IVersioned
 from pxetwist.interfaces import IBoot, Site
-from pxetwist.model.boot import BootPlan, BootRequest, Files, Menu
+from pxetwist.model.boot import Boot, BootPlan, BootRequest, Files, Menu
 from pxetwist.model.image_use import CURRENT, FOLDER, LIMIT, TOPIC, ImageUse, name_of
 from pxetwist.model.nfs_root import NfsRoot
 
@@ -49,6 +49,10 @@ class Versions:
             self._note(pins.found, request)
         return plan
 
+    def moves(self, boot: Boot) -> bool:
+        """Whether it names what is current, be there a version or not."""
+        return isinstance(boot, Files) and _Pins(self._images, self._site.boot).moves(boot)
+
     def _note(self, versions: Mapping[str, str], request: BootRequest) -> None:
         """Remember who has which version; the machine does not wait for that."""
         now = self._site.reactor.seconds()
@@ -73,13 +77,20 @@ class _Pins:
 
     def files(self, files: Files) -> Files:
         """Return it with versions."""
-        if files.root is None and _MOVES not in " ".join((files.kernel, *files.initrds)):
+        if not self.moves(files):
             return files
         kernel, initrds = self._path(files.kernel), tuple(map(self._path, files.initrds))
         root = self._root(files.root) if files.root else None
         if (kernel, initrds, root) == (files.kernel, files.initrds, files.root):
             return files
         return attrs.evolve(files, kernel=kernel, initrds=initrds, root=root)
+
+    def moves(self, files: Files) -> bool:
+        """Whether they, or their root, may have versions."""
+        root = files.root
+        return _MOVES in " ".join((files.kernel, *files.initrds)) or (
+            root is not None and IVersioned.providedBy(self._boot.export(root.export))
+        )
 
     def _path(self, path: str) -> str:
         parts = path.lstrip("/").split("/")

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from pxetwist.file_tree import IExport
 from pxetwist.interfaces.boot import IBoot
-from pxetwist.interfaces.content import IContent, IContentStore, IListsFolders, INamesDisks
+from pxetwist.interfaces.content import (
+    IContent,
+    IContentStore,
+    IListsFolders,
+    INamesDisks,
+    IRepeats,
+)
 from pxetwist.interfaces.machines import (
     IHealth,
     IHostDirectory,
@@ -66,6 +72,7 @@ __all__ = [
     "IRedemptions",
     "IReloads",
     "IRemembers",
+    "IRepeats",
     "IReservations",
     "ISharesLeases",
     "ISharesPorts",

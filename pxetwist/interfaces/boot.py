@@ -54,6 +54,16 @@ class IBoot(Interface):
         :raises ContentDenied: if it is not for this request.
         """
 
+    def lasts(path: ContentPath, content: IContent, request: BootRequest) -> bool:
+        """Return whether this content, which was opened just now, is what would be opened for this
+        request as long as that stands.
+        """
+
+    def stands(request: BootRequest, edition: Edition) -> bool:
+        """Return whether a request for content that was resolved by an edition would be resolved
+        in the same way now, and to open what it wants would begin nothing.
+        """
+
     def listed(path: ContentPath) -> Sequence[Listed]:
         """Return what stores show of a folder, by name.
 

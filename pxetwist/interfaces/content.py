@@ -53,6 +53,17 @@ class IListsFolders(Interface):
         """
 
 
+class IRepeats(Interface):
+    """May be provided by a content store as well: knows what it would give again. It is asked if
+    it is the first store: what another gives depends on what those before it lack.
+    """
+
+    def lasts(path: ContentPath, content: IContent, request: BootRequest) -> bool:
+        """Return whether to open a path again for this request, whenever that is, would begin
+        nothing and give this content, which is in memory and was opened for it just now.
+        """
+
+
 class INamesDisks(Interface):
     """May be provided by a content store as well: knows the words of profiles for iSCSI disks."""
 

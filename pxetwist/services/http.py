@@ -15,9 +15,11 @@ from zope.interface import implementer
 from pxetwist.config import fields
 from pxetwist.config.fields import option
 from pxetwist.interfaces import ISharesPorts, Site
+from pxetwist.model.recent import Recent
 from pxetwist.services.http_admission import AT_ONCE, HttpAdmission
 from pxetwist.services.http_connection import ContentChannel
-from pxetwist.services.http_heads import Heads
+from pxetwist.services.http_heads import Asked, Heads
+from pxetwist.services.http_standing import STANDING, Standing
 from pxetwist.services.listening import OwnAddress, addresses_option
 from pxetwist.services.tcp import TcpService
 
@@ -68,6 +70,8 @@ class ContentFactory(Factory):
         self.admission = HttpAdmission(settings.downloads_at_once)
         self.counters: Counter[str] = Counter()
         self.heads = Heads()
+        #: By what is asked, the peer, and the address of ours.
+        self.standing: Recent[tuple[Asked, str, str], Standing] = Recent(STANDING)
         self.channels: set[ContentChannel] = set()
         self.connections = settings.connections
         self._idle_timeout = settings.idle_timeout

@@ -26,6 +26,7 @@ from pxetwist.interfaces import IContent, Site
 from pxetwist.model.boot import BootRequest, Endpoints, Protocol
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity
+from pxetwist.model.recent import Recent
 from pxetwist.model.redemption import AnswerQuestion, Redemption
 from pxetwist.services import requests
 from pxetwist.services.blocks import read_exactly
@@ -35,6 +36,7 @@ from pxetwist.services.http_body import send_span
 from pxetwist.services.http_callback import LATER, TOPICS, Said, report_answer
 from pxetwist.services.http_delivery import Delivery
 from pxetwist.services.http_heads import NOT_FOUND, Asked
+from pxetwist.services.http_standing import Standing
 from pxetwist.services.http_target import Target, identify
 
 _NOT_ALLOWED = text_answer(405, "Only GET and HEAD", ("Allow", "GET, HEAD"))
@@ -64,6 +66,8 @@ class ContentExchange:
         self._asked = asked
         self._body = body
         self._site: Site = channel.factory.site
+        self._standing: Recent[tuple[Asked, str, str], Standing] = channel.factory.standing
+        self._question = (asked, channel.peer, channel.local)
         self._counters: Counter[str] = channel.factory.counters
         self._work: Deferred[None] | None = None
         self._status = 0  # once there is one
@@ -119,12 +123,20 @@ class ContentExchange:
             request = self._request(target, ClientIdentity(), "")
             await self._answer_file(asked_for(target, self.channel.peer, request))
             return
-        resolved = await self._resolve(target)
-        if resolved is None:
+        who = await self._who(target)
+        if who is None:
             self._short(NOT_FOUND)
             return
+        boot = self._site.boot
+        standing = self._standing.get(self._question) if self._asked.common else None
+        if standing is not None and standing.holds(who, boot):
+            await self._send(standing.content, standing.request)
+            return
+        edition = boot.edition()
+        request = self._request(target, *who)
+        resolved = (await boot.resolve(request)).request
         try:
-            content = await self._site.boot.open(target.path, resolved)
+            content = await boot.open(target.path, resolved)
         except LoginNeeded:
             self._short(_LOGIN)
             return
@@ -136,6 +148,8 @@ class ContentExchange:
             self._short(_BROKEN)
             requests.tell_failed(self._site, resolved, error)
             return
+        if self._asked.common and boot.lasts(target.path, content, resolved):
+            self._standing.put(self._question, Standing(who, resolved, edition, content))
         try:
             await self._send_in_turn(content, resolved)
         finally:
@@ -229,17 +243,13 @@ class ContentExchange:
         login = basic_login(authorization)
         return attrs.evolve(request, login=login, secure=self.channel.secure)
 
-    async def _resolve(self, target: Target) -> BootRequest | None:
+    async def _who(self, target: Target) -> tuple[ClientIdentity, str] | None:
         agent = self._header("user-agent") or ""
         who = await identify(self._site, target, self.channel.peer, agent)
-        if who is None:
-            return None
+        if who is None or not self.channel.certificate:
+            return who
         identity, boot_id = who
-        if self.channel.certificate:
-            identity = attrs.evolve(identity, certificate=self.channel.certificate)
-        request = self._request(target, identity, boot_id)
-        resolved: BootRequest = (await self._site.boot.resolve(request)).request
-        return resolved
+        return attrs.evolve(identity, certificate=self.channel.certificate), boot_id
 
     # Answers
 

@@ -24,32 +24,40 @@ _BAD_REQUEST = text_answer(400, "Bad request")
 NOT_FOUND = text_answer(404, "Not found")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Asked:
     """A head; `target` is what it asks for, or how that is refused. One that is `whole` gets the
-    whole content, without any condition.
+    whole content, without any condition. A `common` one may be sent by many machines: it has no
+    token, no login and no body, and is not long.
     """
 
     head: Head
     target: Target | Answer
     whole: bool
+    common: bool
 
     @classmethod
-    def of(cls, head: Head) -> Asked:
-        """Read what a head asks for."""
+    def of(cls, raw: bytes) -> Asked:
+        """Read a head, and what it asks for.
+
+        :raises BadRequest: if it is none.
+        """
+        head = read_head(raw)
         whole = head.method == "GET" and CONDITIONS.isdisjoint(head.fields)
         try:
-            return cls(head, Target.parse(head.target), whole)
+            target = Target.parse(head.target)
         except BadTarget:
-            return cls(head, _BAD_REQUEST, whole)
+            return cls(head, _BAD_REQUEST, whole, common=False)
         except ValueError:
-            return cls(head, NOT_FOUND, whole)
+            return cls(head, NOT_FOUND, whole, common=False)
+        own = target.token or target.query or target.path.parts[0] in _OWN
+        personal = own or head.length or "authorization" in head.fields
+        common = len(raw) <= _SHORT and not personal
+        return cls(head, target, whole, common)
 
 
 class Heads:
-    """Reads heads, and remembers those that many machines may send: none with a token, a login or
-    a body.
-    """
+    """Reads heads, and remembers those that many machines may send."""
 
     def __init__(self) -> None:
         self._known: Recent[bytes, Asked] = Recent(_HEADS)
@@ -63,17 +71,7 @@ class Heads:
 
         :raises BadRequest: if it is none.
         """
-        head = read_head(raw)
-        asked = Asked.of(head)
-        target = asked.target
-        if (
-            len(raw) <= _SHORT
-            and not head.length
-            and isinstance(target, Target)
-            and not target.token
-            and not target.query
-            and target.path.parts[0] not in _OWN
-            and "authorization" not in head.fields
-        ):
+        asked = Asked.of(raw)
+        if asked.common:
             self._known.put(raw, asked)
         return asked

@@ -138,6 +138,14 @@ class FakeBoot:
         """Let nothing stand."""
         return ""
 
+    def lasts(self, path: ContentPath, content: IContent, request: BootRequest) -> bool:
+        """Let nothing last."""
+        return False
+
+    def stands(self, request: BootRequest, edition: Edition) -> bool:
+        """Let nothing stand."""
+        return False
+
     def locate(
         self, address: IPv4Address | IPv6Address, identity: ClientIdentity, now: float
     ) -> None:
