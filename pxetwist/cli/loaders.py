@@ -67,13 +67,7 @@ SOURCES = (
 
 
 def _offers() -> Iterator[Source]:
-    """Yield what menus can offer from packages and from this machine itself, and shim's manager
-    of keys.
-    """
-    for package, suffix in (("amd64", "x64"), ("arm64", "aa64")):
-        name = f"mm{suffix}.efi"
-        signed = f"/usr/lib/shim/{name}.signed"
-        yield Source(f"shim-helpers-{package}-signed", signed, f"loaders/{name}")
+    """Yield what menus can offer from packages and from this machine itself."""
     for suffix in ("efi", "bin"):
         yield Source("memtest86+", f"/boot/memtest86+x64.{suffix}", f"memtest/memtest.{suffix}")
     installer = "/usr/lib/debian-installer/images/*/amd64/text/debian-installer/amd64"
@@ -85,6 +79,15 @@ def _offers() -> Iterator[Source]:
         yield Source("", f"/boot/{name}-{system.release}", f"rescue/{system.machine}/{name}")
 
 
+#: shim's manager of keys, of Debian and of Ubuntu; they come with shim's package.
+KEY_MANAGERS = tuple(
+    Source(package, f"/usr/lib/shim/mm{suffix}.efi{ending}", f"loaders/mm{suffix}.efi")
+    for architecture, suffix in (("amd64", "x64"), ("arm64", "aa64"))
+    for package, ending in (
+        (f"shim-helpers-{architecture}-signed", ".signed"),
+        ("shim-signed", ""),
+    )
+)
 #: No loaders, and nothing misses them: profiles of etc/pxe.ini use them if they are there.
 OFFERS = tuple(_offers())
 
@@ -114,7 +117,7 @@ def run(options: Options) -> int:
     root = content_root(configuration)
     if not options["quiet"]:
         print(f"files of loaders are served from {root}")
-    missing = _go_through(SOURCES, root, options)
+    missing = _go_through((*SOURCES, *_key_managers(options)), root, options)
     named = set(_named_files(configuration))
     more = _go_through([each for each in OFFERS if each.target in named], root, options)
     if not options["quiet"]:
@@ -124,6 +127,15 @@ def run(options: Options) -> int:
     if more:
         print(f"more for menus: apt-get install {' '.join(more)}")
     return 1 if missing else 0
+
+
+def _key_managers(options: Options) -> Iterator[Source]:
+    """Yield those that are there: the signed one, if a package has both."""
+    targets = set()
+    for source in KEY_MANAGERS:
+        if source.target not in targets and source.find(Path(options["from"])):
+            targets.add(source.target)
+            yield source
 
 
 def _go_through(sources: Iterable[Source], root: Path, options: Options) -> list[str]:

@@ -47,7 +47,12 @@ class ContentFolder:
     def wanted(self, path: ContentPath) -> str | None:
         """Return where a file of that name is, or would be; `None`: it is not below the prefix."""
         below = _below(self.prefix, path)
-        return str(self.place(path) or Path(self.directory.root, *below.parts)) if below else None
+        if below is None:
+            return None
+        wanted = Path(self.directory.root, *below.parts)
+        if any(each.is_file() for each in wanted.parents):  # an image, of another store
+            return None
+        return str(self.place(path) or wanted)
 
 
 @attrs.frozen

@@ -54,6 +54,17 @@ class Loaders(IniCase):
     def files(self) -> set[str]:
         return {str(f.relative_to(self.served)) for f in self.served.rglob("*") if f.is_file()}
 
+    def test_shims_manager_of_keys(self) -> None:
+        """The signed one of Debian goes before the other; without any nothing is missing."""
+        self.assertEqual(self.run_command("--install")[0], 0)
+        self.assertNotIn("loaders/mmx64.efi", self.files())
+        self.write("system/usr/lib/shim/mmx64.efi", "unsigned")
+        for ending, text in (("", "unsigned"), (".signed", "signed")):
+            self.write(f"system/usr/lib/shim/mmx64.efi{ending}", text)
+            self.assertEqual(self.run_command("--install")[0], 0)
+            self.assertEqual((self.served / "loaders/mmx64.efi").read_text(), text)
+        self.assertNotIn("mmaa64", self.run_command()[1])
+
     def test_nothing_is_copied_unasked(self) -> None:
         code, output = self.run_command()
         self.assertEqual((code, self.files()), (0, set()))

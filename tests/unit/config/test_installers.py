@@ -252,8 +252,8 @@ class InstallerProfiles(IniCase):
                 "profile 'z' names w.iso/none, which no content folder has",
                 "profile 'z' names v.iso/none, which no content folder has",
                 *(
-                    f"profile 'x' needs w.iso/{name}; there is no content/w.iso/{name} and no"
-                    f" {name} in content/w.iso: {medium}"
+                    f"profile 'x' needs w.iso/{name}; there is no {name} in"
+                    f" content/w.iso: {medium}"
                     for name in ("boot/wdsmgfw.efi", "boot/boot.sdi")
                 ),
                 "profile 'y' needs esxi8/jumpstrt.gz; there is no content/esxi8/jumpstrt.gz and no"
