@@ -36,7 +36,8 @@ from pxetwist.services.nfs_programs import (
 from pxetwist.services.nfs_sessions import Sessions
 from pxetwist.services.rpc import RpcDatagrams, RpcServer
 from pxetwist.services.rpc_streams import RpcStreams
-from pxetwist.services.sockets import Binding, DatagramFactory, IDatagramSocket
+from pxetwist.services.sockets import DatagramFactory
+from pxetwist.services.udp import UdpPorts
 from pxetwist.wire import mount, nfs3, portmap
 from pxetwist.wire.portmap import TCP, UDP
 
@@ -90,9 +91,9 @@ class NfsService(Service):
         self.settings = settings
         self.counters: Counter[str] = Counter()
         self._site = site
-        self._datagram, self._listen = datagram, listen
+        self._listen = listen
         self._ports: list[IListeningPort] = []
-        self._sockets: list[IDatagramSocket] = []
+        self._udp = UdpPorts(site, datagram)
         self._files = OpenFiles()
         boot = site.boot
         nodes = Nodes(lambda body, machine: boot.sign(body, _SIGNED + machine))
@@ -118,7 +119,7 @@ class NfsService(Service):
     def listening(self) -> Sequence[IAddress]:
         """Return the addresses of its ports and sockets."""
         streams = [each.getHost() for each in self._ports]
-        return [*streams, *(each.getHost() for each in self._sockets)]
+        return [*streams, *self._udp.listening()]
 
     def privilegedStartService(self) -> None:
         """Take the ports, while there are the rights for it.
@@ -141,16 +142,13 @@ class NfsService(Service):
 
     def _take(self, address: str, port: int) -> None:
         receiver = RpcDatagrams(self.server)
-        made = self._datagram(self._site.reactor, receiver, Binding(Port("udp", address, port)))
-        receiver.socket = made
-        made.bind()
+        receiver.socket = self._udp.take(Port("udp", address, port), receiver)
         try:
             taken = self._listen(self._site.reactor, self.streams, address, port)
         except StartError:
-            made.stop()
+            self._udp.give_back(receiver.socket)
             raise
         self.datagrams.append(receiver)
-        self._sockets.append(made)
         self._ports.append(taken)
 
     def startService(self) -> None:
@@ -158,21 +156,18 @@ class NfsService(Service):
         super().startService()
         if not self._ports:
             self.privilegedStartService()
-        for each in self._sockets:
-            each.start()
+        self._udp.start()
 
     def stopService(self) -> Deferred[Any]:
         """Answer nobody any more: clients wait, and come again."""
         super().stopService()
         closing = [maybeDeferred(port.stopListening) for port in self._ports]
-        for each in self._sockets:
-            each.stop()
+        self._udp.stop()
         for receiver in self.datagrams:
             receiver.stop()
         self.streams.stop()
         self._files.close()
         self._ports.clear()
-        self._sockets.clear()
         self.datagrams.clear()
         return DeferredList(closing)
 

@@ -23,8 +23,9 @@ from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.recent import Recent
 from pxetwist.services.listening import OwnAddress, addresses_option, addresses_to_take, udp_socket
-from pxetwist.services.sockets import Arrival, Binding, DatagramFactory, IDatagramSocket
+from pxetwist.services.sockets import Arrival, DatagramFactory
 from pxetwist.services.transfer_interfaces import Peer
+from pxetwist.services.udp import UdpPorts
 from pxetwist.wire import syslog
 from pxetwist.wire.syslog import FACILITIES, SEVERITIES
 
@@ -111,8 +112,7 @@ class SyslogService(Service):
         self.settings = settings
         self.counters: Counter[str] = Counter()
         self._site = site
-        self._datagram = datagram
-        self._sockets: list[IDatagramSocket] = []
+        self._udp = UdpPorts(site, datagram)
         self._senders: Recent[str, _Sender] = Recent(_SENDERS)
         self._asking: set[Deferred[None]] = set()
         self._least = SEVERITIES.index(settings.severity)
@@ -125,7 +125,7 @@ class SyslogService(Service):
 
     def listening(self) -> Sequence[IAddress]:
         """Return its addresses."""
-        return [each.getHost() for each in self._sockets]
+        return self._udp.listening()
 
     def privilegedStartService(self) -> None:
         """Take the port, while there are the rights for it.
@@ -134,25 +134,19 @@ class SyslogService(Service):
         """
         super().privilegedStartService()
         for address in addresses_to_take(self.settings.addresses):
-            port = Port("udp", address, self.settings.port)
-            made = self._datagram(self._site.reactor, self, Binding(port))
-            made.bind()
-            self._sockets.append(made)
+            self._udp.take(Port("udp", address, self.settings.port), self)
 
     def startService(self) -> None:
         """Begin to listen."""
         super().startService()
-        if not self._sockets:
+        if not self._udp.sockets:
             self.privilegedStartService()
-        for each in self._sockets:
-            each.start()
+        self._udp.start()
 
     def stopService(self) -> None:
         """Listen no more."""
         super().stopService()
-        for each in self._sockets:
-            each.stop()
-        self._sockets.clear()
+        self._udp.stop()
         for asking in list(self._asking):
             asking.cancel()
 

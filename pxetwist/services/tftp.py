@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 import attrs
 from twisted.application.service import Service
@@ -17,12 +16,13 @@ from pxetwist.errors import WireError
 from pxetwist.interfaces import IBootService, ICounts, ISharesPorts, Port, Site
 from pxetwist.services.listening import addresses_to_take, udp_socket
 from pxetwist.services.running import RunningTransfers
-from pxetwist.services.sockets import Arrival, Binding, DatagramFactory, IDatagramSocket, UdpSocket
+from pxetwist.services.sockets import Arrival, DatagramFactory, IDatagramSocket
 from pxetwist.services.tftp_answers import TftpAnswers
 from pxetwist.services.tftp_settings import Settings
 from pxetwist.services.transfer_admission import Asked, Bounds, TransferAdmission
 from pxetwist.services.transfer_interfaces import Peer, TransferSocketsFactory
 from pxetwist.services.transfer_sockets import TransferSockets
+from pxetwist.services.udp import UdpPorts
 from pxetwist.wire import tftp
 from pxetwist.wire.tftp import ReadRequest, WriteRequest
 
@@ -63,8 +63,7 @@ class TftpService(Service):
         self.settings = settings
         self.counters: Counter[str] = Counter()
         self._site = site
-        self._datagram = datagram
-        self._listeners: list[_Listener] = []
+        self._udp = UdpPorts(site, datagram)
         self._sockets = transfer_sockets(
             site.reactor, settings.port_range, busy_poll=settings.busy_poll
         )
@@ -95,7 +94,7 @@ class TftpService(Service):
 
     def listening(self) -> Sequence[IAddress]:
         """Return the addresses of its request sockets."""
-        return [listener.socket.getHost() for listener in self._listeners]
+        return self._udp.listening()
 
     def ports(self) -> Sequence[Port]:
         """Return one for each interface and address."""
@@ -113,41 +112,30 @@ class TftpService(Service):
         super().privilegedStartService()
         for port in self.ports():
             listener = _Listener(self)
-            listener.socket = self._datagram(self._site.reactor, listener, Binding(port))
-            inherited = self._site.inherited.get(port)
-            if inherited is None:
-                listener.socket.bind()
-            else:
-                cast(UdpSocket, listener.socket).inherit(inherited)
-            self._listeners.append(listener)
+            listener.socket = self._udp.take(port, listener)
 
     def startService(self) -> None:
         """Begin to answer."""
         super().startService()
-        if not self._listeners:
+        if not self._udp.sockets:
             self.privilegedStartService()
         self._running.start()
         self._answers.start()
-        for listener in self._listeners:
-            if self.settings.single_port:
-                self._sockets.adopt(listener.socket)
-            else:
-                listener.socket.start()
+        if not self.settings.single_port:
+            self._udp.start()
+            return
+        for each in self._udp.sockets:
+            self._sockets.adopt(each)
 
     def stopService(self) -> Deferred[None]:
         """Take no more requests; let running transfers end, for a few seconds."""
         super().stopService()
         if not self.settings.single_port:
-            self._stop_listening()
+            self._udp.stop()
         self._admission.stop()
         for _, opening in list(self._opening.values()):
             opening.cancel()
-        return self._running.stop().addBoth(self._stop_listening)
-
-    def _stop_listening(self, result: object = None) -> None:
-        for listener in self._listeners:
-            listener.socket.stop()
-        self._listeners.clear()
+        return self._running.stop().addBoth(lambda _: self._udp.stop())
 
     # Requests
 
