@@ -6,6 +6,8 @@ Peer mistakes are :class:`WireError` and never tracebacks. Mistakes of a person 
 
 from __future__ import annotations
 
+import re
+
 import attrs
 
 
@@ -24,6 +26,13 @@ class WireError(PxeError):
         super().__init__(f"{reason} at byte {offset}")
         self.reason = reason
         self.offset = offset
+
+    @property
+    def sort(self) -> str:
+        """The reason without its numbers, by which it is counted: peers choose those, and must
+        not fill our memory with them.
+        """
+        return re.sub(r"\d+", "N", self.reason)
 
 
 @attrs.frozen

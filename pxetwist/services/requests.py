@@ -14,6 +14,8 @@ from pxetwist.model.content import ContentPath
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.identity import ClientIdentity
 
+#: Of more characters than this no log needs to know.
+_LONGEST = 1000
 #: What loaders look for and may well not find; their absence is no news (shim, GRUB, PXELINUX,
 #: iPXE, Raspberry Pi, Windows probe 10-20 names per boot). By PXE over IPv6 shim forgets a slash:
 #: ``loadersrevocations_sku.efi``.
@@ -53,12 +55,16 @@ def _endpoints(local: str, http_port: int) -> Endpoints:
 
 
 def _for_people(path: ContentPath) -> ContentPath:
-    """Return a path without the token that is in those of installers' files: no log has it."""
+    """Return a path without the token that is in those of installers' files and of reports: no
+    log has it.
+    """
     match path.parts:
         case ("install", profile, _, file):
             return ContentPath(("install", profile, file))
         case ("answer", _, file):
             return ContentPath(("answer", file))
+        case ("callback" | "discover" as topic, _, *rest):
+            return ContentPath((topic, *rest))
     return path
 
 
@@ -80,7 +86,9 @@ def tell_of(
     summary: str,
     details: Mapping[str, object],
 ) -> None:
-    """Pass an event of any request to the observers."""
+    """Pass an event of any request to the observers; what clients ask for may be of 64 KiB."""
+    if len(summary) > _LONGEST:
+        summary = f"{summary[:_LONGEST]}\u2026"
     machine = request.machine.name if request.machine else str(request.identity)
     site.boot.tell(
         BootEvent(

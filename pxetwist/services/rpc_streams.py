@@ -104,7 +104,7 @@ class RpcConnection(Protocol):
                     self._in_flight.add(later)
                     later.addBoth(self._done, later)
         except WireError as error:
-            self._server.counters[f"connections cut: {error.reason}"] += 1
+            self._server.counters[f"connections cut: {error.sort}"] += 1
             self.abort()
             return
         self._flush()

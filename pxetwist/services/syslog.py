@@ -240,7 +240,7 @@ class SyslogService(Service):
         try:
             message = syslog.decode(line)
         except WireError as error:
-            self.counters[error.reason] += 1
+            self.counters[error.sort] += 1
             return
         if message.severity > self._least:
             self.counters["not grave enough"] += 1

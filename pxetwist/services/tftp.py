@@ -144,7 +144,7 @@ class TftpService(Service):
         try:
             packet = tftp.decode(data)
         except WireError as error:
-            self.counters[error.reason] += 1
+            self.counters[error.sort] += 1
             return
         if arrival.destination != arrival.local:
             self.counters["sent to a broadcast address"] += 1  # RFC 1123 §4.2.3.4

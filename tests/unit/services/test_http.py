@@ -409,6 +409,8 @@ class EventTests(ServiceCase):
         for path, shown in (
             ("/install/win/TOKEN/unattend.xml", "install/win/unattend.xml"),
             ("/install/a/b", "install/a/b"),
+            ("/callback/TOKEN/nonsense", "callback/nonsense"),
+            ("/discover/TOKEN/x/y", "discover/x/y"),
         ):
             self.assertEqual(self.status(path), 404)
             self.assertEqual(self.boot.events[-1].summary, f"no such file: {shown}")

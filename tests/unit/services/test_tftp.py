@@ -629,6 +629,16 @@ class EventTests(ServiceCase):
         self.assertIn("the client never answered", event.summary)
         self.assertEqual(self.service.counts()["never answered"], 2)
 
+    def test_what_strangers_choose_does_not_fill_the_memory_or_the_log(self) -> None:
+        self.answers(ReadRequest(b"a" * 60_000))
+        self.assertEqual(self.boot.events[-1].summary, f"no such file: {'a' * 986}\u2026")
+        before = set(self.service.counts())
+        for opcode in range(10, 300):
+            self.network.client(CLIENT, 6000).send(opcode.to_bytes(2, "big"), SERVER)
+            self.run_for(0)
+        self.assertEqual(set(self.service.counts()) - before, {"unknown opcode N"})
+        self.assertEqual(self.service.counts()["unknown opcode N"], 290)
+
     def test_missing_files(self) -> None:
         news = ("kernel", "pxelinux.cfg/default", "grub/grub.cfg", "kernel.model/x")
         probes = (
