@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+from stat import S_ISREG
 from typing import TypeVar
 from uuid import UUID
 
@@ -13,7 +14,8 @@ import attrs
 
 from pxetwist.errors import ConfigErrors, Location
 from pxetwist.hosts.formats.detection import AUTO, FORMATS, format_of
-from pxetwist.hosts.formats.rows import KNOWN, NamedAddress, Report, Row
+from pxetwist.hosts.formats.ethers import is_address
+from pxetwist.hosts.formats.rows import KNOWN, MARKS, NamedAddress, Report, Row
 from pxetwist.hosts.joining import Addresses, Placed, joined
 from pxetwist.hosts.marks import octets, port_mark
 from pxetwist.model.identity import inventory_mark, machine_uuid, parse_mac, swapped
@@ -22,6 +24,10 @@ from pxetwist.model.machine import Machine
 T = TypeVar("T")
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_DOTTED = re.compile(r"\d+(\.\d+){3}")
+_NOBODYS = ("00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff")
+_LONGEST_NAME = 253  # characters of a host name, 63 between its dots (RFC 1035 §2.3.4)
+_LONGEST_PART = 63
 #: What editors and package managers leave behind in folders.
 _LEFTOVER = re.compile(r"\..*|.*~|#.*#|.*\.(bak|orig|old|rej|swp|tmp|dpkg-\w+|rpm(new|save|orig))")
 
@@ -59,6 +65,15 @@ def _files_in(source: Path) -> list[Path]:
     return sorted(path for path in inside if not _LEFTOVER.fullmatch(path.name))
 
 
+def _gap(folder: Path) -> str:
+    """Say why a folder has nothing to be read; a file system that is not mounted looks empty."""
+    try:
+        next(folder.iterdir(), None)
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return "" if _files_in(folder) else "no file of machines is in this folder"
+
+
 def read(sources: Sequence[Path], directory: str, form: str = AUTO) -> Reading:
     """Read all machines of files and folders, in their order.
 
@@ -69,6 +84,9 @@ def read(sources: Sequence[Path], directory: str, form: str = AUTO) -> Reading:
     facts: list[tuple[NamedAddress, Report]] = []
     for source in sources:
         folder = source.is_dir()
+        if folder and (gap := _gap(source)):
+            reports.append(Report(str(source)))
+            reports[-1].add(0, gap)
         for file in _files_in(source) if folder else [source]:
             report = Report(str(file))
             reports.append(report)
@@ -109,6 +127,9 @@ def _rows(file: Path, form: str, report: Report, *, folder: bool) -> Iterator[Ro
 
 def _text(file: Path, report: Report) -> str | None:
     try:
+        if not S_ISREG(file.stat().st_mode):  # a pipe would be waited for
+            report.add(0, "is no plain file")
+            return None
         return file.read_bytes().decode("utf-8-sig")  # spreadsheets write a byte order mark
     except OSError as error:
         report.add(0, f"cannot be read: {error.strerror}")
@@ -122,13 +143,13 @@ class _Machines:
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
-        self._seen: dict[tuple[str, Hashable], tuple[str, int]] = {}
+        self._seen: dict[tuple[str, Hashable], Placed] = {}
 
     def machine(self, placed: Placed) -> Machine:
         """Make a machine; with mistakes it is not to be used."""
         row, report = placed.row, placed.report
         name = self._name(placed)
-        macs = [self._value(placed, "mac", word, parse_mac) for word in row.words("mac")]
+        macs = [self._value(placed, "mac", word, _mac) for word in row.words("mac")]
         uuid = self._one(placed, "uuid", _uuid)
         address = self._one(placed, "address", _address)
         client_id = self._one(placed, "client-id", octets) or b""
@@ -143,7 +164,7 @@ class _Machines:
         given = row.text("mac") or row.text("uuid")  # though it may be wrong
         marks = (client_id, circuit_id, remote_id, serial, asset, certificate)
         if not (given or any(marks)):
-            report.add(row.line, f"{name!r} needs a mac or a uuid to be found by")
+            report.add(row.line, f"{name!r} needs {_found_by(row)}")
         return Machine(
             name=name,
             macs=tuple(mac for mac in macs if mac),
@@ -166,11 +187,17 @@ class _Machines:
 
     def _name(self, placed: Placed) -> str:
         name = placed.row.text("name")
-        if _NAME.fullmatch(name):
-            self._once(placed, "name", name.lower(), name)
-        else:
+        wanted = ""
+        if not _NAME.fullmatch(name):
             wanted = "a name of letters, digits, '.', '-' or '_'"
+        elif len(name) > _LONGEST_NAME or max(map(len, name.split("."))) > _LONGEST_PART:
+            wanted = f"a name of {_LONGEST_PART} characters at most"
+        elif _DOTTED.fullmatch(name) and not is_address(name):
+            wanted = "a name, or an IPv4 address like 10.0.0.17"
+        if wanted:
             placed.report.add(placed.row.line, f"expected {wanted}, got {name!r}")
+        else:
+            self._once(placed, "name", name.lower(), name)
         return name
 
     def _label(self, placed: Placed, column: str) -> str:
@@ -233,11 +260,29 @@ class _Machines:
         return value
 
     def _once(self, placed: Placed, column: str, value: Hashable, shown: str) -> None:
-        here = placed.report.file, placed.row.line_of(column)
-        first = self._seen.setdefault((column, value), here)
-        if first != here:
-            where = f"line {first[1]}" if first[0] == here[0] else str(Location(*first))
-            placed.report.add(here[1], f"{column} {shown} is already on {where}")
+        first = self._seen.setdefault((column, value), placed)
+        if first is placed:
+            return
+        file, line = first.report.file, first.row.line_of(column)
+        where = f"line {line}" if file == placed.report.file else str(Location(file, line))
+        here = placed.row.line_of(column)
+        placed.report.add(here, f"{column} {shown} is already on {where}")
+
+
+def _found_by(row: Row) -> str:
+    """Say what a machine lacks that has nothing to be found by."""
+    shared = [f"{name} {row.text(name)!r}" for name in ("serial", "asset") if row.text(name)]
+    if shared:
+        return f"a mac or a uuid to be found by: {' and '.join(shared)} is on many boards"
+    return f"a mac or a uuid to be found by, or another of {', '.join(MARKS[2:])}"
+
+
+def _mac(word: str) -> str:
+    """Read a MAC that a network card can have, not what stands where somebody knew none."""
+    mac = parse_mac(word)
+    if mac in _NOBODYS:
+        raise ValueError(f"{word} is no network card's")
+    return mac
 
 
 def _uuid(word: str) -> UUID:

@@ -46,10 +46,10 @@ class Row:
         return value if isinstance(value, str) else " ".join(value)
 
     def words(self, column: str) -> tuple[str, ...]:
-        """Return the items of a column, also those of a text with ``;`` or blanks between."""
+        """Return the items of a column, also of a text with ``;``, ``,`` or blanks between."""
         value = self.values.get(column, "")
         if isinstance(value, str):
-            return tuple(word for word in re.split(r"[;\s]+", value) if word)
+            return tuple(word for word in re.split(r"[;,\s]+", value) if word)
         return value
 
 

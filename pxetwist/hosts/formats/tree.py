@@ -69,10 +69,11 @@ def rows(root: Node, report: Report) -> Iterator[Row]:
             report.add(node.line, "expected a machine: keys like name, mac and address")
     seen: dict[str, int] = {}
     for key, node in named:
-        first = seen.setdefault(key.text, key.line)
-        if key.text in seen and first != key.line:
-            report.add(key.line, f"{key.text!r} given twice (first on line {first})")
-        elif isinstance(node, Pairs):
+        if key.text in seen:
+            report.add(key.line, f"{key.text!r} given twice (first on line {seen[key.text]})")
+            continue
+        seen[key.text] = key.line
+        if isinstance(node, Pairs):
             yield _row(key.line, {"name": key.text}, node, report)
         else:
             report.add(key.line, f"expected keys like mac and address below {key.text!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from unittest.mock import patch
 from uuid import UUID
 
 from pxetwist.hosts import static
@@ -45,6 +46,21 @@ class FolderTests(FilesCase):
             self.warnings(),
             ["README: not read: its format is not known", "old: a folder in a folder is not read"],
         )
+
+    def test_folders_without_files(self) -> None:
+        """A file system that is not mounted looks like that: the machines are not gone."""
+        self.assertEqual(
+            self.short(self.mistakes()[0]), f"{self.folder}: no file of machines is in this folder"
+        )
+        self.write("a.csv~", "name,mac\n")
+        self.assertIn("no file of machines", self.mistakes()[0])
+        with patch.object(Path, "iterdir", side_effect=PermissionError(13, "Permission denied")):
+            self.assertIn("cannot be read: Permission denied", self.mistakes()[0])
+
+    def test_what_is_no_file(self) -> None:
+        """To read a pipe is to wait for whoever writes into it."""
+        os.mkfifo(self.folder / "hosts.csv")
+        self.assertEqual(self.mistakes(), ["hosts.csv: is no plain file"])
 
     def test_twice_in_two_files(self) -> None:
         self.write("a.csv", "name,mac,address\nws1,525400000001,10.0.0.1\n")

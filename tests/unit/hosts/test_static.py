@@ -73,6 +73,39 @@ class CsvTests(FileTestCase):
         [machine] = self.machines(b"\xef\xbb\xbfname,mac\r\nws12,52:54:00:00:00:12\r\n")
         self.assertEqual((machine.name, machine.macs), ("ws12", ("52:54:00:00:00:12",)))
 
+    def test_what_stands_between_columns(self) -> None:
+        """Spreadsheets write semicolons where the comma is in numbers, and some write tabs."""
+        for mark in (";", "\t"):
+            rows = ("name", "mac", "groups"), ("ws1", '"525400000001; 525400000002"', '"a, b;c"')
+            [machine] = self.machines("\n".join(map(mark.join, rows)))
+            self.assertEqual(machine.macs, ("52:54:00:00:00:01", "52:54:00:00:00:02"))
+            self.assertEqual(machine.groups, ("a", "b", "c"))
+
+    def test_marks_that_are_none(self) -> None:
+        """What inventories have where nobody knew, and what was meant as an address."""
+        mistakes = self.mistakes(
+            "name,mac,serial\n"
+            "ws1,00:00:00:00:00:00,\n"
+            "ws2,FF-FF-FF-FF-FF-FF,\n"
+            "ws3,,Default string\n"
+            "10.0.0.300,52:54:00:00:00:04,\n"
+            "10.0.0.30,52:54:00:00:00:05,\n"
+            f"{'a' * 64}.b,52:54:00:00:00:06,\n"
+            f"{'.'.join(['a' * 50] * 6)},52:54:00:00:00:07,\n"
+        )
+        self.assertEqual(
+            [mistake.partition(", got ")[0] for mistake in mistakes],
+            [
+                "2: mac: 00:00:00:00:00:00 is no network card's",
+                "3: mac: FF-FF-FF-FF-FF-FF is no network card's",
+                "4: 'ws3' needs a mac or a uuid to be found by: serial 'Default string' is on many"
+                " boards",
+                "5: expected a name, or an IPv4 address like 10.0.0.17",
+                "7: expected a name of 63 characters at most",
+                "8: expected a name of 63 characters at most",
+            ],
+        )
+
     def test_all_mistakes_at_once(self) -> None:
         mistakes = self.mistakes(
             "name,mac,uuid,address\n"
@@ -130,7 +163,7 @@ class CsvTests(FileTestCase):
             ("# nothing\n\n", 1, "expected a header line"),
             ("# hosts\nmac,address\n", 2, "no column 'name'"),
             ("name,address\n", 1, "no column 'mac' or 'uuid'"),
-            ("name;mac\nws1;52:54:00:00:00:01\n", 1, "no column 'name'"),
+            ("name|mac\nws1|52:54:00:00:00:01\n", 1, "no column 'name'"),
             ("name,mac,mac\n", 1, "column 'mac' appears 2 times"),
             ("name,mac,\n", 1, "got ''"),
         ):

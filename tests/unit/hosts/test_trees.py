@@ -50,6 +50,21 @@ class JsonTests(FilesCase):
                 file = self.write("a.json", json.dumps(tree, indent=indent))
                 self.assertEqual(self.machines(file), {"ws12": WS12})
 
+    def test_twice_on_one_line(self) -> None:
+        """Programs write all of it on a single line."""
+        mac = {"mac": "525400000001"}
+        for text, mistake in (
+            ('{"a": {"mac": "1"}, "a": {"mac": "2"}}', "'a' given twice (first on line 1)"),
+            (json.dumps({"a": mac, "b": mac}), "mac 52:54:00:00:00:01 is already on line 1"),
+            (
+                json.dumps([{"name": "a", **mac}, {"name": "A", "uuid": UUID1}]),
+                "name A is already",
+            ),
+        ):
+            self.assertIn(
+                f"a.json:1: {mistake}", "\n".join(self.mistakes(self.write("a.json", text)))
+            )
+
     def test_numbers_stay_as_they_are(self) -> None:
         file = self.write("a.json", '[{"name": "a", "mac": "525400000001", "x": 1.50, "y": -1e3}]')
         self.assertEqual(self.machines(file)["a"].labels, {"x": "1.50", "y": "-1e3"})
@@ -93,6 +108,12 @@ class JsonTests(FilesCase):
 
 
 class YamlTests(FilesCase):
+    def test_an_alias_is_another_machine(self) -> None:
+        file = self.write("a.yaml", "a: &x\n  mac: 525400000001\nb: *x\n")
+        self.assertEqual(
+            self.mistakes(file), ["a.yaml:2: mac 52:54:00:00:00:01 is already on line 2"]
+        )
+
     def test_a_list_and_names(self) -> None:
         facts = (
             "mac: [52:54:00:00:00:12, 52-54-00-00-01-12]\n"
