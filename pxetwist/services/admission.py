@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from pxetwist.interfaces import Site
 from pxetwist.services.interfaces import NetworkInterface
-from pxetwist.services.sockets import Arrival
+from pxetwist.services.sockets import Arrival, Peer
 
 #: What clients and relays send has at least BOOTP's head, and is no larger than any MTU suggests.
 SHORTEST, LONGEST = 236, 4096
@@ -36,7 +36,7 @@ _REMEMBERED = 65536  # MACs of known machines, and clients of the present second
 _TELL_EVERY = 60.0
 _REQUEST = 1  # BOOTREQUEST
 
-_Datagram = tuple[bytes, tuple[str, int], Arrival]
+_Datagram = tuple[bytes, Peer, Arrival]
 
 
 class IAdmitted(Protocol):
@@ -49,7 +49,7 @@ class IAdmitted(Protocol):
     def in_flight(self) -> int:
         """How many messages are being answered."""
 
-    def received(self, data: bytes, peer: tuple[str, int], arrival: Arrival) -> None:
+    def received(self, data: bytes, peer: Peer, arrival: Arrival) -> None:
         """Take one datagram."""
 
     def drained(self) -> None:
@@ -86,7 +86,7 @@ class Admission:
         self._drop("dropped of others")
         return False
 
-    def received(self, data: bytes, peer: tuple[str, int], arrival: Arrival) -> None:
+    def received(self, data: bytes, peer: Peer, arrival: Arrival) -> None:
         """Take one datagram, or drop it and count why."""
         refusal = self._refusal(data)
         if refusal:

@@ -18,7 +18,7 @@ from pxetwist.interfaces import Port, Site
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.services.addressing6 import Answer6, Incoming6
 from pxetwist.services.interfaces import NetworkInterface
-from pxetwist.services.sockets import Arrival, Binding, DatagramFactory
+from pxetwist.services.sockets import Arrival, Binding, DatagramFactory, Peer
 from pxetwist.wire.dhcp6 import unwrap
 
 AnswerFunction6 = Callable[[Incoming6], Awaitable[Answer6 | Silence]]
@@ -66,7 +66,7 @@ class Dhcp6Port:
         """Return what it is bound to."""
         return self._socket.getHost()
 
-    def received(self, data: bytes, peer: tuple[str, int], arrival: Arrival) -> None:
+    def received(self, data: bytes, peer: Peer, arrival: Arrival) -> None:
         """Take one datagram. A message that is being answered already is dropped."""
         try:
             message, relays = unwrap(data)
@@ -93,7 +93,7 @@ class Dhcp6Port:
     def drained(self) -> None:
         """Nothing is left to do at the end of a batch: commits group themselves."""
 
-    async def _treat(self, incoming: Incoming6, peer: tuple[str, int], key: _Key) -> None:
+    async def _treat(self, incoming: Incoming6, peer: Peer, key: _Key) -> None:
         try:
             await self._respond(incoming, peer)
         except WireError as error:
@@ -103,11 +103,11 @@ class Dhcp6Port:
         finally:
             self._busy.discard(key)
 
-    def _malformed(self, peer: tuple[str, int], error: WireError) -> None:
+    def _malformed(self, peer: Peer, error: WireError) -> None:
         self.counters["malformed"] += 1
         self.log.debug("dropped from {peer}: {error}", peer=peer, error=error)
 
-    async def _respond(self, incoming: Incoming6, peer: tuple[str, int]) -> None:
+    async def _respond(self, incoming: Incoming6, peer: Peer) -> None:
         try:
             answer = await self._answer(incoming)
         except StateUnavailable as error:

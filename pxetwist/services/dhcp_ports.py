@@ -24,7 +24,7 @@ from pxetwist.services.interfaces import NetworkInterface
 from pxetwist.services.linklayer import LinkLayerSender
 from pxetwist.services.outbox import ISendsAlike, Outbox
 from pxetwist.services.questions import Question, Questions
-from pxetwist.services.sockets import Arrival, Binding, DatagramFactory, IDatagramSocket
+from pxetwist.services.sockets import Arrival, Binding, DatagramFactory, IDatagramSocket, Peer
 from pxetwist.services.standing import Standing
 
 AnswerFunction = Callable[[Incoming], Awaitable[Answer | Silence]]
@@ -101,7 +101,7 @@ class Dhcp4Port:
         """How many messages are being answered."""
         return len(self._busy)
 
-    def received(self, data: bytes, peer: tuple[str, int], arrival: Arrival) -> None:
+    def received(self, data: bytes, peer: Peer, arrival: Arrival) -> None:
         """Take one datagram. A message that is being answered already is dropped."""
         self._batch = True
         # A unicast request names one of our addresses; a broadcast one the interface's first.
@@ -181,7 +181,7 @@ class Dhcp4Port:
         except Exception:
             self.log.failure("answering {mac}", mac=incoming.identity.mac)
 
-    def _drop(self, peer: tuple[str, int], error: WireError) -> None:
+    def _drop(self, peer: Peer, error: WireError) -> None:
         """Count what cannot be read, and log the first one of each second."""
         self.counters["malformed"] += 1
         second = int(self._site.reactor.seconds())

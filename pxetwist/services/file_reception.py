@@ -10,7 +10,8 @@ from pxetwist.exchange.tftp_write import Action, Answer, Keep, WriteTransfer
 from pxetwist.model.boot import BootRequest
 from pxetwist.services.requests import octets_text, transferred
 from pxetwist.services.running_transfer import ITransferOwner, RunningTransfer, reason
-from pxetwist.services.transfer_interfaces import ITransferSocket, Peer
+from pxetwist.services.sockets import Peer
+from pxetwist.services.transfer_interfaces import ITransferSocket
 from pxetwist.services.uploads import Upload, UploadExists, UploadTooLarge
 from pxetwist.wire.netascii import NetasciiDecoder
 from pxetwist.wire.tftp import Error, ErrorCode, WriteRequest

@@ -23,7 +23,8 @@ from pxetwist.services.images import HEADER, FramedImage, Piece, framed
 from pxetwist.services.requests import octets_text, transferred
 from pxetwist.services.running_transfer import ITransferOwner, RunningTransfer, reason
 from pxetwist.services.segments import MAX_SEGMENTS, MAX_SEND
-from pxetwist.services.transfer_interfaces import ITransferSocket, Peer
+from pxetwist.services.sockets import Peer
+from pxetwist.services.transfer_interfaces import ITransferSocket
 from pxetwist.wire.tftp import ReadRequest
 
 #: Some clients stop here, where the numbers of blocks begin anew (quirk T6).

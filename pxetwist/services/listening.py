@@ -20,7 +20,7 @@ from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFacto
 from pxetwist.config.fields import list_of, option
 from pxetwist.interfaces import Port
 from pxetwist.services.ports import ALL_IPV4, ALL_IPV6, start_error
-from pxetwist.services.sockets import Arrival, Binding, IDatagramReceiver, UdpSocket
+from pxetwist.services.sockets import Arrival, Binding, IDatagramReceiver, Peer, UdpSocket
 from pxetwist.services.sockets6 import Udp6Socket, socket_name
 
 OwnAddress = IPv4Address | IPv6Address
@@ -108,7 +108,7 @@ def _bound_tcp(port: Port, *, shared: bool = False) -> socket.socket:
 class _Nobody:
     """Receives for those who will."""
 
-    def received(self, data: bytes, peer: tuple[str, int], arrival: Arrival) -> None:
+    def received(self, data: bytes, peer: Peer, arrival: Arrival) -> None:
         """Nothing is read."""
 
     def drained(self) -> None:

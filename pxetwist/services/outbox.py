@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from pxetwist.services.segments import MAX_SEGMENTS, MAX_SEND
+from pxetwist.services.sockets import Peer
 
-Peer = tuple[str, int]
 _Way = tuple[Peer, str, int, int]  # peer, our address, interface, length of the datagrams
 
 

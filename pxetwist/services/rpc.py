@@ -15,7 +15,7 @@ from pxetwist.errors import WireError
 from pxetwist.exchange.nfs3 import DATAGRAM_READ, STREAM_READ, Session
 from pxetwist.exchange.oncrpc import Body, Pieces, Program, Refused, choose
 from pxetwist.model.recent import Recent
-from pxetwist.services.sockets import Arrival, IDatagramSocket
+from pxetwist.services.sockets import Arrival, IDatagramSocket, Peer
 from pxetwist.wire.oncrpc import AcceptStatus, Call, decode_call, reply_head
 
 #: So many calls by UDP may wait for an answer, so many callers are told apart.
@@ -101,7 +101,7 @@ class RpcDatagrams:
     def drained(self) -> None:
         """Nothing is grouped."""
 
-    def received(self, data: bytes, peer: tuple[str, int], arrival: Arrival) -> None:
+    def received(self, data: bytes, peer: Peer, arrival: Arrival) -> None:
         """Answer a call, unless too many wait for an answer."""
         counters = self._server.counters
         try:

@@ -19,14 +19,9 @@ from pxetwist.services.file_transfer import FileTransfer
 from pxetwist.services.images import HEADER, FramedImages
 from pxetwist.services.requests import tell
 from pxetwist.services.running_transfer import RunningTransfer
-from pxetwist.services.sockets import IDatagramSocket
+from pxetwist.services.sockets import IDatagramSocket, Peer
 from pxetwist.services.tftp_settings import BLOCK_SIZE_LABEL, block_size
-from pxetwist.services.transfer_interfaces import (
-    MAX_BLOCK,
-    ITransferSocket,
-    ITransferSockets,
-    Peer,
-)
+from pxetwist.services.transfer_interfaces import MAX_BLOCK, ITransferSocket, ITransferSockets
 from pxetwist.services.unanswered import Unanswered
 from pxetwist.services.uploads import Upload
 from pxetwist.wire.tftp import ReadRequest, WriteRequest

@@ -13,7 +13,8 @@ from twisted.logger import Logger
 from pxetwist.errors import PxeError
 from pxetwist.exchange.tftp import Finished, Outcome, Terms
 from pxetwist.model.boot import BootRequest
-from pxetwist.services.transfer_interfaces import ITransferSocket, Peer
+from pxetwist.services.sockets import Peer
+from pxetwist.services.transfer_interfaces import ITransferSocket
 from pxetwist.wire.tftp import Error, ErrorCode, ReadRequest, WriteRequest, encode
 
 M = TypeVar("M", bound="IMachine")

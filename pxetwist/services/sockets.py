@@ -31,6 +31,9 @@ _RECEIVE_BUFFER = 4 << 20
 _REMEMBER = 1.0  # seconds an interface's name and address are believed
 _UNSPECIFIED = b"\0\0\0\0"
 
+#: Who sent a datagram, or is to get one: address and port.
+Peer = tuple[str, int]
+
 
 @attrs.frozen
 class Arrival:
@@ -50,7 +53,7 @@ class Arrival:
 class IDatagramReceiver(Protocol):
     """What a :class:`UdpSocket` delivers to."""
 
-    def received(self, data: bytes, peer: tuple[str, int], arrival: Arrival) -> None:
+    def received(self, data: bytes, peer: Peer, arrival: Arrival) -> None:
         """Take one datagram."""
 
     def drained(self) -> None:
@@ -77,7 +80,7 @@ class IDatagramSocket(Protocol):
     def stop(self) -> None:
         """Receive no more and give the port back."""
 
-    def send(self, data: bytes, peer: tuple[str, int], source: str = "", index: int = 0) -> None:
+    def send(self, data: bytes, peer: Peer, source: str = "", index: int = 0) -> None:
         """Send one datagram."""
 
     def getHost(self) -> IPv4Address | IPv6Address:
@@ -177,7 +180,7 @@ class UdpSocket(SocketReader):
             return IPv4Address("UDP", port.address or "0.0.0.0", port.number)
         return IPv4Address("UDP", *self._socket.getsockname())
 
-    def send(self, data: bytes, peer: tuple[str, int], source: str = "", index: int = 0) -> None:
+    def send(self, data: bytes, peer: Peer, source: str = "", index: int = 0) -> None:
         """Send one datagram from our address `source` out of the interface `index`, if given."""
         if self._socket is None:
             self.failures["closed"] += 1
@@ -187,9 +190,7 @@ class UdpSocket(SocketReader):
         except OSError as error:
             self._count(error)
 
-    def send_alike(
-        self, datagrams: list[bytes], peer: tuple[str, int], source: str, index: int
-    ) -> None:
+    def send_alike(self, datagrams: list[bytes], peer: Peer, source: str, index: int) -> None:
         """Send datagrams of the same length as one, if the kernel can."""
         if len(datagrams) > 1 and self._socket is not None:
             control = [*self.origin(source, index), segment_control(len(datagrams[0]))]
@@ -208,7 +209,7 @@ class UdpSocket(SocketReader):
         """Return the control message that sends from an address, out of an interface."""
         return _origin4(source, index) if source or index else []
 
-    def _target(self, peer: tuple[str, int]) -> Any:
+    def _target(self, peer: Peer) -> Any:
         return peer
 
     def doRead(self) -> None:
@@ -240,7 +241,7 @@ class UdpSocket(SocketReader):
 
     def _arrived(
         self, peer: Any, control: list[tuple[int, int, bytes]]
-    ) -> tuple[tuple[str, int], Arrival] | None:
+    ) -> tuple[Peer, Arrival] | None:
         """Say whom a datagram is from and where it came in, by the kernel's control messages."""
         for level, kind, value in control:
             if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):

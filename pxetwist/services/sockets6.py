@@ -13,7 +13,7 @@ from typing import Any
 
 from twisted.internet import address as addresses
 
-from pxetwist.services.sockets import Arrival, UdpSocket
+from pxetwist.services.sockets import Arrival, Peer, UdpSocket
 
 _PKTINFO = struct.Struct("@16sI")  # struct in6_pktinfo: addr, ifindex
 _GROUP = struct.Struct("@16sI")  # struct ipv6_mreq
@@ -94,12 +94,12 @@ class Udp6Socket(UdpSocket):
         control = _PKTINFO.pack(origin, index or int(scope or 0))
         return [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, control)]
 
-    def _target(self, peer: tuple[str, int]) -> Any:
+    def _target(self, peer: Peer) -> Any:
         return sockaddr6(*peer)
 
     def _arrived(
         self, peer: Any, control: list[tuple[int, int, bytes]]
-    ) -> tuple[tuple[str, int], Arrival] | None:
+    ) -> tuple[Peer, Arrival] | None:
         for level, kind, value in control:
             if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
                 packed, index = _PKTINFO.unpack(value[: _PKTINFO.size])

@@ -23,8 +23,7 @@ from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.recent import Recent
 from pxetwist.services.listening import OwnAddress, addresses_option, addresses_to_take, udp_socket
-from pxetwist.services.sockets import Arrival, DatagramFactory
-from pxetwist.services.transfer_interfaces import Peer
+from pxetwist.services.sockets import Arrival, DatagramFactory, Peer
 from pxetwist.services.udp import UdpPorts
 from pxetwist.wire import syslog
 from pxetwist.wire.syslog import FACILITIES, SEVERITIES

@@ -16,11 +16,11 @@ from pxetwist.errors import WireError
 from pxetwist.interfaces import IBootService, ICounts, ISharesPorts, Port, Site
 from pxetwist.services.listening import addresses_to_take, udp_socket
 from pxetwist.services.running import RunningTransfers
-from pxetwist.services.sockets import Arrival, DatagramFactory, IDatagramSocket
+from pxetwist.services.sockets import Arrival, DatagramFactory, IDatagramSocket, Peer
 from pxetwist.services.tftp_answers import TftpAnswers
 from pxetwist.services.tftp_settings import Settings
 from pxetwist.services.transfer_admission import Asked, Bounds, TransferAdmission
-from pxetwist.services.transfer_interfaces import Peer, TransferSocketsFactory
+from pxetwist.services.transfer_interfaces import TransferSocketsFactory
 from pxetwist.services.transfer_sockets import TransferSockets
 from pxetwist.services.udp import UdpPorts
 from pxetwist.wire import tftp

@@ -16,8 +16,7 @@ from typing import Any
 import attrs
 from twisted.internet.interfaces import IDelayedCall
 
-from pxetwist.services.sockets import Arrival, IDatagramSocket
-from pxetwist.services.transfer_interfaces import Peer
+from pxetwist.services.sockets import Arrival, IDatagramSocket, Peer
 from pxetwist.wire.tftp import ReadRequest, WriteRequest
 
 #: So many requests are taken from one address in a second: loaders look for some twenty names.

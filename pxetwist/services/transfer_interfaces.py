@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import attrs
 
 from pxetwist.services.images import Piece
-from pxetwist.services.sockets import IDatagramSocket
+from pxetwist.services.sockets import IDatagramSocket, Peer
 
 #: Bytes of a block that a client sends: what a large frame can carry.
 MAX_BLOCK = 9212
@@ -17,7 +17,6 @@ MAX_BLOCK = 9212
 PMTUDISC_DONT = 0
 
 Packets = bytes | memoryview
-Peer = tuple[str, int]
 
 
 @attrs.frozen

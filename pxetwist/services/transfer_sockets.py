@@ -24,7 +24,7 @@ from zope.interface import implementer
 from pxetwist.services.connected_sockets import TransferSocket
 from pxetwist.services.messages import Control, name_of, packed
 from pxetwist.services.shared_ports import SharedPort
-from pxetwist.services.sockets import IDatagramSocket, UdpSocket
+from pxetwist.services.sockets import IDatagramSocket, Peer, UdpSocket
 from pxetwist.services.sockets6 import socket_name
 from pxetwist.services.transfer_interfaces import (
     IPV4,
@@ -33,7 +33,6 @@ from pxetwist.services.transfer_interfaces import (
     Family,
     ITransferReceiver,
     ITransferSocket,
-    Peer,
 )
 
 _SEND_BUFFER = 1 << 20

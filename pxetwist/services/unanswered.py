@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from pxetwist.services.running_transfer import RunningTransfer
-from pxetwist.services.transfer_interfaces import Peer
+from pxetwist.services.sockets import Peer
 
 #: So many transfers wait for the first sign of clients that were not seen lately. One more, and
 #: the oldest ends: a client answers within milliseconds, and who forges requests never does.

@@ -18,14 +18,13 @@ from pxetwist.errors import StartError
 from pxetwist.services.following import Following
 from pxetwist.services.images import Piece
 from pxetwist.services.ports import ALL_IPV4, ALL_IPV6
-from pxetwist.services.sockets import Arrival, Binding, IDatagramReceiver, IDatagramSocket
+from pxetwist.services.sockets import Arrival, Binding, IDatagramReceiver, IDatagramSocket, Peer
 from pxetwist.services.transfer_interfaces import ITransferReceiver, Packets
 from pxetwist.wire.tftp import Opcode, acknowledged
 
 #: What becomes of a datagram on its way: none, one or several copies arrive.
 Link = Callable[[bytes], Sequence[bytes]]
 
-Peer = tuple[str, int]
 _REQUESTS = tuple(int(code).to_bytes(2, "big") for code in (Opcode.RRQ, Opcode.WRQ))
 
 

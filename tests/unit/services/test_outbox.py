@@ -5,8 +5,9 @@ from __future__ import annotations
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from pxetwist.services.outbox import Outbox, Peer
+from pxetwist.services.outbox import Outbox
 from pxetwist.services.segments import MAX_SEGMENTS
+from pxetwist.services.sockets import Peer
 
 RELAY = ("10.0.0.99", 67)
 
