@@ -13,7 +13,7 @@ from pxetwist.config.certificates import (
     http_beside_only_https,
     names_without_dns,
 )
-from pxetwist.config.dhcp_advice import dhcp_advice, proxy_advice
+from pxetwist.config.dhcp_advice import dhcp_advice, interfaces_elsewhere, proxy_advice
 from pxetwist.config.folders import content_folders, files_in_content
 from pxetwist.config.installer_advice import configurations_hidden, installers_incomplete
 from pxetwist.config.load import Configuration, Instance
@@ -141,6 +141,8 @@ def subnet_missing(configuration: Configuration) -> Iterator[str]:
     services = {each.factory.name for each in configuration.of_kind("service")}
     if "dhcp" in services and not configuration.networks:
         yield "there is no [subnet:NAME]: the dhcp service will answer nobody"
+    if "dhcp6" in services and not configuration.networks6:
+        yield "there is no [subnet6:NAME]: the dhcp6 service will not start"
 
 
 def families_unheard(configuration: Configuration) -> Iterator[str]:
@@ -285,6 +287,7 @@ def _files_by_architecture(profile: BootProfile) -> Iterator[list[str]]:
 ADVICE = (
     policies_missing,
     subnet_missing,
+    interfaces_elsewhere,
     families_unheard,
     scripts_missing,
     secrets_in_the_clear,

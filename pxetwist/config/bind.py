@@ -17,9 +17,12 @@ S = TypeVar("S")
 
 def ini_name(field: attrs.Attribute[Any]) -> str:
     """Return the name of a field as the INI spells it; a keyed one by its prefix."""
+    return _prefix(field) or field.name.replace("_", "-")
+
+
+def _prefix(field: attrs.Attribute[Any]) -> str:
     convert = field.metadata["convert"]
-    prefix = convert.prefix if isinstance(convert, Keyed) else ""
-    return prefix or field.name.replace("_", "-")
+    return convert.prefix if isinstance(convert, Keyed) else ""
 
 
 def options_of(settings: type) -> dict[str, attrs.Attribute[Any]]:
@@ -55,8 +58,9 @@ def bind(
         return None
     try:
         return settings(**values)
-    except ValueError as error:
-        errors.append(section.error(str(error)))
+    except ValueError as error:  # of several options; it may begin with the name of one
+        name, _, rest = str(error).partition(": ")
+        errors.append(section.error(*(rest, name) if name in section.options else (str(error),)))
         return None
 
 
@@ -75,15 +79,20 @@ def _bind_option(
     field = fields.get(name)
     keyed = isinstance(field.metadata["convert"], Keyed) if field else False
     if field is None or (dot and not keyed):
-        known = ", ".join(fields) or "none"
-        message = f"[{section.title}] unknown option {option.name!r} (known: {known})"
+        names = [f"{each}.NAME" if _prefix(fields[each]) else each for each in fields]
+        hint = did_you_mean(option.name, fields)
+        known = f"(known: {', '.join(names) or 'none'})"
+        message = f"[{section.title}] unknown option {option.name!r}{hint} {known}"
         errors.append(ConfigError(option.location, message))
         return
     convert = field.metadata["convert"]
     try:
         if keyed:
             index, value = convert.entry(key, option.text)
-            values.setdefault(field.name, {})[index] = value
+            entries = values.setdefault(field.name, {})
+            if index in entries:
+                raise ValueError("it stands there already, by another name")
+            entries[index] = value
         else:
             values[field.name] = convert(option.text)
     except ConfigError as error:  # it knows the line

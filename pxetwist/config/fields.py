@@ -15,7 +15,6 @@ import os
 import re
 from collections.abc import Callable
 from ipaddress import (
-    AddressValueError,
     IPv4Address,
     IPv4Network,
     IPv6Address,
@@ -41,6 +40,7 @@ T = TypeVar("T")
 REQUIRED: Any = attrs.NOTHING
 #: NAME_MAX of Linux: the bytes of one name of a path.
 _NAME_MAX = 255
+_LONGEST_INTERFACE = 15  # IFNAMSIZ without its NUL
 
 
 @attrs.frozen
@@ -83,6 +83,10 @@ class OptionText(str):
         return OptionText(text, self.folder, self.lines)
 
 
+class Hint(ValueError):
+    """What is wrong with a value, or was meant; people see it behind what was expected."""
+
+
 @attrs.frozen
 class Converter(Generic[T]):
     """A converter that can say what it expects; `parse` raises ValueError on anything else."""
@@ -95,7 +99,8 @@ class Converter(Generic[T]):
         try:
             return self.parse(value)
         except ValueError as error:
-            raise ValueError(f"expected {self.expects}, got {str(value)!r}") from error
+            hint = f"; {error}" if isinstance(error, Hint) else ""
+            raise ValueError(f"expected {self.expects}, got {str(value)!r}{hint}") from error
 
 
 @attrs.frozen
@@ -234,20 +239,38 @@ def _port_range(value: str) -> range:
     return range(low, high + 1)
 
 
-def _pool(value: str) -> Pool:
-    first, dash, last = (part.strip() for part in value.partition("-"))
-    pool = Pool(IPv4Address(first), IPv4Address(last if dash else first))
-    if int(pool.last) < int(pool.first):
-        raise AddressValueError("the ends are exchanged")
-    return pool
+def _pool_of(address: type[IPv4Address | IPv6Address]) -> Callable[[str], Pool]:
+    def parse(value: str) -> Pool:
+        first, dash, last = (part.strip() for part in value.partition("-"))
+        pool = Pool(address(first), address(last if dash else first))
+        if int(pool.last) < int(pool.first):
+            raise Hint("its ends are exchanged")
+        return pool
+
+    return parse
 
 
-def _pool6(value: str) -> Pool:
-    first, dash, last = (part.strip() for part in value.partition("-"))
-    pool = Pool(IPv6Address(first), IPv6Address(last if dash else first))
-    if int(pool.last) < int(pool.first):
-        raise AddressValueError("the ends are exchanged")
-    return pool
+N = TypeVar("N", IPv4Network, IPv6Network)
+
+
+def _network_of(kind: type[N]) -> Callable[[str], N]:
+    def parse(value: str) -> N:
+        found = kind(value, strict=False)
+        if "/" not in value:
+            raise Hint("say how large it is, with / and a number")
+        if found.network_address != ip_address(value.partition("/")[0]):
+            raise Hint(f"did you mean {found}?")
+        if found.is_multicast or found.is_link_local:
+            raise Hint("machines have no addresses of it")
+        return found
+
+    return parse
+
+
+def _interface(value: str) -> str:
+    if len(value) > _LONGEST_INTERFACE or set(value) & set("/:"):
+        raise ValueError("no such name")
+    return str(value)
 
 
 def _path(value: str) -> Path:
@@ -301,17 +324,23 @@ size: Converter[int] = Converter("a size like 512, 64K, 64M or 2G", lambda v: in
 #: An IPv4 address.
 address: Converter[IPv4Address] = Converter("an IPv4 address", IPv4Address)
 #: An IPv4 network, without host bits.
-network: Converter[IPv4Network] = Converter("an IPv4 network like 10.0.0.0/24", IPv4Network)
+network: Converter[IPv4Network] = Converter(
+    "an IPv4 network like 10.0.0.0/24", _network_of(IPv4Network)
+)
 #: A range of addresses, ``10.0.0.100 - 10.0.0.200``, or a single one.
-pool: Converter[Pool] = Converter("a pool like 10.0.0.100 - 10.0.0.200", _pool)
+pool: Converter[Pool] = Converter("a pool like 10.0.0.100 - 10.0.0.200", _pool_of(IPv4Address))
 #: An IPv6 address.
 address6: Converter[IPv6Address] = Converter("an IPv6 address", IPv6Address)
 #: An address of either family.
 any_address: Converter[IPv4Address | IPv6Address] = Converter("an IP address", ip_address)
 #: An IPv6 network, without host bits.
-network6: Converter[IPv6Network] = Converter("an IPv6 network like fd00:0:0:1::/64", IPv6Network)
+network6: Converter[IPv6Network] = Converter(
+    "an IPv6 network like fd00:0:0:1::/64", _network_of(IPv6Network)
+)
 #: A range of IPv6 addresses, ``fd00::100 - fd00::1ff``, or a single one.
-pool6: Converter[Pool] = Converter("a pool like fd00::100 - fd00::1ff", _pool6)
+pool6: Converter[Pool] = Converter("a pool like fd00::100 - fd00::1ff", _pool_of(IPv6Address))
+#: The name of a network interface, which need not be there.
+interface: Converter[str] = Converter("the name of a network interface like eth0", _interface)
 #: A port; 0 lets the system choose.
 port: Converter[int] = Converter("a port from 0 to 65535", integer(0, 65535))
 #: A range of ports.

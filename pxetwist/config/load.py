@@ -15,7 +15,7 @@ from pxetwist.config.ini import Ini, Section
 from pxetwist.config.networks import read_networks
 from pxetwist.config.profiles import read_profiles
 from pxetwist.config.sections import MountSettings, PxeSettings, read_loader
-from pxetwist.config.subnets6 import read_network6
+from pxetwist.config.subnets6 import read_networks6
 from pxetwist.errors import ConfigError, ConfigErrors, Location
 from pxetwist.interfaces import IPluginFactory
 from pxetwist.model.client_class import ClientClass
@@ -114,7 +114,7 @@ def _configuration(file: Path, ini: Ini, errors: list[ConfigError]) -> Configura
     networks = read_networks(
         _of_kind(ini, "subnet"), _of_kind(ini, "shared-network"), _of_kind(ini, "class"), errors
     )
-    networks6 = {s.name: read_network6(s, errors) for s in _of_kind(ini, "subnet6")}
+    networks6 = read_networks6(_of_kind(ini, "subnet6"), errors)
     loaders = [read_loader(s, errors) for s in _of_kind(ini, "loader")]
     profiles = read_profiles(_of_kind(ini, "profile"), errors)
     if settings is None:
@@ -127,7 +127,7 @@ def _configuration(file: Path, ini: Ini, errors: list[ConfigError]) -> Configura
         file=file,
         settings=settings,
         networks=networks.networks,
-        networks6={name: network for name, network in networks6.items() if network},
+        networks6=networks6,
         profiles=profiles,
         loaders=tuple(loader for loader in loaders if loader),
         instances=instances,

@@ -23,6 +23,7 @@ from pxetwist.exchange.dhcp4_options import INFINITE
 from pxetwist.exchange.dhcp4_replies import LONG
 from pxetwist.model.lease import Layer, LeaseTimes, Pool
 from pxetwist.wire.option_text import Place, assembled, parse_code, parse_option
+from pxetwist.wire.structures import NAMES
 
 
 def _lease_seconds(value: str) -> int:
@@ -34,19 +35,34 @@ def _lease_seconds(value: str) -> int:
     return found
 
 
+def _domain(value: str) -> str:
+    [name] = NAMES.parse(value)
+    return name
+
+
 def _option_code(value: str) -> int:
     """Expect the name or number of an option."""
     return parse_code(value)
 
 
-_lease_time: Converter[int] = Converter(
+lease_seconds: Converter[int] = Converter(
     "a duration like 90, 10m, 1h or 1d, or infinite", _lease_seconds
 )
+domain_name: Converter[str] = Converter("a domain like lab.example", _domain)
 _pools: Converter[tuple[Pool, ...]] = list_of(pool)
+
+
+def _option(key: str, value: str) -> tuple[Place, bytes]:
+    place, raw = parse_option(key, value)
+    if len(raw) > 255 and (len(place) > 1 or place[0] not in LONG):
+        raise ValueError(f"expected at most 255 bytes, got {len(raw)}")
+    return place, raw
+
+
 _options: Keyed[Place, bytes] = Keyed(
     "option.NAME or option.NUMBER; the value as the option has it, or with its type before it:"
     " hex:0a0b, text:…, address:…, u8:…, u16:…, u32:…, names:…, routes:…",
-    parse_option,
+    _option,
     prefix="option",
 )
 
@@ -56,16 +72,16 @@ class _Common:
     """What subnets, shared networks and classes may say alike."""
 
     lease_time: int | None = option(
-        _lease_time, default=None, doc="How long a lease lasts; an hour if nothing else is said."
+        lease_seconds, default=None, doc="How long a lease lasts; an hour if nothing else is said."
     )
     min_lease_time: int | None = option(
-        _lease_time, default=None, doc="The shortest lease that a client may wish for."
+        lease_seconds, default=None, doc="The shortest lease that a client may wish for."
     )
     max_lease_time: int | None = option(
-        _lease_time, default=None, doc="The longest lease that a client may wish for."
+        lease_seconds, default=None, doc="The longest lease that a client may wish for."
     )
     boot_lease_time: int | None = option(
-        _lease_time, default=None, doc="How long a lease of firmware or of a loader lasts."
+        lease_seconds, default=None, doc="How long a lease of firmware or of a loader lasts."
     )
     options: dict[Place, bytes] = option(
         _options, default=attrs.Factory(dict), doc="DHCP options, by name or number."
@@ -85,10 +101,11 @@ class _Common:
     def __attrs_post_init__(self) -> None:
         """Check what several options say together."""
         assembled(self.options, frozenset(LONG))
-        bounds = (self.min_lease_time, self.lease_time, self.max_lease_time)
-        given = [bound for bound in bounds if bound is not None]
+        least, usual, most = self.min_lease_time, self.lease_time, self.max_lease_time
+        given = [bound for bound in (least, usual, most) if bound is not None]
         if given != sorted(given):
-            raise ValueError("expected min-lease-time <= lease-time <= max-lease-time")
+            name = "min-lease-time" if most is None else "max-lease-time"
+            raise ValueError(f"{name}: expected min-lease-time <= lease-time <= max-lease-time")
 
     def layer(self, origin: str) -> Layer:
         """Return the options."""
@@ -113,7 +130,7 @@ class SharedNetworkSettings(_Common):
     time_servers: tuple[IPv4Address, ...] = option(
         list_of(address), default=(), doc="NTP servers."
     )
-    domain: str = option(text, default="", doc="The domain of the clients' names.")
+    domain: str = option(domain_name, default="", doc="The domain of the clients' names.")
     authoritative: bool = option(
         boolean,
         default=False,
@@ -166,6 +183,8 @@ class SubnetSettings(SharedNetworkSettings):
         for each in self.exclude:
             if not any(each.first in pool and each.last in pool for pool in self.pool):
                 raise ValueError(f"exclude: {each} is in no pool")
+        if self.pool and not self.pools:
+            raise ValueError("exclude: nothing is left of the pool")
         self._check_given()
 
     def _check_given(self) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv6Address, IPv6Network
 
 import attrs
 
 from pxetwist.config.bind import bind, did_you_mean
 from pxetwist.config.fields import (
-    Converter,
     Keyed,
     address6,
     boolean,
@@ -20,39 +20,49 @@ from pxetwist.config.fields import (
     seconds,
 )
 from pxetwist.config.ini import Section
-from pxetwist.errors import ConfigError, WireError
+from pxetwist.config.subnets import domain_name, lease_seconds
+from pxetwist.errors import ConfigError
 from pxetwist.model.lease import Pool
 from pxetwist.model.network6 import Network6
-from pxetwist.wire.dhcp6_options import write_names
 from pxetwist.wire.dhcp6_text import option_name
 from pxetwist.wire.iana import Dhcp6Option
+from pxetwist.wire.shapes import OCTETS
 
 _NAMES = {option_name(code): int(code) for code in Dhcp6Option}
 #: What the server makes itself.
 _OURS = range(1, 15)
+#: What is no text, and what else says it.
+_NO_TEXT: Mapping[int, str] = {
+    Dhcp6Option.NAME_SERVERS: "name-servers",
+    Dhcp6Option.DOMAIN_SEARCH: "domain",
+    Dhcp6Option.SNTP_SERVERS: "time-servers",
+    Dhcp6Option.NTP_SERVER: "time-servers",
+    Dhcp6Option.SOLICIT_MAX_RT: "solicit-max",
+    Dhcp6Option.INFORMATION_MAX_RT: "solicit-max",
+    Dhcp6Option.INFORMATION_REFRESH: "lease-time",
+    Dhcp6Option.BOOT_FILE_PARAMETERS: "",
+}
 
 
 def _option(key: str, value: str) -> tuple[int, bytes]:
-    number = int(key) if key.isdigit() else _NAMES.get(key)
+    number = int(key) if key.isascii() and key.isdigit() else _NAMES.get(key)
     if number is None or not 0 < number < 0x10000:
         hint = did_you_mean(key, list(_NAMES))
         raise ValueError(f"{key!r} is no DHCPv6 option{hint or '; its number will do as well'}")
     if number in _OURS:
         raise ValueError(f"{key!r} is an option that the server makes itself")
-    if value.startswith("hex:"):
-        return number, bytes.fromhex(value.removeprefix("hex:").replace(":", ""))
+    kind, colon, rest = value.partition(":")
+    if colon and kind == "hex":
+        return number, OCTETS.parse(rest)
+    if number in _NO_TEXT:
+        other = f"; mend: {_NO_TEXT[number]} = …" if _NO_TEXT[number] else ""
+        raise ValueError(f"expected bytes like hex:0a0b, for it is no text, got {value!r}{other}")
+    if not value:
+        raise ValueError("expected text, or bytes like hex:0a0b, got nothing")
     return number, value.encode()
 
 
-def _domain(value: str) -> str:
-    try:
-        write_names([value])
-    except WireError as error:
-        raise ValueError(error.reason) from None
-    return str(value)
-
-
-_domains = list_of(Converter("a domain like lab.example", _domain))
+_domains = list_of(domain_name)
 
 
 @attrs.frozen
@@ -72,7 +82,7 @@ class Subnet6Settings:
     time_servers: tuple[IPv6Address, ...] = option(
         list_of(address6), default=(), doc="NTP servers."
     )
-    lease_time: float = option(seconds, default=3600, doc="How long a lease lasts.")
+    lease_time: int = option(lease_seconds, default=3600, doc="How long a lease lasts.")
     preference: int = option(
         integer(0, 255),
         default=0,
@@ -122,19 +132,34 @@ class Subnet6Settings:
                 raise ValueError(f"{name}: has no effect without advertise = yes")
 
 
-def read_network6(section: Section, errors: list[ConfigError]) -> Network6 | None:
-    """Make the network of a section."""
-    found = bind(Subnet6Settings, section, errors)
-    if found is None:
-        return None
+def read_networks6(
+    sections: Iterable[Section], errors: list[ConfigError]
+) -> Mapping[str, Network6]:
+    """Make the networks of sections."""
+    networks: dict[str, Network6] = {}
+    for section in sections:
+        found = bind(Subnet6Settings, section, errors)
+        if found is not None:
+            network = _network(section.name, found)
+            for other in networks.values():
+                if network.network.overlaps(other.network):
+                    message = (
+                        f"{network.network} overlaps {other.network} of [subnet6:{other.name}]"
+                    )
+                    errors.append(section.error(message, "network"))
+            networks[section.name] = network
+    return networks
+
+
+def _network(name: str, found: Subnet6Settings) -> Network6:
     return Network6(
-        name=section.name,
+        name=name,
         network=found.network,
         pools=found.pool,
         name_servers=found.name_servers,
         search=found.domain,
         time_servers=found.time_servers,
-        lifetime=int(found.lease_time),
+        lifetime=found.lease_time,
         preference=found.preference,
         rapid_commit=found.rapid_commit,
         solicit_max=int(found.solicit_max),

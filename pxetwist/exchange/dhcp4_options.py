@@ -86,11 +86,14 @@ def lease_seconds(times: LeaseTimes, *, booting: bool, wish: int | None) -> int:
     """Return how long a lease is to last.
 
     A client's wish (option 51) is heard as far as the site has said that it may be: without
-    bounds the normal time is the only one.
+    bounds the normal time is the only one. Bounds and normal time may be said in several places,
+    so the normal one is kept within them.
     """
     if booting and times.booting is not None:
         return times.booting
     normal = INFINITE if times.normal is None else times.normal
+    normal = normal if times.longest is None else min(normal, times.longest)
+    normal = max(normal, times.shortest or 0)
     if wish is None:
         return normal
     shortest = normal if times.shortest is None else times.shortest

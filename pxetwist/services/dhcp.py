@@ -6,7 +6,7 @@ from ipaddress import IPv4Interface
 
 import attrs
 
-from pxetwist.config.fields import list_of, option, text
+from pxetwist.config.fields import interface, list_of, option
 from pxetwist.interfaces import Site
 from pxetwist.model.lease import Network
 from pxetwist.services.addressing import AddressServer
@@ -19,7 +19,7 @@ class Settings:
     """Options of ``[service:dhcp]``."""
 
     interfaces: tuple[str, ...] = option(
-        list_of(text),
+        list_of(interface),
         default=(),
         doc="Interfaces to answer on. Left out: each one with an address in a [subnet:…].",
     )

@@ -13,7 +13,8 @@ from twisted.application.service import Service
 from twisted.internet.interfaces import IAddress
 from zope.interface import implementer
 
-from pxetwist.config.fields import list_of, option, text
+from pxetwist.config import fields
+from pxetwist.config.fields import list_of, option
 from pxetwist.errors import StartError
 from pxetwist.exchange.dhcp4 import Silence
 from pxetwist.interfaces import IBootService, ICounts, Site
@@ -37,7 +38,7 @@ class Settings:
     """Options of ``[service:dhcp6]``."""
 
     interfaces: tuple[str, ...] = option(
-        list_of(text),
+        list_of(fields.interface),
         default=(),
         doc="Interfaces to answer on. Left out: each one with an address in a [subnet6:…].",
     )

@@ -26,7 +26,6 @@ from pxetwist.services.sockets import DatagramFactory, UdpSocket
 #: After this many seconds ports are tried again that could not be taken when they were wanted.
 RETRY = 30.0
 _GONE = "{name} has gone; listens there again when it is back"
-_LONGEST_NAME = 15  # IFNAMSIZ without its NUL
 
 
 @attrs.define(eq=False)
@@ -86,8 +85,7 @@ class DhcpPortsService(Service):
 
     def hopeless(self) -> str:
         """Say why no interface will ever do; empty if one may."""
-        bad = [name for name in self._names if len(name) > _LONGEST_NAME or set(name) & set("/ ")]
-        return f"interfaces: {bad[0]!r} cannot be the name of one" if bad else ""
+        return ""
 
     def privilegedStartService(self) -> None:
         """Open the ports on the interfaces that are there, and wait for the others.

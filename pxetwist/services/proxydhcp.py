@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import attrs
 from zope.interface import implementer
 
-from pxetwist.config.fields import list_of, option, text
+from pxetwist.config.fields import interface, list_of, option
 from pxetwist.exchange import dhcp4, remedies
 from pxetwist.exchange.dhcp4 import Asks, Destination, Silence
 from pxetwist.exchange.proxy_trials import Choice, Fingerprint, Trials, order_for
@@ -47,7 +47,7 @@ class Settings:
     """Options of ``[service:proxydhcp]``."""
 
     interfaces: tuple[str, ...] = option(
-        list_of(text),
+        list_of(interface),
         default=(),
         doc="Interfaces to answer on. Left out: all that are up and have an IPv4 address,"
         " but for those of containers and virtual machines.",

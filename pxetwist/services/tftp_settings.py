@@ -25,7 +25,7 @@ class Settings:
 
     addresses: tuple[OwnAddress, ...] = addresses_option()
     interfaces: tuple[str, ...] = option(
-        fields.list_of(fields.text), default=(), doc="Interfaces to listen on; none: all."
+        fields.list_of(fields.interface), default=(), doc="Interfaces to listen on; none: all."
     )
     port: int = option(fields.port, default=69, doc="UDP port for requests.")
     port_range: range = option(

@@ -76,10 +76,12 @@ def parse_code(name: str) -> int:
     """
     found = int(name) if name.isascii() and name.isdigit() else _ALIASES.get(name)
     found = option_by_name(name) if found is None else found
-    if found is None or not 0 < found < 255:
+    if found is None:
         close = get_close_matches(name, [*(code.label for code in OptionCode), *_ALIASES], 1)
         hint = f"did you mean {close[0]!r}?" if close else "its number will do as well"
         raise ValueError(f"{name!r} is no DHCP option; {hint}")
+    if not 0 < found < 255:
+        raise ValueError(f"{name!r} is no DHCP option; their numbers are 1 to 254")
     return int(found)
 
 
@@ -104,7 +106,9 @@ def _code(key: str, name: str) -> int:
         code = parse_code(name)
     except ValueError:
         return parse_code(key)  # so that the whole of it is shown
-    return code if "." not in key or code in _DEPTHS else parse_code(key)
+    if "." in key and code not in _DEPTHS and code not in SERVERS_OWN:
+        raise ValueError(f"{key!r}: option {code} has no sub-options")
+    return code
 
 
 def _numbers(key: str, code: int, numbers: list[str]) -> Place:

@@ -56,7 +56,7 @@ class ReadingTests(SynchronousTestCase):
             ("lease-time", "9", "lease-time (51) is up to the server; see lease-time"),
             ("82", "hex:00", "relay-agent (82) is up to the server"),
             ("interface-mtu", "big", "expected a number from 0 to 65535, got 'big'"),
-            ("interface-mtu.1", "1", "'interface-mtu.1' is no DHCP option"),
+            ("interface-mtu.1", "1", "'interface-mtu.1': option 26 has no sub-options"),
             ("netbios-node-type", "3", "expected b-node or p-node or m-node or h-node, got '3'"),
             ("sip-servers", "a.b, 10.0.0.1", "expected names, or addresses, but not both"),
             ("43.1", "10.0.0.1", "a sub-option needs its type before the value (hex:, text:,"),

@@ -333,6 +333,82 @@ MUTE = """
 """
 
 
+class DhcpSlips(IniCase):
+    """What can be meant, and seldom is."""
+
+    def advice(self, text: str) -> str:
+        """Return what is said of an INI, without the hosts file's folder."""
+        self.write("hosts.csv", "name,mac,address6\na,525400000001,fd99::9\n")
+        assembly = assemble(self.load(text), Clock())
+        lines = advice(assembly.configuration, assembly.built)
+        return "\n".join(lines).replace(f"{self.folder}/", "")
+
+    def test_networks(self) -> None:
+        found = self.advice(
+            """
+            [pxe]
+            services = dhcp
+            state = memory
+            [subnet:a]
+            network = 10.0.0.0/24
+            pool = 10.0.0.100, 10.0.0.199
+            routers = 10.0.1.1
+            """
+        )
+        self.assertIn("[subnet:a] routers: 10.0.1.1 is not in 10.0.0.0/24", found)
+        self.assertIn(
+            "[subnet:a] pool: 10.0.0.100 and 10.0.0.199 are two addresses; a range is"
+            " 10.0.0.100 - 10.0.0.199",
+            found,
+        )
+
+    def test_interfaces(self) -> None:
+        found = self.advice(
+            """
+            [pxe]
+            services = dhcp, proxydhcp
+            state = memory
+            [subnet:a]
+            network = 10.0.0.0/24
+            [service:dhcp]
+            interfaces = lo, not-here0
+            [service:proxydhcp]
+            interfaces = lo
+            """
+        )
+        self.assertIn(
+            "[service:dhcp] interfaces: there is no not-here0 on this host now, so the server will"
+            " wait for it",
+            found,
+        )
+        self.assertIn("[service:dhcp] and [service:proxydhcp] both want port 67", found)
+
+    def test_addresses6(self) -> None:
+        text = """
+            [pxe]
+            services = dhcp6
+            state = memory
+            hosts = known
+            [hosts:known]
+            plugin = static
+            file = hosts.csv
+            """
+        self.assertIn("there is no [subnet6:NAME]: the dhcp6 service", self.advice(text))
+        found = self.advice(f"{text}[subnet6:a]\nnetwork = fd77::/64\n")
+        self.assertIn(
+            "hosts.csv:2: machine a: its address6 fd99::9 is in no [subnet6:…]: it gets another"
+            " one",
+            found,
+        )
+
+    def test_names_that_no_interface_can_have(self) -> None:
+        for name in ("a/b", "a-name-of-16-char"):
+            [mistake] = self.mistakes(
+                f"[pxe]\nservices = dhcp\nstate = memory\n[service:dhcp]\ninterfaces = {name}\n"
+            )
+            self.assertIn("interfaces: expected the name of a network interface", mistake)
+
+
 class DhcpAdvice(IniCase):
     """What machines of directories bring along."""
 

@@ -25,10 +25,10 @@ class Converters(SynchronousTestCase):
         for text, value in cases.items():
             self.assertEqual(convert(text), value, text)
 
-    def refuses(self, convert: Convert, expected: str, *cases: str) -> None:
+    def refuses(self, convert: Convert, expected: str, *cases: str, hint: str = "") -> None:
         for text in cases:
             error = self.assertRaises(ValueError, convert, text)
-            self.assertEqual(str(error), f"expected {expected}, got {text!r}")
+            self.assertEqual(str(error), f"expected {expected}, got {text!r}{hint}")
 
     def test_seconds(self) -> None:
         self.accepts(
@@ -61,7 +61,9 @@ class Converters(SynchronousTestCase):
         self.accepts(fields.address, {"10.0.0.1": IPv4Address("10.0.0.1")})
         self.refuses(fields.address, "an IPv4 address", "10.0.0", "::1", "")
         self.accepts(fields.network, {"10.0.0.0/24": IPv4Network("10.0.0.0/24")})
-        self.refuses(fields.network, "an IPv4 network like 10.0.0.0/24", "10.0.0.1/24", "x")
+        expected, meant = "an IPv4 network like 10.0.0.0/24", "; did you mean 10.0.0.0/24?"
+        self.refuses(fields.network, expected, "10.0.0.1/24", hint=meant)
+        self.refuses(fields.network, expected, "x")
         self.accepts(fields.mac, {"52-54-00-12-34-AB": "52:54:00:12:34:ab"})
         self.refuses(fields.mac, "a MAC address like 52:54:00:12:34:56", "52:54", "")
         self.accepts(fields.port, {"0": 0, "65535": 65535})
@@ -77,14 +79,9 @@ class Converters(SynchronousTestCase):
                 "10.0.0.100": Pool(low, low),
             },
         )
-        self.refuses(
-            fields.pool,
-            "a pool like 10.0.0.100 - 10.0.0.200",
-            "10.0.0.200 - 10.0.0.100",
-            "10.0.0.1 -",
-            "10.0.0.0/24",
-            "",
-        )
+        expected, turned = "a pool like 10.0.0.100 - 10.0.0.200", "10.0.0.200 - 10.0.0.100"
+        self.refuses(fields.pool, expected, turned, hint="; its ends are exchanged")
+        self.refuses(fields.pool, expected, "10.0.0.1 -", "10.0.0.0/24", "")
 
     def test_list_of(self) -> None:
         self.accepts(

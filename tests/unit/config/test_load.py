@@ -181,11 +181,12 @@ option.65 = 10.0.0.9
                 "pxe.ini:9: section [policy:old] is never used",
                 "pxe.ini:10: services names 'quiet' twice",
                 "pxe.ini:11: [service:quiet] port: expected a port from 0 to 65535, got 'http'",
-                "pxe.ini:12: [service:quiet] unknown option 'prot' (known: port, words, fails)",
+                "pxe.ini:12: [service:quiet] unknown option 'prot'; did you mean 'port'?"
+                " (known: port, words, fails)",
                 "pxe.ini:13: [observer:chatty] plugin is missing: one of log",
                 "pxe.ini:15: [hosts:rack] plugin: there is no hosts plugin 'statik'; did you mean"
                 " 'static'?",
-                "pxe.ini:16: [subnet:a] pool: 10.0.1.1 - 10.0.1.2 is not in 10.0.0.0/24",
+                "pxe.ini:18: [subnet:a] pool: 10.0.1.1 - 10.0.1.2 is not in 10.0.0.0/24",
                 "pxe.ini:19: [subnet:c] network is missing: The network and its mask.",
                 "pxe.ini:20: [subnet:c] option.zonk: 'zonk' is no DHCP option; its number will"
                 " do as well",
@@ -199,7 +200,7 @@ option.65 = 10.0.0.9
                 "pxe.ini:27: [profile:x] kind: expected linux, windows, esxi, local, script, nbp,"
                 " image, iscsi, raspberry-pi, menu or silence, got 'linus'",
                 "conf.d/more.ini:2: [subnet:b] network: expected an IPv4 network like"
-                " 10.0.0.0/24, got '10.0.0.1/24'",
+                " 10.0.0.0/24, got '10.0.0.1/24'; did you mean 10.0.0.0/24?",
             ],
         )
 

@@ -156,12 +156,13 @@ match = any
             [
                 "pxe.ini:5: [subnet:a] shared-network: there is no [shared-network:hal]; did you"
                 " mean 'hall'?",
-                "pxe.ini:6: [subnet:b] pool: 10.0.0.130 - 10.0.0.255 holds 10.0.0.255, the"
+                "pxe.ini:8: [subnet:b] pool: 10.0.0.130 - 10.0.0.255 holds 10.0.0.255, the"
                 " broadcast address; mend: exclude = …",
-                "pxe.ini:9: [subnet:c] exclude: 10.0.1.15 - 10.0.1.25 is in no pool",
-                "pxe.ini:13: [subnet:d] pool: 10.0.2.1 - 10.0.2.20 holds 10.0.2.1, a router;"
+                "pxe.ini:12: [subnet:c] exclude: 10.0.1.15 - 10.0.1.25 is in no pool",
+                "pxe.ini:15: [subnet:d] pool: 10.0.2.1 - 10.0.2.20 holds 10.0.2.1, a router;"
                 " mend: exclude = …",
-                "pxe.ini:17: [subnet:e] expected min-lease-time <= lease-time <= max-lease-time",
+                "pxe.ini:20: [subnet:e] max-lease-time: expected min-lease-time <= lease-time"
+                " <= max-lease-time",
                 "pxe.ini:24: [subnet:f] lease-time: expected a duration like 90, 10m, 1h or 1d,"
                 " or infinite, got '0'",
                 "pxe.ini:25: [subnet:f] always-send: 'wpadd' is no DHCP option; did you mean"
@@ -171,6 +172,34 @@ match = any
                 "pxe.ini:30: [class:x] subnets: there is no [subnet:aa]; did you mean 'a'?",
             ],
         )
+
+    def test_what_people_type(self) -> None:
+        """Each mistake is on its own line, and says what would mend it."""
+        for line, wanted in (
+            ("network = 10.0.0.1/24", "got '10.0.0.1/24'; did you mean 10.0.0.0/24?"),
+            ("network = 10.0.0.0", "got '10.0.0.0'; say how large it is, with / and a number"),
+            ("network = 224.0.0.0/24", "got '224.0.0.0/24'; machines have no addresses of it"),
+            ("pool = 10.0.0.9 - 10.0.0.5", "got '10.0.0.9-10.0.0.5'; its ends are exchanged"),
+            ("pool = 10.0.0.5\nexclude = 10.0.0.5", "exclude: nothing is left of the pool"),
+            ("router = 10.0.0.1", "unknown option 'router'; did you mean 'routers'? (known: "),
+            ("router = 10.0.0.1", ", option.NAME, "),
+            ("domain = lab example", "expected a domain like lab.example, got 'lab example'"),
+            (f"domain = {'a' * 64}.example", "expected a domain like lab.example"),
+            ("option.3 = 10.0.0.1\noption.routers = 10.0.0.2", "by another name"),
+            (f"option.224 = text:{'a' * 256}", "expected at most 255 bytes, got 256"),
+            (f"option.43.1 = text:{'a' * 256}", "expected at most 255 bytes, got 256"),
+            ("option.255 = hex:00", "'255' is no DHCP option; their numbers are 1 to 254"),
+            ("option.82.1 = text:x", "relay-agent (82) is up to the server"),
+            ("option.routers.1 = none", "'routers.1': option 3 has no sub-options"),
+        ):
+            network = "" if line.startswith("network") else "network = 10.0.0.0/24\n"
+            head = f"{PXE}[subnet:a]\n{network}"
+            [mistake] = self.mistakes(f"{head}{line}\n")
+            self.assertIn(wanted, mistake)
+            last = len(f"{head}{line}".strip().splitlines())
+            name = line.splitlines()[-1].partition(" ")[0]
+            self.assertIn(f"pxe.ini:{last}: [subnet:a] ", mistake)
+            self.assertIn(name, mistake)
 
     def test_overlapping(self) -> None:
         found = self.mistakes(

@@ -457,7 +457,7 @@ class Profiles(IniCase):
                 " 'base'?",
                 "pxe.ini:16: [profile:f] kind: base is of kind linux (pxe.ini:12), and so is what"
                 " extends it; leave kind out",
-                "pxe.ini:23: [profile:wrong] unknown option 'kernle'",
+                "pxe.ini:23: [profile:wrong] unknown option 'kernle'; did you mean 'kernel'?",
                 "pxe.ini:24: [profile:i] a profile of kind linux needs kernel",
                 "pxe.ini:29: [profile:j] arguments-add.x46: 'x46' is no architecture",
                 "pxe.ini:32: [profile:menu] entries: base has no kernel: it is but a base of"

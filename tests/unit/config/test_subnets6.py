@@ -75,9 +75,24 @@ router = yes
             ("slaac = yes", "no effect without advertise"),
             ("option.boot-file-ulr = x", "did you mean 'boot-file-url'"),
             ("option.13 = x", "that the server makes itself"),
+            ("option.name-servers = fd77::1", "it is no text, got 'fd77::1'; mend: name-servers"),
+            ("option.60 = x", "expected bytes like hex:0a0b"),
+            ("option.224 = hex:zz", "expected hexadecimal bytes like 01:0a:ff, got 'zz'"),
+            ("option.224 =", "expected text, or bytes like hex:0a0b, got nothing"),
+            ("lease-time = 0", "expected a duration"),
+            ("lease-time = 99999999999", "expected a duration"),
+            ("[subnet6:b]\nnetwork = fd77::/48", "fd77::/48 overlaps fd77::/64 of [subnet6:lab]"),
+            ("[subnet6:b]\nnetwork = fe80::/64", "machines have no addresses of it"),
+            ("[subnet6:b]\nnetwork = fd78::", "say how large it is"),
         ):
             [mistake] = self.mistakes(f"{HEAD}{line}\n")
             self.assertIn(wanted, mistake)
+            last = len(f"{HEAD}{line}".strip().splitlines())
+            self.assertIn(f"pxe.ini:{last}: [subnet6:", mistake)
+        self.assertEqual(
+            self.load(f"{HEAD}option.23 = hex:{'0' * 32}\n").networks6["lab"].options,
+            {23: bytes(16)},
+        )
         [mistake] = self.mistakes(HEAD.replace("/64", "/48") + "slaac = yes\nadvertise = yes\n")
         self.assertIn("/64", mistake)
 

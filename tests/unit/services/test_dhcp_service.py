@@ -223,14 +223,10 @@ class DhcpServiceTests(SynchronousTestCase):
 
     def test_hopeless(self) -> None:
         """The start fails at once only if nothing that may come could ever do."""
-        for names, networks, complaint in (
-            ([], [], r"no interface has an address in a \[subnet:…\], for there is none"),
-            (["a/b"], [LAB], "'a/b' cannot be the name of one"),
-            (["a-name-of-16-char"], [LAB], "'a-name-of-16-char' cannot be"),
-        ):
-            service = self.service(Dhcp4Service, names=names, networks=networks)
-            with self.assertRaisesRegex(StartError, complaint):
-                service.privilegedStartService()
+        complaint = r"no interface has an address in a \[subnet:…\], for there is none"
+        service = self.service(Dhcp4Service, names=[], networks=[])
+        with self.assertRaisesRegex(StartError, complaint):
+            service.privilegedStartService()
 
     def test_a_port_in_use_at_the_start(self) -> None:
         self.network.socket(None, None, PORT).bind()  # type: ignore[arg-type]  # never received on
