@@ -182,7 +182,7 @@ def _build(instance: Instance, site: Site) -> object:
 
 def _titled(error: ConfigError, instance: Instance) -> ConfigError:
     """Let each message begin with its section; one without a line gets that of the section."""
-    title = f"[{instance.title}] "
+    title = "" if error.message.startswith("[") else f"[{instance.title}] "
     place, message = error.location, error.message.removeprefix(title)
     if not place.line:
         message = f"{place}: {message}" if place.file else message

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import attrs
+import jinja2
 
 from pxetwist.config.answers import AnswerOptions, read_answer, read_credentials, read_values
 from pxetwist.config.bind import bind, did_you_mean
@@ -231,11 +232,18 @@ _FITTING = {
 }
 
 
+#: Options whose values are filled in for each machine.
+_TEMPLATES = ("arguments", "arguments-add", "answer", "server", "target", "initiator", *WISHES)
+_SYNTAX = jinja2.Environment(autoescape=False)  # nothing is rendered
+
+
 def read_profiles(
     sections: Iterable[Section], errors: list[ConfigError]
 ) -> dict[str, BootProfile]:
     """Make the profiles of all their sections, in their order; the menus come last."""
     sections = list(sections)
+    for section in sections:
+        errors += _template_mistakes(section)
     names = [section.name for section in sections]
     found = _bound(sections, errors)
     profiles: dict[str, BootProfile] = {}
@@ -301,6 +309,17 @@ def _fits(
     if needed and not given.intersection(needed) and not is_base:
         errors.append(section.error(f"a profile of kind {kind.value} needs {' or '.join(needed)}"))
     return len(errors) == before
+
+
+def _template_mistakes(section: Section) -> Iterator[ConfigError]:
+    """Yield the values that no machine could be given, for they are no templates."""
+    for name, each in section.options.items():
+        if name.partition(".")[0] not in _TEMPLATES or "{" not in each.text:
+            continue
+        try:
+            _SYNTAX.parse(each.text)
+        except jinja2.TemplateSyntaxError as error:
+            yield section.error(f"a template that is wrong: {error.message}", name)
 
 
 def _nfs_mistakes(

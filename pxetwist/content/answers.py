@@ -14,7 +14,7 @@ import attrs
 import jinja2
 import jinja2.meta
 
-from pxetwist.errors import ConfigError, ContentNotFound, Location, PolicyError
+from pxetwist.errors import ConfigError, ConfigErrors, ContentNotFound, Location, PolicyError
 from pxetwist.interfaces import Site
 from pxetwist.model.answer import Answer
 from pxetwist.model.boot import BootRequest
@@ -93,14 +93,21 @@ class AnswerTexts:
     def check(self, profiles: Collection[BootProfile]) -> None:
         """Look at what profiles say before any machine asks.
 
-        :raises ConfigError: for a template that is not there or is wrong, and for values that
+        :raises ConfigErrors: for templates that are not there or are wrong, and for values that
             none of the profile's templates looks at.
         """
+        errors = []
         for profile in profiles:
-            if profile.kind in INSTALLERS:
-                self._check_made(profile)
-            elif profile.answer is not None:
-                self._check(profile.answer)
+            try:
+                if profile.kind in INSTALLERS:
+                    self._check_made(profile)
+                elif profile.answer is not None:
+                    self._check(profile.answer)
+            except ConfigError as error:
+                title = f"[profile:{profile.name}] "
+                errors.append(ConfigError(error.location, title + error.message))
+        if errors:
+            raise ConfigErrors(errors)
 
     def _check_made(self, profile: BootProfile) -> None:
         used: set[str] = set()
@@ -109,7 +116,7 @@ class AnswerTexts:
                 used |= self._variables(own) if own else self._variables_of(f"{file}.j2")
             except jinja2.TemplateSyntaxError as error:
                 message = f"files.{file}, line {error.lineno}: {error.message}"
-                raise ConfigError(Location(f"profile {profile.name}"), message) from error
+                raise ConfigError(Location(""), message) from error
         if profile.answer is not None:
             _check_used(profile.answer, used, "no file that is made")
 
@@ -214,10 +221,11 @@ class AnswerTexts:
 def _check_used(answer: Answer, used: Collection[str], what: str) -> None:
     for name in answer.values:
         if name not in used:
-            close = _close(name, used)
-            hint = f"; did you mean {close!r}?" if close else ""
+            close = _close(name, used).replace("_", "-")
+            hint = f"; did you mean answer.{close}?" if close else ""
             word = "looks" if what.startswith("no ") else "does not look"
-            raise ConfigError(answer.location, f"answer.{name}: {what} {word} at it{hint}")
+            option = f"answer.{name.replace('_', '-')}"
+            raise ConfigError(answer.location, f"{option}: {what} {word} at it{hint}")
 
 
 def _prefix(netmask: str) -> int:

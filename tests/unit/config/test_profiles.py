@@ -135,6 +135,32 @@ class Profiles(IniCase):
         )
         self.assertEqual(list(profiles), ["d", "debian", "other"])
 
+    def test_values_that_are_no_templates(self) -> None:
+        """No machine could be given them; they are told once, where they stand."""
+        _, mistakes = self.read(
+            """
+            [profile:x]
+            kind = linux
+            family = debian-installer
+            kernel = k
+            arguments = a={{ machine.name }} {{ broken
+            arguments.x64 = {% if machine %}
+            answer = preseed.cfg
+            answer.packages = {{ }}
+            answer.post = echo ${HOME} {
+            [profile:y]
+            extends = x
+            """
+        )
+        wrong = "a template that is wrong: "
+        self.assertEqual(
+            [line.partition(wrong)[0] for line in mistakes],
+            [
+                f"pxe.ini:{n}: [profile:x] {name}: "
+                for n, name in ((5, "arguments"), (6, "arguments.x64"), (8, "answer.packages"))
+            ],
+        )
+
     def test_what_a_family_wants_to_be_told(self) -> None:
         for family, root, expected in (
             ("generic", "/dev/sda1", "root=/dev/sda1 console=tty0 console=ttyS0,115200n8"),

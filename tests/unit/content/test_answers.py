@@ -11,7 +11,7 @@ import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.content.rendered import Settings, build
-from pxetwist.errors import ConfigError, ContentNotFound, Location, PolicyError
+from pxetwist.errors import ConfigError, ConfigErrors, ContentNotFound, Location, PolicyError
 from pxetwist.model.answer import Answer, Value
 from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Endpoints, Files, Protocol
 from pxetwist.model.content import ContentPath
@@ -69,7 +69,9 @@ class AnswerCase(SynchronousTestCase):
         return result_of(content.read(0, content.info.size)).decode()
 
     def refused(self, made: Answer) -> str:
-        return str(self.assertRaises(ConfigError, self.text, made))
+        with self.assertRaises((ConfigError, ConfigErrors)) as caught:
+            self.text(made)
+        return str(caught.exception)
 
 
 class TemplateTests(AnswerCase):
@@ -169,13 +171,14 @@ class MistakeTests(AnswerCase):
     def test_values_that_nobody_looks_at(self) -> None:
         self.assertEqual(
             self.refused(answer("preseed.cfg", {"pakages": Value("vim")})),
-            "pxe.ini:7: answer.pakages: preseed.cfg does not look at it; did you mean 'packages'?",
+            "pxe.ini:7: [profile:deb] answer.pakages: preseed.cfg does not look at it; did you"
+            " mean answer.packages?",
         )
 
     def test_no_such_template(self) -> None:
         self.assertEqual(
             self.refused(answer("own.cfg", {})),
-            "pxe.ini:7: answer: there is no template own.cfg.j2",
+            "pxe.ini:7: [profile:deb] answer: there is no template own.cfg.j2",
         )
 
     def test_a_template_of_the_site(self) -> None:

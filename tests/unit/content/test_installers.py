@@ -9,7 +9,7 @@ import attrs
 from pxetwist.content import bootcfg
 from pxetwist.content.installers import batch_words
 from pxetwist.content.rendered import RenderedStore, Settings, build
-from pxetwist.errors import ConfigError, ContentNotFound, Location, PolicyError
+from pxetwist.errors import ConfigErrors, ContentNotFound, Location, PolicyError
 from pxetwist.model.answer import Answer, Value
 from pxetwist.model.boot import (
     BootPlan,
@@ -225,17 +225,17 @@ class SecretTests(InstallerCase):
         for profile, expected in (
             (
                 attrs.evolve(WINDOWS, answer=values(administrator_passwort="x")),
-                "pxe.ini:7: answer.administrator_passwort: no file that is made looks at it; did"
-                " you mean 'administrator_password'?",
+                "pxe.ini:7: [profile:win 11] answer.administrator-passwort: no file that is made"
+                " looks at it; did you mean answer.administrator-password?",
             ),
             (
                 attrs.evolve(ESXI, texts={"ks.cfg": "a\n{% if %}"}),
-                "profile esxi: files.ks.cfg, line 2: Expected an expression, got 'end of"
+                ": [profile:esxi] files.ks.cfg, line 2: Expected an expression, got 'end of"
                 " statement block'",
             ),
         ):
             site = make_site(self.boot, profiles={profile.name: profile})
-            error = self.assertRaises(ConfigError, build, Settings(), site)
+            error = self.assertRaises(ConfigErrors, build, Settings(), site)
             self.assertEqual(str(error), expected)
         own = attrs.evolve(WINDOWS, texts={"a.txt": "{{ zonk }}"}, answer=values(zonk="x"))
         build(Settings(), make_site(self.boot, profiles={"win 11": own}))
