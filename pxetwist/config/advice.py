@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from typing import Any
 
 from pxetwist.boot.loaders import BUILT_IN, FAMILIES
@@ -18,6 +19,7 @@ from pxetwist.config.folders import content_folders, files_in_content
 from pxetwist.config.installer_advice import configurations_hidden, installers_incomplete
 from pxetwist.config.load import Configuration, Instance
 from pxetwist.errors import ConfigErrors
+from pxetwist.hosts.formats.rows import KNOWN
 from pxetwist.hosts.hostfile import read
 from pxetwist.interfaces import IAdvises, IListsMachines
 from pxetwist.model.content import ContentPath
@@ -27,6 +29,7 @@ from pxetwist.services.tftp_settings import BLOCK_SIZE_LABEL, block_size
 from pxetwist.wire.iana import ARCHITECTURE_NAMES
 
 _NEED_LOADER = (*ARGUMENTED, ProfileKind.IMAGE, ProfileKind.MENU, ProfileKind.LOCAL)
+_ALIKE = 0.85  # so much: adress, group, client_id
 _FILE_SERVICES = ("tftp", "http", "https")
 
 
@@ -45,6 +48,7 @@ def advice(configuration: Configuration, built: Sequence[tuple[Instance, Any]] =
     lines += dhcp_advice(configuration, listed)
     lines += proxy_advice(configuration, listed)
     lines += labels_misread(configuration, listed)
+    lines += labels_misspelt(listed)
     return [*lines, *profiles_unused(configuration, policies, machines)]
 
 
@@ -62,6 +66,18 @@ def labels_misread(configuration: Configuration, machines: Collection[Machine]) 
         if size and not block_size(size):
             expected = "a number of bytes from 8 on"
             yield f"{who}: {BLOCK_SIZE_LABEL}: expected {expected}, got {size!r}"
+
+
+def labels_misspelt(machines: Collection[Machine]) -> Iterator[str]:
+    """Labels that look as if a fact of the machine was meant."""
+    first: dict[str, Machine] = {}
+    for machine in machines:
+        for name in machine.labels:
+            first.setdefault(name, machine)
+    for name, machine in first.items():
+        if meant := get_close_matches(name.replace("_", "-"), KNOWN, 1, _ALIKE):
+            who = f"{machine.provenance}: " if machine.provenance else ""
+            yield f"{who}{name!r} is taken for a label; did you mean {meant[0]!r}?"
 
 
 def _listed(built: Sequence[tuple[Instance, Any]]) -> tuple[list[Machine], bool]:

@@ -143,6 +143,7 @@ def _site(
         log_server=takes_logs(configuration),
         exports={each.name: each.factory.name for each in configuration.of_kind("export")},
         nfs_options=nfs_options(configuration),
+        directories=[each.name for each in configuration.of_kind("hosts")],
     )
 
 

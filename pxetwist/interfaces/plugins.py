@@ -39,7 +39,7 @@ class Site:
     `log_server` that machines may send us what they log. `nfs_options` are those with which they
     mount our `exports`, which are the plugins of these by their names. `worker` is the number of
     the process, from 1 on, if it is one of several that serve contents; it has `inherited` the
-    sockets of its ports.
+    sockets of its ports. `directories` are the names of those that machines are looked for in.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Site:
     worker: int = 0
     inherited: Mapping[Port, socket.socket] = attrs.field(factory=dict)
     exports: Mapping[str, str] = attrs.field(factory=dict)
+    directories: Sequence[str] = ()
 
 
 class IPluginFactory(Interface):

@@ -104,10 +104,13 @@ Expression = Condition | Not[Condition] | All[Condition] | AnyOf[Condition]
 
 @attrs.frozen
 class Vocabulary:
-    """What conditions may name: the networks of the INI; `zone` is that of times."""
+    """What conditions may name: networks and directories of the INI (if there are none, any
+    directory); `zone` is that of times.
+    """
 
     networks: Mapping[str, Network] = attrs.field(factory=dict)
     zone: tzinfo | None = None
+    directories: Sequence[str] = ()
 
     def parse(self, text: str) -> Expression:
         """Read the left side of a rule.
@@ -140,6 +143,8 @@ class Vocabulary:
                 return InNetwork.parse(text)
             case "subnet":
                 return self._subnet(text)
+            case "directory":
+                return self._directory(text)
             case "arch":
                 return word("architecture", text, ARCHITECTURE_NAMES)
             case "firmware":
@@ -160,6 +165,13 @@ class Vocabulary:
             return InNetwork.parse(text)
         hint = suggestion(text, self.networks)
         raise ValueError(f"there is no [subnet:{text}]{hint}; or a network like 10.0.0.0/24")
+
+    def _directory(self, text: str) -> Glob:
+        pattern = Glob(text)
+        if self.directories and not any(map(pattern.passes, self.directories)):
+            hint = suggestion(text, self.directories)
+            raise ValueError(f"'hosts' in [pxe] names no directory {text!r}{hint}")
+        return pattern
 
 
 def conditions(expression: Expression) -> Iterable[Condition]:

@@ -9,7 +9,7 @@ from pxetwist.model.machine import Machine
 from pxetwist.model.profile import BootProfile
 from pxetwist.policies import reach, suggestion
 from pxetwist.policies.conditions import Condition, Expression, conditions
-from pxetwist.policies.outcomes import Outcome
+from pxetwist.policies.outcomes import Outcome, label
 from pxetwist.policies.patterns import Glob
 from pxetwist.wire.iana import Architecture
 
@@ -35,6 +35,25 @@ def strange_names(
             if not any(map(pattern.passes, groups)):
                 hint = suggestion(pattern.text, groups)
                 yield f"no machine is in a group {pattern.text!r}{hint}"
+
+
+def strange_profiles(
+    outcome: Outcome, machines: Collection[Machine], profiles: Collection[str]
+) -> Iterator[str]:
+    """Find labels that should name a profile, and name none."""
+    wrong: dict[str, list[Machine]] = {}
+    for machine in machines if outcome.label else ():
+        name = label(machine, outcome.label)
+        if name and name not in profiles:
+            wrong.setdefault(name, []).append(machine)
+    for name, those in wrong.items():
+        who = f"machine {those[0].name}"
+        who += f" ({those[0].provenance})" if those[0].provenance else ""
+        who += f" and {len(those) - 1} more" if those[1:] else ""
+        yield (
+            f"label {outcome.label!r} of {who}: there is no profile {name!r}"
+            f"{suggestion(name, profiles)}; such machines get no answer from this rule"
+        )
 
 
 def passed(ways: Sequence[reach.Way] | None, now: float) -> Iterator[str]:

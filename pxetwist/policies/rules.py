@@ -21,6 +21,7 @@ from pxetwist.interfaces import IAdvises, IBootPolicy, IExplains, ISteady, Site
 from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Protocol
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine
+from pxetwist.model.nfs_root import own_root
 from pxetwist.model.profile import BootProfile
 from pxetwist.policies import grammar, judgement, outcomes, reach, suggestion
 from pxetwist.policies.conditions import (
@@ -162,6 +163,7 @@ class RulesPolicy:
             profile = self.profiles.get(rule.outcome.target)
             for sentence in (
                 *judgement.strange_names(rule.expression, rule.outcome, machines or ()),
+                *judgement.strange_profiles(rule.outcome, machines or (), self.profiles),
                 *judgement.passed(rule.ways, self.clock()),
                 *judgement.lacking(profile, architectures, rule.ways, earlier),
             ):
@@ -211,12 +213,13 @@ def build(settings: Settings, site: Site) -> RulesPolicy:
 
     :raises ConfigErrors: with all malformed rules, unknown words, and rules without effect.
     """
-    vocabulary = Vocabulary(site.networks, settings.timezone)
+    vocabulary = Vocabulary(site.networks, settings.timezone, site.directories)
     rules: list[Rule] = []
     errors: list[ConfigError] = []
     for number, line in enumerate(settings.rules, 1):
         try:
             rule = _rule(number, line, site.profiles, vocabulary)
+            _check_root(rule.outcome, site.exports)
             _check_reachable(rule, rules)
         except ValueError as error:
             errors.append(ConfigError(line.location, f"rule {number}: {error}"))
@@ -242,6 +245,15 @@ def _rule(
     outcome = outcomes.parse(in_place, profiles, place)
     ways = reach.ways(expression)
     return Rule(expression, outcome, f"{place}: {line.text}", line.location, ways)
+
+
+def _check_root(outcome: Outcome, exports: Collection[str]) -> None:
+    """Look for a root of an export that is not there."""
+    for setting in outcome.settings:
+        root = own_root(setting.value) if setting.name == "root" else None
+        if root is not None and root.export not in exports:
+            hint = suggestion(root.export, exports)
+            raise ValueError(f"root: there is no [export:{root.export}]{hint}")
 
 
 def _check_reachable(rule: Rule, earlier: Sequence[Rule]) -> None:

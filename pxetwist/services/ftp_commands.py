@@ -17,7 +17,7 @@ from twisted.protocols import ftp
 from pxetwist.errors import ContentError, PolicyError, StartError
 from pxetwist.exchange.http import Span
 from pxetwist.interfaces import IContent, Site
-from pxetwist.model.boot import BootRequest, Protocol
+from pxetwist.model.boot import BootRequest, Protocol, Resolution
 from pxetwist.model.content import ROOT, ContentPath, Listed
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.services import requests
@@ -137,7 +137,7 @@ class FtpCommands(ftp.FTP):
             return (ftp.CMD_OK,)
         return (ftp.OPTS_NOT_IMPLEMENTED, option)
 
-    async def _request(self, path: ContentPath) -> BootRequest:
+    async def _resolve(self, path: ContentPath) -> Resolution:
         identity, boot_id = self._who
         with suppress(ValueError):
             identity = attrs.evolve(identity, address=ip_address(self._peer.partition("%")[0]))
@@ -149,8 +149,8 @@ class FtpCommands(ftp.FTP):
             boot_id=boot_id,
             local=host_of(self.transport.getHost()),
         )
-        resolved: BootRequest = (await self._site.boot.resolve(request)).request
-        return resolved
+        resolution: Resolution = await self._site.boot.resolve(request)
+        return resolution
 
     async def _open(self, name: str) -> tuple[IContent, BootRequest]:
         """Open a file.
@@ -160,12 +160,13 @@ class FtpCommands(ftp.FTP):
         path = self._path(name)
         if not path.parts:
             raise ftp.IsADirectoryError(name)
-        request = await self._request(path)
+        resolution = await self._resolve(path)
+        request = resolution.request
         try:
             return await self._site.boot.open(path, request), request
         except ContentError:
             self.factory.counters["not found"] += 1
-            requests.tell_missing(self._site, request)
+            requests.tell_missing(self._site, resolution)
             raise ftp.FileNotFoundError(name) from None
         except PolicyError as error:
             requests.tell_failed(self._site, request, error)

@@ -134,7 +134,8 @@ class ContentExchange:
             return
         edition = boot.edition()
         request = self._request(target, *who)
-        resolved = (await boot.resolve(request)).request
+        resolution = await boot.resolve(request)
+        resolved = resolution.request
         try:
             content = await boot.open(target.path, resolved)
         except LoginNeeded:
@@ -142,7 +143,7 @@ class ContentExchange:
             return
         except ContentError:
             self._short(NOT_FOUND)
-            requests.tell_missing(self._site, resolved)
+            requests.tell_missing(self._site, resolution)
             return
         except PolicyError as error:
             self._short(_BROKEN)

@@ -9,7 +9,14 @@ from types import MappingProxyType
 
 from pxetwist.errors import ContentError, PxeError
 from pxetwist.interfaces import Site
-from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol
+from pxetwist.model.boot import (
+    BootRequest,
+    BootStage,
+    Endpoints,
+    Protocol,
+    Resolution,
+    Verdict,
+)
 from pxetwist.model.content import ContentPath
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.identity import ClientIdentity
@@ -104,11 +111,17 @@ def tell_of(
     )
 
 
-def tell_missing(site: Site, request: BootRequest) -> None:
-    """Say that there is no such file; `debug` marks the well-known probes of loaders."""
+def tell_missing(site: Site, resolution: Resolution) -> None:
+    """Say that there is no such file, and what broke if the machine has none for want of a plan;
+    `debug` marks the well-known probes of loaders.
+    """
+    request = resolution.request
     path = str(request.wanted)
     debug = _PROBE.fullmatch(path) is not None
-    tell(site, request, EventKind.FAILED, f"no such file: {path}", {"debug": debug})
+    summary = f"no such file: {path}"
+    if resolution.verdict is Verdict.BROKEN:
+        summary += f"; it has no plan: {resolution.reason}"
+    tell(site, request, EventKind.FAILED, summary, {"debug": debug})
 
 
 def tell_failed(site: Site, request: BootRequest, error: PxeError) -> None:

@@ -10,7 +10,7 @@ from twisted.internet.task import deferLater
 
 from pxetwist.errors import ContentDenied, ContentError, PolicyError
 from pxetwist.interfaces import IContent, Site
-from pxetwist.model.boot import BootRequest, Protocol
+from pxetwist.model.boot import BootRequest, Protocol, Resolution
 from pxetwist.model.content import ContentPath
 from pxetwist.services import requests
 from pxetwist.services.blocks import NetasciiContent
@@ -78,9 +78,10 @@ class TftpAnswers:
                 return
             path, misfit = ContentPath(()), ContentDenied(f"{error}: {packet.name!r}")
         try:
-            request = await self._resolve(path, asked)
+            resolution = await self._resolve(path, asked)
+            request = resolution.request
             if isinstance(packet, ReadRequest):
-                await self._send(packet, request, path, asked)
+                await self._send(packet, resolution, path, asked)
             elif misfit is not None:
                 self._refuse_upload(asked, request, misfit)
             elif self._uploads is not None:
@@ -95,7 +96,7 @@ class TftpAnswers:
             self._site.log.failure("A request for {path} failed", path=str(path))
             self.refuse(asked, _BROKEN)
 
-    async def _resolve(self, path: ContentPath, asked: Asked) -> BootRequest:
+    async def _resolve(self, path: ContentPath, asked: Asked) -> Resolution:
         boot = self._site.boot
         identity, boot_id = await boot.identify(asked.peer[0], self._site.reactor.seconds())
         request = requests.content_request(
@@ -106,18 +107,19 @@ class TftpAnswers:
             boot_id=boot_id,
             local=asked.arrival.local,
         )
-        resolved: BootRequest = (await boot.resolve(request)).request
-        return resolved
+        resolution: Resolution = await boot.resolve(request)
+        return resolution
 
     async def _send(
-        self, packet: ReadRequest, request: BootRequest, path: ContentPath, asked: Asked
+        self, packet: ReadRequest, resolution: Resolution, path: ContentPath, asked: Asked
     ) -> None:
+        request = resolution.request
         try:
             content: IContent = await self._site.boot.open(path, request)
         except ContentError:
             self.refuse(asked, _NOT_FOUND)
             if self._is_news(asked):
-                requests.tell_missing(self._site, request)
+                requests.tell_missing(self._site, resolution)
             return
         except PolicyError as error:
             self.refuse(asked, _BROKEN)

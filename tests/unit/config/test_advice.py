@@ -279,13 +279,40 @@ class AdviceOfPolicies(IniCase):
     def test_profiles_that_nobody_gets(self) -> None:
         content = RULES.replace("roon=b12 -> z", "room=b12 -> y")
         self.assertEqual(self.advice(content), ["no policy gives the profile z"])
-        self.assertEqual(
-            self.advice(content.replace("@profile", "@room")), ["no policy gives the profile z"]
-        )
+        room = self.advice(content.replace("@profile", "@room"))
+        self.assertEqual(room[1:], ["no policy gives the profile z"])
         self.write("hosts.csv", "name,mac,room,profile\nws1,525400123456,b12,z\n")
         self.assertEqual(self.advice(content), [])
         fixed = content.partition("[policy:main]")[0] + "[policy:main]\nplugin = fixed\n"
         self.assertEqual(self.advice(fixed + "profile = z\n"), ["no policy gives the profile x"])
+
+    def test_labels_that_name_no_profile(self) -> None:
+        self.write(
+            "hosts.csv",
+            "name,mac,room,profile\nws1,525400123456,b12,y\nws2,525400123457,,Y2\n"
+            "ws3,525400123458,,Y2\nws4,525400123459,,\n",
+        )
+        line = RULES.strip().split("\n").index("    profile=* -> @profile") + 1
+        self.assertEqual(
+            self.advice(RULES.replace("roon", "room")),
+            [
+                f"pxe.ini:{line}: [policy:main] rule 1: label 'profile' of machine ws2"
+                " (hosts.csv:3) and 1 more: there is no profile 'Y2' (known: base, x, y, z); such"
+                " machines get no answer from this rule"
+            ],
+        )
+
+    def test_labels_that_were_meant_as_facts(self) -> None:
+        self.write(
+            "hosts.csv",
+            "name,mac,room,profile,adress,client_id,group,location,address-note\n"
+            "ws1,525400123456,b12,y,10.0.0.1,x,a,b,c\n",
+        )
+        said = "hosts.csv:2: {!r} is taken for a label; did you mean {!r}?"
+        pairs = ("adress", "address"), ("client_id", "client-id"), ("group", "groups")
+        self.assertEqual(
+            self.advice(RULES.replace("roon", "room")), [said.format(*pair) for pair in pairs]
+        )
 
     def test_architectures_that_get_nothing(self) -> None:
         """BIOS machines are there, for there is a loader; or a machine says what it is."""

@@ -75,7 +75,8 @@ def request(identity: ClientIdentity = X64, machine: Machine | None = WS12) -> B
 
 
 def site() -> Site:
-    return make_site(name="default", profiles=PROFILES, networks={"lab": LAB})
+    site = make_site(name="default", profiles=PROFILES, networks={"lab": LAB})
+    return attrs.evolve(site, directories=["rack"], exports={"desktop": "directory"})
 
 
 class RulesTestCase(SynchronousTestCase):
@@ -553,6 +554,8 @@ class MistakeTests(RulesTestCase):
             ("any -> debian12 console=", "expected console=value"),
             ("any -> debian12 console=a;b", "expected consoles like tty0 ttyS0,115200n8"),
             ("any -> debian12 root=a root=b", "root=b (character 24): root is set twice"),
+            ("any -> debian12 root=export:desktpo/x", "no [export:desktpo]; did you mean 'desk"),
+            ("directory=rakc -> local", "names no directory 'rakc'; did you mean 'rack'?"),
             ("any -> debian12 loader=lilo", "expected ipxe, grub, pxelinux, got 'lilo'"),
             ("any -> debian12 timezone=UTC", "cannot be told their timezone: give the profile"),
             ("any -> local console=tty0", "'local' is of kind local, which has no console"),

@@ -416,6 +416,12 @@ class EventTests(ServiceCase):
             self.assertEqual(self.boot.events[-1].summary, f"no such file: {shown}")
             self.assertEqual(self.boot.events[-1].details["path"], shown)
 
+    def test_scripts_that_are_missing_for_want_of_a_plan(self) -> None:
+        self.boot.broken = "policy main failed: machine 'ws1': unknown profile 'debain'"
+        self.assertEqual(self.status("/boot.ipxe?mac=52:54:00:00:00:01"), 404)
+        said = f"no such file: boot.ipxe; it has no plan: {self.boot.broken}"
+        self.assertEqual(self.boot.events[-1].summary, said)
+
     def test_what_is_little_news(self) -> None:
         self.get("/boot/nbp.efi", method="HEAD")
         self.assertEqual(self.boot.events, [])
