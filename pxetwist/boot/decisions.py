@@ -73,8 +73,8 @@ class Decisions:
         before = resolution.request.endpoints
         if endpoints is before or endpoints == before:
             return resolution
-        request = resolution.request.reaching(endpoints)
-        return Resolution(request, resolution.verdict, resolution.steps, resolution.reason)
+        request, found = resolution.request.reaching(endpoints), resolution
+        return Resolution(request, found.verdict, found.steps, found.reason, found.lasts)
 
     async def _resolve(self, request: BootRequest) -> Resolution:
         """Within one boot TFTP, HTTP and NFS keep the plan that DHCP announced, unless it was that

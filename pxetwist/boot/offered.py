@@ -59,16 +59,16 @@ class Offers:
             or (asked.identity is not request.identity and asked.identity != request.identity)
         ):
             return None
-        if edition is None or edition != offer.edition:
+        lasts = edition is not None and edition == offer.edition
+        if not lasts:
             taken_up = is_open and request.accepts and offer.boot_id == request.boot_id
             if not taken_up or now - offer.time > OFFER_HOLDS:
                 return None
         elif not request.accepts:
             offer.open, offer.time, offer.boot_id = True, now, request.boot_id
         found = offer.resolution
-        return Resolution(
-            request.answered(asked.machine, asked.plan), found.verdict, found.steps, found.reason
-        )
+        answered = request.answered(asked.machine, asked.plan)
+        return Resolution(answered, found.verdict, found.steps, found.reason, lasts)
 
     def again(self, request: BootRequest, boot_id: str, now: float) -> None:
         """Know that the present decision about a machine was given to it once more."""

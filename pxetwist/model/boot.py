@@ -397,13 +397,15 @@ class Verdict(enum.Enum):
 class Resolution:
     """The answer to a :class:`BootRequest`: the request with machine and plan, and the way there.
 
-    `reason` says in words why there is no plan; it is empty when there is one.
+    `reason` says in words why there is no plan; it is empty when there is one. One that does not
+    `last` is what was offered before something changed: it is acknowledged, and not given again.
     """
 
     request: BootRequest
     verdict: Verdict
     steps: tuple[Step, ...] = ()
     reason: str = ""
+    lasts: bool = True
 
     @property
     def machine(self) -> Machine | None:

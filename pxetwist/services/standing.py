@@ -55,6 +55,7 @@ class Standing:
         said, identity = answer.said, answer.resolution.request.identity
         if (
             edition is None
+            or not answer.resolution.lasts
             or situation is None
             or not IAtHand.providedBy(store)
             or len(situation.link) != 1

@@ -303,6 +303,16 @@ class QuestionTests(SynchronousTestCase):
         talk.take(Move("discover"))
         self.assertEqual(talk.offered[0], other.address.packed)
 
+    def test_what_was_offered_before_a_change_is_acknowledged_once(self) -> None:
+        """The machine was read anew in the meantime: its next boot is told so."""
+        server, talk = self.talking()
+        change = Move("change", number=9)  # the option 15 of its machine
+        for move in (Move("discover", relayed=True), change, Move("select", relayed=True)):
+            talk.take(move)
+        self.assertNotIn(b"d9.example", server.wire.sent[-1][0])
+        talk.take(Move("repeat"))
+        self.assertIn(b"d9.example", server.wire.sent[-1][0])
+
     def test_replies_to_a_relay_agent_leave_together(self) -> None:
         """When the batch is over; nobody else waits for that."""
         server = Server(Path(self.mktemp()), (NETWORK, REMOTE), forgets=False)
