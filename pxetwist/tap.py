@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 
 from pxetwist.config.advice import advice
 from pxetwist.config.assemble import Assembly, assemble
+from pxetwist.config.changed import tell_changes
 from pxetwist.config.greeting import greet
 from pxetwist.config.load import load
 from pxetwist.config.status import status, tell_counts
@@ -110,10 +111,12 @@ def _be_server(assembly: Assembly, options: Options) -> None:
         raise SystemExit(0)
     for line in lines:
         _log.warn("{line}", line=line)
-    assembly.root.greet = partial(greet, assembly)
-    assembly.root.status = partial(status, assembly)
+    root = assembly.root
+    root.reloads = (("pxe", partial(tell_changes, assembly.configuration)), *root.reloads)
+    root.greet = partial(greet, assembly)
+    root.status = partial(status, assembly)
     # In the foreground both would stand on the same terminal.
-    assembly.root.logs_failure = not _logs_to_terminal(options)
+    root.logs_failure = not _logs_to_terminal(options)
 
 
 def _allow_files() -> None:

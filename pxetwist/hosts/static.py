@@ -213,8 +213,7 @@ class StaticDirectory(Service):
         elif isinstance(outcome, ConfigErrors):
             for error in outcome.errors:
                 self._log.error("{error}", error=error)
-            count = len(outcome.errors)
-            self._log.error("{file} is not read again: {count} mistakes", file=names, count=count)
+            self._log.error("{file} is not read again: its last good state stays", file=names)
             self._note(HealthState.DEGRADED, str(outcome.errors[0]))
         else:
             self._log.failure("{file} is not read again", outcome, file=names)

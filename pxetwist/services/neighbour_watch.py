@@ -138,8 +138,9 @@ class NeighbourWatch:
         if found is None:
             return
         asker, heard = found
-        if heard.server in [each.ip for each in interface.addresses] and self._gives_addresses():
-            return  # a client took our own offer
+        ours = heard.server in [each.ip for each in interface.addresses]
+        if ours and (self._gives_addresses() or heard.is_proxy):
+            return  # a client took our own offer, or a relay agent brought it to one
         news = self._neighbours.hear(asker, heard, now)
         if news is not None:
             self._tell(*news, now)

@@ -121,16 +121,26 @@ class Twistd(TestCase):
             self.addCleanup(process.kill)
             assert process.stdout is not None
             seen: list[str] = []
+            ini = self.folder / "pxe.ini"
             for line in process.stdout:
                 seen.append(line)
                 if "[service:tftp] listens on udp 127.0.0.1:" in line:
                     process.send_signal(signal.SIGHUP)
-                elif "reading data again" in line:
+                elif "reading data again" in line and "service tftp: " not in "".join(seen):
                     process.send_signal(signal.SIGUSR2)
                 elif "service tftp: " in line:
+                    ini.write_text(f"{ini.read_text()}\n# changed\n")
+                    process.send_signal(signal.SIGHUP)
+                elif "pxe.ini has changed since the start" in line:
+                    ini.write_text(f"{ini.read_text()}\nzonk = 1\n")
+                    process.send_signal(signal.SIGHUP)
+                elif "pxe.ini could not be started with as it is now" in line:
                     process.send_signal(signal.SIGTERM)
         log = "".join(seen)
-        self.assertIn("reading data again", log)
+        [_, unchanged, changed, wrong] = log.split("reading data again")
+        self.assertNotIn("pxe.ini", unchanged)
+        self.assertNotIn("zonk", changed)
+        self.assertIn("unknown option 'zonk'", wrong)
         self.assertRegex(log, r"policy \w+ is up since [-0-9: ]+ \(nothing yet\)")
         self.assertIn("service tftp: nothing yet", log)
         self.assertIn("Server Shut Down.", log)

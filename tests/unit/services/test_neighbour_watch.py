@@ -150,6 +150,15 @@ class WatchTests(SynchronousTestCase):
         self.watch.overhear(ours)
         self.assertEqual(len(self.told()), 1)
 
+    def test_our_own_offer_through_a_relay_agent(self) -> None:
+        """The agent's MAC is not ours, the address is."""
+        self.clock.advance(FIRST)
+        marked = {O.VENDOR_CLASS: b"PXEClient"}
+        for server in (US, THEM):
+            offer = self.answer(self.tap.sent[1][1], server, options=marked, yiaddr=NOBODY)
+            self.watch.overhear(offer)
+        self.assertEqual([each.split()[0] for each in self.told()], [str(THEM)])
+
     def test_probes_of_others(self) -> None:
         """Another pxetwist's answers to its own probe say nothing here."""
         self.clock.advance(FIRST)
