@@ -88,13 +88,24 @@ class Answers:
             base = attrs.evolve(request.endpoints, secure=secure).web
         return f"{base}/{PURPOSE}/{self.tokens.seal(body, PURPOSE)}"
 
-    async def redeem(self, question: AnswerQuestion, now: float) -> Redemption:
-        """Return what is to be given; see :meth:`IBoot.redeem_answer`."""
+    async def judge(self, question: AnswerQuestion, now: float) -> Redemption:
+        """Return what may be given; see :meth:`IBoot.judge_answer`."""
         try:
             return await self._judged(question, now)
         except AnswerRefused as refused:
-            self._tell_refused(question, refused, now)
+            self._tell_refused(question.request, question.peer, refused, now)
             raise
+
+    async def redeem(self, redemption: Redemption, now: float) -> None:
+        """Note that it is given; see :meth:`IBoot.redeem_answer`."""
+        again: bool | None = False
+        if redemption.claim:
+            again = await self.store.claim(redemption.claim, now)
+        if again is None:
+            refused = AnswerRefused(Refusal.REPLAYED, _name(redemption.request))
+            self._tell_refused(redemption.request, redemption.peer, refused, now)
+            raise refused
+        self._tell_given(redemption, now, again=again)
 
     async def _judged(self, question: AnswerQuestion, now: float) -> Redemption:
         token = self._read(question.token)
@@ -107,23 +118,19 @@ class Answers:
         if sighting is not None and token.boot_id and sighting.boot_id != token.boot_id:
             raise AnswerRefused(Refusal.EARLIER_BOOT, who)
         request, answer = await self._wanted(token, question, now)
-        who = request.machine.name if request.machine else token.mac
+        who = _name(request)
         if answer is None:
             raise AnswerRefused(Refusal.NOT_PLANNED, who)
         if question.file not in answer.files:
             raise AnswerRefused(Refusal.NO_FILE, who)
-        redemption = Redemption(request, answer, question.file)
-        again = False
+        claim = ""
         if answer.secret:
             await self._check_address(token, question.peer, who, now)
             if not (request.secure or answer.plain):
                 raise AnswerRefused(Refusal.IN_THE_CLEAR, who)
             if answer.once:
                 claim = _claim(token, answer, question.file)
-                redemption = attrs.evolve(redemption, claim=claim)
-                again = await self._claimed(claim, who, now)
-        self._tell_given(redemption, question.peer, now, again=again)
-        return redemption
+        return Redemption(request, answer, question.file, question.peer, claim)
 
     async def settle(self, redemption: Redemption, *, whole: bool) -> None:
         """Note that an answer has left; see :meth:`IBoot.settle_answer`."""
@@ -181,15 +188,8 @@ class Answers:
         lease = await self.leases.holder(address, now) if self.leases else None
         return "" if lease is None else str(lease.key)
 
-    async def _claimed(self, claim: str, who: str, now: float) -> bool:
-        """Note that an answer is given; return whether it was before, and did not arrive."""
-        found = await self.store.claim(claim, now)
-        if found is None:
-            raise AnswerRefused(Refusal.REPLAYED, who)
-        return found
-
-    def _tell_given(self, redemption: Redemption, peer: str, now: float, *, again: bool) -> None:
-        answer, request = redemption.answer, redemption.request
+    def _tell_given(self, redemption: Redemption, now: float, *, again: bool) -> None:
+        answer, request, peer = redemption.answer, redemption.request, redemption.peer
         text = f"{redemption.file} of profile {answer.profile} is given to {peer}"
         if again:
             text += " once more, since it did not arrive"
@@ -207,7 +207,7 @@ class Answers:
                 now,
                 EventKind.REDEEMED,
                 "https" if request.secure else "http",
-                request.machine.name if request.machine else request.identity.mac,
+                _name(request),
                 request.boot_id,
                 BootStage.KERNEL.value,
                 text,
@@ -215,19 +215,25 @@ class Answers:
             )
         )
 
-    def _tell_refused(self, question: AnswerQuestion, refused: AnswerRefused, now: float) -> None:
+    def _tell_refused(
+        self, request: BootRequest, peer: str, refused: AnswerRefused, now: float
+    ) -> None:
         """Say it, but neither token nor name: whoever guesses chooses them."""
         reason = refused.reason
         self.tell(
             BootEvent(
                 now,
                 EventKind.REFUSED,
-                "https" if question.request.secure else "http",
-                refused.machine or question.peer,
-                summary=f"an answer is refused to {question.peer}: {reason.value}",
-                details={"address": question.peer, "reason": reason.word},
+                "https" if request.secure else "http",
+                refused.machine or peer,
+                summary=f"an answer is refused to {peer}: {reason.value}",
+                details={"address": peer, "reason": reason.word},
             )
         )
+
+
+def _name(request: BootRequest) -> str:
+    return request.machine.name if request.machine else request.identity.mac
 
 
 def _packed(address: Address | None) -> bytes:

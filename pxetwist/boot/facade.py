@@ -221,9 +221,13 @@ class BootFacade:
         """Return where this machine finds an answer."""
         return await self._answers.folder(request, answer, now)
 
-    async def redeem_answer(self, question: AnswerQuestion, now: float) -> Redemption:
+    async def judge_answer(self, question: AnswerQuestion, now: float) -> Redemption:
         """Judge who asks for an answer."""
-        return await self._answers.redeem(question, now)
+        return await self._answers.judge(question, now)
+
+    async def redeem_answer(self, redemption: Redemption, now: float) -> None:
+        """Note that it is given."""
+        await self._answers.redeem(redemption, now)
 
     async def settle_answer(self, redemption: Redemption, *, whole: bool) -> None:
         """Note how it ended."""

@@ -124,15 +124,22 @@ class IBoot(Interface):
         the files of an answer; empty for a machine without a MAC.
         """
 
-    async def redeem_answer(question: AnswerQuestion, now: float) -> Redemption:
-        """Judge who asks for a file of an answer; observers are told.
+    async def judge_answer(question: AnswerQuestion, now: float) -> Redemption:
+        """Judge who asks for a file of an answer; nothing is given yet.
 
-        :raises AnswerRefused: if it is not to be given.
+        :raises AnswerRefused: if it is not to be given; observers are told.
+        """
+
+    async def redeem_answer(redemption: Redemption, now: float) -> None:
+        """Note that an answer is given, and tell observers; must be called before any of it
+        leaves, and when it is there.
+
+        :raises AnswerRefused: if it is given once, and was; observers are told.
         :raises StateUnavailable: if it is given once, and that cannot be stored.
         """
 
     async def settle_answer(redemption: Redemption, *, whole: bool) -> None:
-        """Note how the answer to a redemption ended; must be called after each."""
+        """Note how an answer that was redeemed ended; must be called after each."""
 
     async def hear(report: MachineReport) -> str | None:
         """Pass a report to the policies; return the answer to the machine, `None`: not wanted.

@@ -56,12 +56,13 @@ class AnswerRefused(ContentError):
 
 @attrs.frozen
 class Redemption:
-    """A question that is to be answered: the resolved `request`, and which answer.
+    """A question that may be answered: the resolved `request`, which answer, and to which address.
 
-    `claim` is what was noted for one that is given once; empty for all others.
+    `claim` is what is noted of one that is given once; empty for all others.
     """
 
     request: BootRequest
     answer: Answer
     file: str
+    peer: str
     claim: str = ""

@@ -13,7 +13,7 @@ from twisted.internet.task import deferLater
 from pxetwist.exchange.http import Answer
 from pxetwist.interfaces import Site
 from pxetwist.model.boot import BootRequest
-from pxetwist.model.redemption import AnswerQuestion, AnswerRefused, Redemption
+from pxetwist.model.redemption import AnswerQuestion, AnswerRefused
 from pxetwist.services.http_target import Target
 
 FOLDER = "answer"
@@ -28,22 +28,15 @@ def asked_for(target: Target, peer: str, request: BootRequest) -> AnswerQuestion
     return AnswerQuestion(token, file, peer, request)
 
 
-async def judged(
-    site: Site, question: AnswerQuestion, counters: Counter[str]
-) -> Redemption | None:
-    """Return what is to be given, or `None`, at its time; refusals are counted by reason.
-
-    :raises StateUnavailable: if it cannot be noted that it is given.
+async def refusal_due(
+    site: Site, refused: AnswerRefused, asked: float, counters: Counter[str]
+) -> None:
+    """Count a refusal by its reason, and wait until it may leave; `asked` is when its question
+    came.
     """
-    now = site.reactor.seconds()
-    try:
-        redemption: Redemption = await site.boot.redeem_answer(question, now)
-    except AnswerRefused as refused:
-        counters[f"refused-{refused.reason.word}"] += 1
-        left = now + REFUSED_AFTER - site.reactor.seconds()
-        await deferLater(site.reactor, max(left, 0.0))
-        return None
-    return redemption
+    counters[f"refused-{refused.reason.word}"] += 1
+    left = asked + REFUSED_AFTER - site.reactor.seconds()
+    await deferLater(site.reactor, max(left, 0.0))
 
 
 def secret_answer(body: bytes) -> Answer:

@@ -27,11 +27,11 @@ from pxetwist.model.boot import BootRequest, Endpoints, Protocol
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.recent import Recent
-from pxetwist.model.redemption import AnswerQuestion, Redemption
+from pxetwist.model.redemption import AnswerQuestion, AnswerRefused, Redemption
 from pxetwist.services import requests
 from pxetwist.services.blocks import read_exactly
 from pxetwist.services.http_admission import HttpAdmission, queues
-from pxetwist.services.http_answers import FOLDER, asked_for, judged, secret_answer
+from pxetwist.services.http_answers import FOLDER, asked_for, refusal_due, secret_answer
 from pxetwist.services.http_body import send_span
 from pxetwist.services.http_callback import LATER, TOPICS, Said, report_answer
 from pxetwist.services.http_delivery import Delivery
@@ -176,18 +176,25 @@ class ContentExchange:
         if self._method == "HEAD":  # to look is not to redeem
             self._short(NOT_FOUND)
             return
+        boot, reactor = self._site.boot, self._site.reactor
+        asked = reactor.seconds()
         try:
-            redemption = await judged(self._site, question, self._counters)
+            redemption = await boot.judge_answer(question, asked)
+            body = await self._made(redemption)
+            if body is None:
+                return
+            await boot.redeem_answer(redemption, reactor.seconds())
+        except AnswerRefused as refused:
+            await refusal_due(self._site, refused, asked, self._counters)
+            self._short(NOT_FOUND)
+            return
         except StateUnavailable as error:
             self._site.log.error("no answer is given: {error}", error=error)
             self._short(LATER)
             return
-        if redemption is None:
-            self._short(NOT_FOUND)
-            return
         whole = False
         try:
-            whole = await self._give(redemption)
+            whole = await self._give(redemption.request, body)
         finally:
             Deferred.fromCoroutine(self._settle(redemption, whole=whole))
 
@@ -197,22 +204,26 @@ class ContentExchange:
         except Exception as error:
             self._failed(error)
 
-    async def _give(self, redemption: Redemption) -> bool:
-        """Send a file, and return whether all of it has arrived."""
-        request, reactor = redemption.request, self._site.reactor
-        started = reactor.seconds()
+    async def _made(self, redemption: Redemption) -> bytes | None:
+        """Return a file; `None`: it cannot be made, and the client was told."""
+        request = redemption.request
         try:
             content = await self._site.boot.open(ContentPath.parse(redemption.file), request)
         except (ContentError, PolicyError) as error:
             self._short(_BROKEN)
             requests.tell_failed(self._site, request, error)
-            return False
+            return None
         try:
-            body = await read_exactly(content, 0, content.info.size)
+            return await read_exactly(content, 0, content.info.size)
         finally:
             content.close()
+
+    async def _give(self, request: BootRequest, body: bytes) -> bool:
+        """Send a file, and return whether all of it has arrived."""
+        reactor = self._site.reactor
+        started = reactor.seconds()
         self._write(secret_answer(body), body)
-        self.octets = content.info.size
+        self.octets = len(body)
         delivery = Delivery(self.channel.transport)
         with suppress(CancelledError):  # the client has left, maybe because it has all
             await delivery.complete(reactor)

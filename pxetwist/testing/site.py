@@ -53,8 +53,8 @@ class FakeBoot:
     `stores` are asked in order. `identities` are by peer address, `tokens` by token, each with a
     boot id. `events` and `reports` collect what was told; machines are given `answer`, which
     may be an exception to raise. `redemption` is what questions for answer files get, or an
-    exception to raise; `settled` collects how each of these ended. `loops` says that its
-    iPXE loads itself, `broken` why nothing can be decided.
+    exception to raise; `redeemed` collects which were given, `settled` how each ended. `loops`
+    says that its iPXE loads itself, `broken` why nothing can be decided.
     """
 
     stores: Sequence[IContentStore] = ()
@@ -64,6 +64,7 @@ class FakeBoot:
     identities: dict[str, tuple[ClientIdentity, str]] = attrs.field(factory=dict)
     tokens: dict[str, tuple[ClientIdentity, str]] = attrs.field(factory=dict)
     redemption: Redemption | Exception | None = None
+    redeemed: list[str] = attrs.field(factory=list)
     settled: list[bool] = attrs.field(factory=list)
     persons: dict[tuple[str, str], Collection[str]] = attrs.field(factory=dict)
     reserved: Collection[IPv4Address] = ()
@@ -187,13 +188,17 @@ class FakeBoot:
         """Return a URL with a token that is none."""
         return f"{request.endpoints.http}/answer/TOKEN" if request.identity.mac else ""
 
-    async def redeem_answer(self, question: AnswerQuestion, now: float) -> Redemption:
+    async def judge_answer(self, question: AnswerQuestion, now: float) -> Redemption:
         """Return what was given."""
         if isinstance(self.redemption, Exception):
             raise self.redemption
         if self.redemption is None:
             raise AnswerRefused(Refusal.FORGED)
         return self.redemption
+
+    async def redeem_answer(self, redemption: Redemption, now: float) -> None:
+        """Keep it."""
+        self.redeemed.append(redemption.file)
 
     async def settle_answer(self, redemption: Redemption, *, whole: bool) -> None:
         """Keep it."""

@@ -137,8 +137,12 @@ class Case(Contract, SynchronousTestCase):
         return AnswerQuestion(url.rpartition("/")[2], file, peer or self.peer, request)
 
     def ask(self, url: str, **words: Any) -> Redemption:
-        question = self.question(url, **words)
-        return self.result(self.boot.redeem_answer(question, self.now))
+        return self.result(self.redeemed(self.question(url, **words)))
+
+    async def redeemed(self, question: AnswerQuestion) -> Redemption:
+        redemption = await self.boot.judge_answer(question, self.now)
+        await self.boot.redeem_answer(redemption, self.now)
+        return redemption
 
     def refused(self, url: str, **words: Any) -> Refusal:
         error = self.assertRaises(AnswerRefused, self.ask, url, **words)
@@ -299,6 +303,15 @@ class OnceTests(Case):
         self.boot.see(attrs.evolve(IPXE, firmware=Firmware.UEFI), BootStage.FIRMWARE, self.now)
         self.end(self.ask(self.url(self.once)))
 
+    def test_what_is_not_made_is_not_given(self) -> None:
+        """Judged only, as when its template fails: nothing is told, nothing is taken."""
+        url = self.url(self.once)
+        for _ in range(2):
+            self.result(self.boot.judge_answer(self.question(url), self.now))
+        self.assertEqual(self.told.events, [])
+        self.end(self.ask(url))
+        self.assertNotIn("once more", self.told.events[-1].summary)
+
     def test_each_file_once(self) -> None:
         seeds = Answer("deb", "user-data", secret=True, once=True)
         self.plan(seeds)
@@ -406,8 +419,7 @@ class OnceTests(Case):
         self.assertIs(self.refused(url), Refusal.REPLAYED)
 
     def race(self, url: str) -> tuple[Deferred[Redemption], list[Any]]:
-        asked = self.boot.redeem_answer(self.question(url), self.now)
-        return self.begun(asked)
+        return self.begun(self.redeemed(self.question(url)))
 
     def test_two_at_once(self) -> None:
         """The second waits, and gets nothing if the first got all."""

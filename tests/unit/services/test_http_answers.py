@@ -12,6 +12,7 @@ from pxetwist.model.event import EventKind
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.redemption import AnswerRefused, Redemption, Refusal
 from pxetwist.services.http_answers import REFUSED_AFTER
+from pxetwist.services.http_delivery import Delivery
 from pxetwist.testing import FakeBoot, MemoryContent
 from tests.unit.services.test_http import ServiceCase
 
@@ -30,7 +31,9 @@ class AnswerTests(ServiceCase):
             ContentPath.parse(URL.replace("AbCdEf/", "")),
             granted="deb",
         )
-        self.boot.redemption = Redemption(request, Answer("deb", "preseed.cfg"), "preseed.cfg")
+        self.boot.redemption = Redemption(
+            request, Answer("deb", "preseed.cfg"), "preseed.cfg", "10.0.0.9"
+        )
 
     def refusal(self, target: str = URL) -> str:
         """Ask, and return the answer when it is time for it."""
@@ -59,7 +62,7 @@ class AnswerTests(ServiceCase):
     def test_to_look_is_not_to_redeem(self) -> None:
         self.assertEqual(self.status(URL, method="HEAD"), 404)
         self.assertEqual(self.status(URL, method="POST"), 405)
-        self.assertEqual(self.boot.settled, [])
+        self.assertEqual((self.boot.redeemed, self.boot.settled), ([], []))
 
     def test_one_answer_for_every_reason(self) -> None:
         """The same bytes, not earlier; it is that of any path that is not there."""
@@ -79,7 +82,7 @@ class AnswerTests(ServiceCase):
             await waiting
             raise AnswerRefused(Refusal.REPLAYED)
 
-        self.patch(FakeBoot, "redeem_answer", slow)
+        self.patch(FakeBoot, "judge_answer", slow)
         self.assertEqual(self.get(URL), "")
         self.clock.advance(REFUSED_AFTER / 2)
         waiting.callback(None)
@@ -87,11 +90,37 @@ class AnswerTests(ServiceCase):
         self.assertIn(b" 404 ", self.connection.transport.value())
 
     def test_a_connection_that_breaks(self) -> None:
+        self.patch(Delivery, "arrived", lambda delivery: False)
+        self.get(URL)
+        self.connection.lose()
+        self.assertEqual((self.boot.redeemed, self.boot.settled), (["preseed.cfg"], [False]))
+
+    def test_a_connection_that_breaks_before(self) -> None:
         blocked: Deferred[None] = Deferred()
         self.files["preseed.cfg"] = MemoryContent(TEXT, wait=lambda: blocked)
         self.get(URL)
         self.connection.lose()
-        self.assertEqual(self.boot.settled, [False])
+        self.assertEqual((self.boot.redeemed, self.boot.settled), ([], []))
+
+    def test_it_is_noted_before_a_byte_leaves(self) -> None:
+        noted: Deferred[None] = Deferred()
+
+        async def slow(boot: FakeBoot, redemption: Redemption, now: float) -> None:
+            await noted
+
+        self.patch(FakeBoot, "redeem_answer", slow)
+        self.assertEqual(self.get(URL), "")
+        noted.callback(None)
+        self.assertTrue(self.connection.transport.value().endswith(TEXT))
+
+    def test_what_was_given_before(self) -> None:
+        async def given(boot: FakeBoot, redemption: Redemption, now: float) -> None:
+            raise AnswerRefused(Refusal.REPLAYED)
+
+        missing = self.get("/none").partition("Date")[0]
+        self.patch(FakeBoot, "redeem_answer", given)
+        self.assertEqual(self.refusal(), missing)
+        self.assertEqual(self.boot.settled, [])
 
     def test_a_client_that_leaves_while_it_is_refused(self) -> None:
         self.boot.redemption = AnswerRefused(Refusal.FORGED)
@@ -104,6 +133,6 @@ class AnswerTests(ServiceCase):
         self.files["preseed.cfg"] = PolicyError("template preseed.cfg.j2: 'x' is undefined")
         self.assertEqual(self.status(URL), 500)
         self.assertIn("'x' is undefined", self.boot.events[-1].summary)
-        self.assertEqual(self.boot.settled, [False])
+        self.assertEqual((self.boot.redeemed, self.boot.settled), ([], []))
         self.boot.redemption = StateUnavailable("full")
         self.assertEqual(self.status(URL), 503)
