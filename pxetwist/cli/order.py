@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -27,6 +28,8 @@ from pxetwist.state.database import Session, opened
 from pxetwist.tap import assembled
 
 T = TypeVar("T")
+
+_NAME = re.compile(r"[\w.-]+", re.ASCII)
 
 
 class Options(FileOptions):
@@ -72,6 +75,8 @@ def _moment(value: str, now: float) -> float:
     except ValueError:
         pass
     else:
+        if lasts and value.strip().isdecimal():
+            raise usage.UsageError(f"--expires: expected a unit, like {value}h or {value}d")
         return now + lasts if lasts else 0.0
     try:
         moment = datetime.fromisoformat(value).timestamp()
@@ -167,6 +172,9 @@ def _machine(host: str, assembly: Assembly) -> Sequence[str]:
     if len(lists) == len(directories):
         hint = did_you_mean(host.lower(), {machine.name.lower() for machine in machines})
         raise PxeError(f"no directory knows {host!r}{hint or '; a MAC address will do as well'}")
+    if not _NAME.fullmatch(host):
+        shown = printable(host)
+        raise PxeError(f"expected a name, or a MAC address like 52:54:00:12:34:56, got {shown!r}")
     print(f"note: {printable(host)} is in no directory that can be listed", file=sys.stderr)
     return (host.lower(),)
 

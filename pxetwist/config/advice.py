@@ -21,7 +21,8 @@ from pxetwist.config.load import Configuration, Instance
 from pxetwist.errors import ConfigErrors
 from pxetwist.hosts.formats.rows import KNOWN
 from pxetwist.hosts.hostfile import read
-from pxetwist.interfaces import IAdvises, IListsMachines
+from pxetwist.hosts.sql_sessions import SqliteFile
+from pxetwist.interfaces import IAdvises, IAuthenticator, IListsMachines
 from pxetwist.model.content import ContentPath
 from pxetwist.model.machine import Machine
 from pxetwist.model.profile import ARGUMENTED, INSTALLERS, BootProfile, ProfileKind
@@ -49,6 +50,7 @@ def advice(configuration: Configuration, built: Sequence[tuple[Instance, Any]] =
     lines += proxy_advice(configuration, listed)
     lines += labels_misread(configuration, listed)
     lines += labels_misspelt(listed)
+    lines += passwords_unchecked(built)
     return [*lines, *profiles_unused(configuration, policies, machines)]
 
 
@@ -66,6 +68,17 @@ def labels_misread(configuration: Configuration, machines: Collection[Machine]) 
         if size and not block_size(size):
             expected = "a number of bytes from 8 on"
             yield f"{who}: {BLOCK_SIZE_LABEL}: expected {expected}, got {size!r}"
+
+
+def passwords_unchecked(built: Sequence[tuple[Instance, Any]]) -> Iterator[str]:
+    """Menus whose locked entries nobody can open."""
+    able = {each.name for each, thing in built if IAuthenticator.providedBy(thing)}
+    for each, _ in built:
+        if each.kind == "policy" and each.factory.name == "menu" and each.settings.locked:
+            guard = each.settings.password
+            if guard not in able:
+                mend = "mend: a directory of the plugin ldap"
+                yield f"[{each.title}] password: [hosts:{guard}] checks no passwords; {mend}"
 
 
 def labels_misspelt(machines: Collection[Machine]) -> Iterator[str]:
@@ -287,6 +300,14 @@ def hosts_left_out(configuration: Configuration) -> Iterator[str]:
                 yield from read(settings.file, instance.name, settings.format).warnings
 
 
+def databases_missing(configuration: Configuration) -> Iterator[str]:
+    """Files of SQLite that are not there; the server waits for them."""
+    for instance in configuration.of_kind("hosts"):
+        database = instance.settings.database if instance.factory.name == "sql" else None
+        if isinstance(database, SqliteFile) and (gap := database.gap()):
+            yield f"[{instance.title}] database: {gap}"
+
+
 def _files_by_architecture(profile: BootProfile) -> Iterator[list[str]]:
     """Yield the files that each architecture needs which the profile is for."""
     if profile.kind in INSTALLERS:
@@ -318,6 +339,7 @@ ADVICE = (
     configurations_hidden,
     menus_shortened,
     hosts_left_out,
+    databases_missing,
     certificates_unfit,
     names_without_dns,
     http_beside_only_https,

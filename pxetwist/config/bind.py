@@ -97,6 +97,7 @@ def _bind_option(
             values[field.name] = convert(option.text)
     except ConfigError as error:  # it knows the line
         title = f"[{section.title}] {option.name}: "
-        errors.append(ConfigError(error.location, title + error.message.removeprefix(title)))
+        message = error.message.removeprefix(title).removeprefix(f"{option.name}: ")
+        errors.append(ConfigError(error.location, title + message))
     except ValueError as error:
         errors.append(section.error(str(error), option.name))

@@ -72,6 +72,10 @@ class Database(Protocol):
         """
 
 
+#: How its files begin (SQLite, file format 1.3.1); new ones are empty.
+_MAGIC = b"SQLite format 3\0"
+
+
 @attrs.frozen
 class SqliteFile:
     """A file of SQLite's."""
@@ -82,6 +86,15 @@ class SqliteFile:
     def title(self) -> str:
         """Its name, without folders."""
         return f"sqlite:{self.path.name}"
+
+    def gap(self) -> str:
+        """Say why the file is of no use now; empty if it may be."""
+        try:
+            with self.path.open("rb") as file:
+                beginning = file.read(len(_MAGIC))
+        except OSError as error:
+            return f"{self.path}: {error.strerror}"
+        return "" if beginning in (b"", _MAGIC) else f"{self.path} is no database of SQLite"
 
     def connect(self, query: Query, patience: float) -> Session:
         """Open the file; it is never made."""

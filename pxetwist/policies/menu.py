@@ -129,6 +129,9 @@ def build(settings: Settings, site: Site) -> MenuPolicy:
             raise wrong(f"{name!r} is none of the entries ({', '.join(settings.entries)})")
     if settings.locked and not settings.password:
         raise wrong("locked entries need `password`, the directory that checks it")
+    if settings.locked and site.directories and settings.password not in site.directories:
+        hint = suggestion(settings.password, site.directories)
+        raise wrong(f"password: 'hosts' in [pxe] names no directory {settings.password!r}{hint}")
     if settings.locked and not settings.plain_password and not site.https:
         raise wrong(
             "passwords would cross the boot network in the clear, by HTTP: a [service:https]"

@@ -29,6 +29,25 @@ class OrderTests(IniCase):
             main(["order", str(self.folder / "pxe.ini"), *words])
         return said.getvalue()
 
+    def test_what_cannot_be_meant(self) -> None:
+        """Where not all machines can be listed, too."""
+        self.write("hosts.csv", f"name,mac\nWS1,{OTHER}\n")
+        self.write(
+            "pxe.ini",
+            INI.replace("hosts = known", "hosts = known, web")
+            + "[hosts:web]\nplugin = http\nurl = http://10.0.0.1/{mac}\nfields = name = name\n",
+        )
+        self.assertIn("note: ws2 is in no directory", self.order("ws2", "local"))
+        for host in ("52:54:00:12:34:5", "ws 2", "ws2,ws3"):
+            self.assertIn(
+                f"expected a name, or a MAC address like 52:54:00:12:34:56, got {host!r}",
+                self.order(host, "local"),
+            )
+        self.assertIn(
+            "--expires: expected a unit, like 7h or 7d",
+            self.order("ws1", "local", "--expires", "7"),
+        )
+
     def test_a_machine_has_one_order(self) -> None:
         """Its name and each of its MACs mean the same machine."""
         self.write("pxe.ini", INI)

@@ -159,6 +159,22 @@ class Advice(IniCase):
             ],
         )
 
+    def test_databases_that_are_not_there(self) -> None:
+        content = HEAD.replace("state = memory", "state = memory\nhosts = db") + (
+            "[hosts:db]\nplugin = sql\ndatabase = sqlite:db.sqlite\n"
+            "query = select mac as name from m where mac = :mac\n[profile:x]\nkind = local\n"
+        )
+        file = self.folder / "db.sqlite"
+        for text, said in ((None, f"{file}: No such file or directory"), ("", "")):
+            if text is not None:
+                self.write("db.sqlite", text)
+            expected = [f"[hosts:db] database: {said}"] if said else []
+            self.assertEqual(self.advice(content), expected)
+        self.write("db.sqlite", "name,mac\n")
+        self.assertEqual(
+            self.advice(content), [f"[hosts:db] database: {file} is no database of SQLite"]
+        )
+
     def test_files_that_are_not_there(self) -> None:
         content = HEAD + (
             "[profile:x]\nkind = linux\nkernel = linux\nkernel.arm64 = arm/linux\ninitrds = a b\n"
@@ -301,6 +317,16 @@ class AdviceOfPolicies(IniCase):
                 " machines get no answer from this rule"
             ],
         )
+
+    def test_passwords_that_nobody_checks(self) -> None:
+        content = RULES.replace("roon", "room").replace(
+            "policies = main", "policies = locks, main"
+        )
+        content += "[policy:locks]\nplugin = menu\nentries = x, y\nlocked = y\npassword = known\n"
+        content += "plain-password = yes\n"
+        said = "[policy:locks] password: [hosts:known] checks no passwords; mend: a directory of"
+        self.assertIn(said, "\n".join(self.advice(content)))
+        self.assertNotIn(said, "\n".join(self.advice(content.replace("locked = y\n", ""))))
 
     def test_labels_that_were_meant_as_facts(self) -> None:
         self.write(

@@ -47,6 +47,16 @@ class Loading(IniCase):
         self.assertEqual([s.name for s in configuration.of_kind("state")], ["memory"])
         self.assertEqual(configuration.state_folder, self.folder / "var")
 
+    def test_an_option_is_named_once(self) -> None:
+        mistakes = self.mistakes(
+            HEAD.replace("[pxe]", "[pxe]\nhosts = web")
+            + "[hosts:web]\nplugin = http\nurl = http://x/{mca}\nfields = nmae = x\n"
+        )
+        self.assertEqual(
+            [mistake.partition("] ")[2].partition(" unknown")[0] for mistake in mistakes],
+            ["url:", "fields:"],
+        )
+
     def test_exports(self) -> None:
         configuration = self.load(
             HEAD

@@ -110,11 +110,12 @@ class PolicyTests(MenuCase):
             ({"locked": ("other",)}, "none of the entries"),
             ({"default": "other"}, "none of the entries"),
             ({"password": ""}, "need `password`"),
+            ({"password": "da"}, "names no directory 'da' (known: ad)"),
             ({"plain_password": False}, "in the clear"),
             ({"default": "exam", "timeout": 5.0}, "cannot start by itself"),
         ):
             with self.assertRaises(ConfigError) as caught:
-                menu.build(settings(**changes), self.site)
+                menu.build(settings(**changes), attrs.evolve(self.site, directories=["ad"]))
             self.assertIn(words, str(caught.exception))
 
 
