@@ -6,7 +6,7 @@ import csv
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,6 +16,7 @@ from twisted.python import usage
 from pxetwist.cli.file_options import FileOptions
 from pxetwist.cli.printing import table
 from pxetwist.config.assemble import Assembly
+from pxetwist.config.bind import did_you_mean
 from pxetwist.errors import PxeError
 from pxetwist.model.lease import Lease, LeaseState
 from pxetwist.state.desk import Desk
@@ -35,7 +36,7 @@ class Options(FileOptions):
         " a second or two."
     )
     optParameters = [
-        ["network", "n", None, "Only this [subnet:NAME] or [subnet6:NAME]."],
+        ["network", "n", None, "Only [subnet:NAME] and [subnet6:NAME]."],
         ["release", "r", None, "Take an address back from whoever has it."],
         ["import", "i", None, "Take over the leases of another server's lease file."],
         [
@@ -72,10 +73,12 @@ def run(options: Options) -> int:
         return _release(desk, options, now)
     if options["import"]:
         return _import(desk, assembly, options, now)
+    leases = list(desk.leases())
+    names = _names(assembly, leases, options["network"]) if options["network"] else None
     found = [
         lease
-        for lease in desk.leases()
-        if (options["all"] or lease.ends > now) and options["network"] in (None, lease.network)
+        for lease in leases
+        if (options["all"] or lease.ends > now) and (names is None or lease.network in names)
     ]
     if options["json"]:
         for lease in found:
@@ -87,6 +90,17 @@ def run(options: Options) -> int:
     else:
         print("\n".join(_listed(found)))
     return 0
+
+
+def _names(assembly: Assembly, leases: Sequence[Lease], name: str) -> Collection[str]:
+    """Return the names by which leases know a network, or two of both families."""
+    configuration = assembly.configuration
+    known = {*configuration.networks, *(each.network for each in leases)}
+    known |= {each.leases.name for each in configuration.networks6.values()}
+    found = known & {name, f"subnet6:{name}"}
+    if not found:
+        raise PxeError(f"--network: there is no [subnet:{name}]{did_you_mean(name, known)}")
+    return found
 
 
 def _desk(assembly: Assembly) -> Desk:

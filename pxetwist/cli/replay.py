@@ -31,7 +31,9 @@ async def replay(explanation: Explanation, file: Path) -> None:
     """
     try:
         packets = list(read_packets(file.read_bytes()))
-    except (OSError, WireError) as error:
+    except OSError as error:
+        raise StartError(f"{file}: {error.strerror}") from error
+    except WireError as error:
         raise StartError(f"{file}: {error}") from error
     began = packets[0].time if packets else 0.0
     for packet in packets:

@@ -81,7 +81,11 @@ def _answers(service: DhcpPortsService) -> str:
         )
     pools = [pool for network in service.site.networks.values() for pool in network.pools]
     count = sum(map(len, pools))
-    return f"answers every DHCP client on {where}; {count} addresses are in its pools"
+    near = ", ".join(str(each) for each in service.interfaces() if service.fits(each))
+    far = ", ".join(str(each) for each in service.interfaces() if not service.fits(each))
+    whom = [f"every DHCP client on {near}"] if near else []
+    whom += [f"relay agents on {far}"] if far else []
+    return f"answers {' and '.join(whom)}; {count} addresses are in its pools"
 
 
 def _known(assembly: Assembly) -> str:

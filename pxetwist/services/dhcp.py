@@ -54,7 +54,10 @@ class Dhcp4Service(WatchingService):
     def waits_for(self) -> str:
         """Name the networks."""
         wanted = ", ".join(str(each.network) for each in self.site.networks.values())
-        return f"an interface with an address in a [subnet:…]: {wanted}"
+        return (
+            "an interface that [service:dhcp] names, or one with an address in a [subnet:…]:"
+            f" {wanted}"
+        )
 
     def hopeless(self) -> str:
         """Without networks there is nothing to wait for."""

@@ -6,7 +6,7 @@ import io
 import json
 import time
 from contextlib import closing, redirect_stderr, redirect_stdout
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -113,8 +113,27 @@ class LeasesTests(SynchronousTestCase):
         )
         self.assertEqual(len(said.splitlines()), 2)
         self.assertEqual(self.addresses("--all"), ["10.0.0.100", "10.0.0.101"])
-        self.assertEqual(self.addresses("--network", "other"), [])
+        self.assertEqual(self.addresses("--network", "lab"), ["10.0.0.100"])
+        self.assertEqual(
+            self.command("--network", "lap"),
+            (1, "--network: there is no [subnet:lap]; did you mean 'lab'?\n"),
+        )
         self.assertIn("10.0.0.100,ws100,02:00:00:00:00:64,lab,leased,", self.command("-c")[1])
+
+    def test_networks_of_both_families_have_one_name(self) -> None:
+        self.ini.write_text(
+            f"{INI}[subnet6:lab]\nnetwork = fd77::/64\n[subnet6:six]\nnetwork = fd78::/64\n"
+        )
+        self.store(100, self.now + HOUR)
+        with closing(LeaseFile(self.path, "normal")) as file:
+            for number, name in (("fd77::5", "lab"), ("fd78::5", "six")):
+                address, key = IPv6Address(number), f"02:00:00:00:00:0{len(name)}"
+                lease = Lease(
+                    address, key, self.now + HOUR, f"subnet6:{name}", "", LeaseState.LEASED
+                )
+                file.store([lease])
+        self.assertEqual(self.addresses("--network", "lab"), ["10.0.0.100", "fd77::5"])
+        self.assertEqual(self.addresses("--network", "six"), ["fd78::5"])
 
     def test_release(self) -> None:
         self.store(100, self.now + HOUR)

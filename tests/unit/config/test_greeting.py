@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Interface
 from pathlib import Path
 
 from twisted.internet.task import Clock
 
 from pxetwist.config.assemble import assemble
 from pxetwist.config.greeting import greeting
+from pxetwist.services.interfaces import NetworkInterface
 from pxetwist.testing import result_of
 from tests.unit.config.inis import IniCase
 
@@ -86,6 +88,27 @@ class Greeting(IniCase):
     def test_without_dhcp(self) -> None:
         lines = self.greeting(HEAD + "  any -> a")
         self.assertEqual(lines[0], "answers no DHCP: another server must send machines here")
+
+    def test_whom_dhcp_answers_where(self) -> None:
+        """Who asks on an interface outside of all networks is a relay agent."""
+        text = (
+            HEAD.replace("tftp", "dhcp")
+            + "  any -> a\n[subnet:lab]\nnetwork = 10.0.0.0/24\npool = 10.0.0.9\n"
+        )
+        eth0, eth1 = (
+            NetworkInterface(f"eth{n}", n, IPv4Interface(f"10.{n}.0.1/24"), "", 1) for n in (0, 1)
+        )
+        for interfaces, wanted in (
+            ([eth0], "answers every DHCP client on eth0 10.0.0.1/24; 1 addresses"),
+            ([eth1], "answers relay agents on eth1 10.1.0.1/24; 1 addresses"),
+            ([eth0, eth1], "on eth0 10.0.0.1/24 and relay agents on eth1 10.1.0.1/24; 1"),
+            ([], "waits for an interface that [service:dhcp] names, or one with an address in"),
+        ):
+            assembly = assemble(self.load(text), Clock())
+            [(_, service)] = assembly.of_kind("service")
+            self.patch(service, "interfaces", lambda found=interfaces: found)
+            told = "\n".join(result_of(greeting(assembly, self.folder)))
+            self.assertIn(wanted, told)
 
     def test_places_and_commands(self) -> None:
         """The command beside the program that was started; paths as seen from here."""
