@@ -54,14 +54,9 @@ DEFAULTS = {
     "early": "",
     "post": "",
 }
-#: Those that are lists, and what separates their items; all others are of one line.
-_LISTS = {
-    "nameservers": r"[,\s]+",
-    "packages": r"[,\s]+",
-    "ssh_keys": r"\n",
-    "early": r"\n",
-    "post": r"\n",
-}
+#: Those that are lists: of words, or of lines, as installers tell lines apart. All others are of
+#: one line.
+_WORDS, _LINES = ("nameservers", "packages"), ("ssh_keys", "early", "post")
 #: What templates may look at besides; see the page on templates.
 FACTS = (
     *("machine", "identity", "endpoints", "plan", "who", "callback", "report_url", "ftp_url"),
@@ -226,6 +221,12 @@ def _check_used(answer: Answer, used: Collection[str], what: str) -> None:
             word = "looks" if what.startswith("no ") else "does not look"
             option = f"answer.{name.replace('_', '-')}"
             raise ConfigError(answer.location, f"{option}: {what} {word} at it{hint}")
+    packages = answer.values.get("packages")
+    if packages is not None and "{" not in packages.text:
+        try:
+            _shaped("packages", packages.text)
+        except ValueError as error:
+            raise ConfigError(answer.location, f"answer.{error}") from error
 
 
 def _prefix(netmask: str) -> int:
@@ -233,9 +234,17 @@ def _prefix(netmask: str) -> int:
 
 
 def _shaped(name: str, text: str) -> str | list[str]:
-    """Make a list, or one line: nothing that a directory says begins a line of its own."""
-    if name in _LISTS:
-        return [item.strip() for item in re.split(_LISTS[name], text) if item.strip()]
+    """Make a list, or one line: nothing that a directory says begins a line of its own.
+
+    :raises ValueError: for packages that would be commands or comments of kickstart.
+    """
+    if name in _WORDS or name in _LINES:
+        items = re.split(r"[,\s]+", text) if name in _WORDS else text.splitlines()
+        found = [item.strip() for item in items if item.strip()]
+        wrong = next((item for item in found if item[0] in "%#"), "") if name == "packages" else ""
+        if wrong:
+            raise ValueError(f"packages: {wrong} is none")
+        return found
     return " ".join(text.split()) if name in DEFAULTS else text
 
 

@@ -45,7 +45,7 @@ def made(
     ]
     modules = [" ".join(each.split()) for each in settings["modules"].split(_SEPARATOR)]
     changed = {
-        "title": f"{settings.get('title', 'ESXi')} for {who}",
+        "title": f"{settings.get('title', 'ESXi')} for {' '.join(who.split())}",
         "prefix": prefix,
         "kernel": settings["kernel"].lstrip("/"),
         "kernelopt": " ".join([*words, f"ks={kickstart}", *arguments.split()]),

@@ -10,7 +10,7 @@ from pathlib import Path
 from yaml import safe_dump, safe_load
 
 from pxetwist.model.answer import Value
-from tests.unit.content.test_answers import FULL, AnswerCase, answer
+from tests.unit.content.test_answers import FULL, ODD, AnswerCase, answer
 
 KSVALIDATOR = str(Path(sys.executable).with_name("ksvalidator"))
 STATIC = {"network": Value("static"), "domain": Value("lab.example")}
@@ -26,6 +26,7 @@ PROFILES: Mapping[str, Mapping[str, Value]] = {
     "full": FULL,
     "static": {**FULL, **STATIC},
     "user": {**FULL, **STATIC, **USER},
+    "odd": ODD,
 }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import shlex
+import subprocess
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -39,6 +41,15 @@ FULL: Mapping[str, Value] = {
     "ssh_keys": Value(f"{KEY}\nssh-rsa BBBB you"),
     "packages": Value("vim, tmux\ngit"),
     "post": Value("echo 'a & b' > /etc/motd\ntouch /done"),
+}
+#: What a value may hold that means something to somebody.
+ODD_TEXT = 'a\'b "c" #d \\e &f <g> $h %i ]]> --'
+ODD: Mapping[str, Value] = {
+    **dict.fromkeys(("root_password", "user_password"), Value(ODD_TEXT, "odd.hash")),
+    **dict.fromkeys(("user", "locale", "keymap", "timezone", "hostname"), Value(ODD_TEXT, "odd")),
+    "ssh_keys": Value(f"{KEY} {ODD_TEXT}"),
+    "early": Value("cat << END\n%end\n%ksappend x\n'\nEND"),
+    "post": Value(f": {ODD_TEXT}\r\n%end\f%include /x\u2028%pre"),
 }
 
 
@@ -102,7 +113,7 @@ class TemplateTests(AnswerCase):
         for line in (
             "network --device=link --activate --bootproto=dhcp --hostname=ws1",
             "url --url=http://mirror.lab/debian",
-            f"rootpw --iscrypted {HASH}",
+            f"rootpw --iscrypted '{HASH}'",
             f"printf '%s\\n' '{KEY}' 'ssh-rsa BBBB you' > /root/.ssh/authorized_keys",
             "ignoredisk --only-use=sda",
             "@core\nvim\ntmux\ngit",
@@ -155,6 +166,51 @@ class TemplateTests(AnswerCase):
         evil = attrs.evolve(MACHINE, name="ws1\nd-i preseed/early_command string reboot")
         text = self.text(answer("preseed.cfg", {}), machine=evil)
         self.assertEqual(text.count("\nd-i preseed/early_command"), 1)
+
+    def test_any_value_is_one_word_of_kickstart(self) -> None:
+        text = self.text(answer("kickstart.cfg", ODD))
+        words = [
+            shlex.split(line, comments=True)
+            for line in text.partition("%packages")[0].splitlines()
+        ]
+        self.assertIn(["rootpw", "--iscrypted", ODD_TEXT], words)
+        password = f"--password={ODD_TEXT}"
+        self.assertIn(
+            ["user", f"--name={ODD_TEXT}", "--groups=wheel", "--iscrypted", password], words
+        )
+        self.assertIn(["lang", ODD_TEXT], words)
+        self.assertIn(["timezone", ODD_TEXT, "--utc"], words)
+
+    def test_no_command_ends_its_section(self) -> None:
+        """They are as they were written, for the shell."""
+        text = self.text(answer("kickstart.cfg", ODD))
+        self.assertEqual(text.count("\n%end"), 5)
+        script = text.partition("%pre\n")[2].partition("%end\n")[0]
+        said = subprocess.run(
+            ["sh"], input=script.replace("curl", ": "), capture_output=True, text=True, check=False
+        )
+        self.assertEqual(said.stdout, "%end\n%ksappend x\n'\n")
+
+    def test_commands_of_preseed(self) -> None:
+        """Each is one of its own, whatever it ends with."""
+        early = {"early": Value("echo a # b\necho c &\nwait\necho 'd' \\")}
+        text = self.text(answer("preseed.cfg", early))
+        line = next(each for each in text.splitlines() if "/early_command" in each)
+        script = line.partition("callback/TOKEN/progress; ")[2]
+        said = subprocess.run(
+            ["sh", "-c", script], capture_output=True, text=True, timeout=9, check=False
+        )
+        self.assertEqual(said.stdout, "a\nc\nd \\\n")
+        self.assertTrue(line.endswith("'"))  # a backslash there would join the next line
+
+    def test_packages_are_no_commands(self) -> None:
+        self.assertEqual(
+            self.refused(answer("kickstart.cfg", {"packages": Value("vim %end")})),
+            "pxe.ini:7: [profile:deb] answer.packages: %end is none",
+        )
+        labelled = {"packages": Value("{{ machine.labels.disk and '#x' }}")}
+        error = self.assertRaises(PolicyError, self.text, answer("kickstart.cfg", labelled))
+        self.assertIn("packages: #x is none", str(error))
 
     def test_a_secret_is_no_template(self) -> None:
         values = {"root_password": Value("{{ 1 + 1 }}", "root.hash")}

@@ -129,6 +129,15 @@ class WindowsTests(InstallerCase):
             {"amd64"},
         )
 
+    def test_a_name_begins_no_line(self) -> None:
+        """Nor does it end a comment."""
+        self.boot.machine = Machine("a---b\nc", (MAC,))
+        self.asked(WINDOWS)
+        ElementTree.fromstring(self.made("install/win 11/T/unattend.xml").encode())
+        self.asked(ESXI)
+        self.assertIn("# a---b c: profile esxi\n", self.made("install/esxi/T/ks.cfg"))
+        self.assertIn(" for a---b c\n", self.made("install/esxi/T/boot.cfg"))
+
     def test_commands(self) -> None:
         share = attrs.evolve(WINDOWS, share=r"\\s\50%", texts={"more.bat": "{{ boot.share }}\n"})
         self.asked(share)
