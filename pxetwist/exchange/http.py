@@ -20,6 +20,8 @@ from pxetwist.model.boot import Login
 from pxetwist.model.content import ContentInfo
 
 _MOST_RANGES = 16
+#: Longer numbers are not read; Python refuses those of thousands.
+_MOST_DIGITS = 100
 #: Request headers, in lower case, with which the answer is another than the whole content.
 CONDITIONS = frozenset(
     {
@@ -234,10 +236,15 @@ def _span(spec: str, size: int) -> Span | None:
     if not dash or not all(_is_number(text) for text in (first, last) if text):
         return None
     if first:
-        start, end = int(first), int(last) + 1 if last else size
+        start, end = _number(first), _number(last) + 1 if last else size
         return None if end <= start and last else Span(start, min(end, size))
-    return Span(max(size - int(last), 0), size) if last else None
+    return Span(max(size - _number(last), 0), size) if last else None
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 20
+    return text.isascii() and text.isdigit()
+
+
+def _number(text: str) -> int:
+    """Return a number; one that no size reaches is as good as any."""
+    return int(text) if len(text) <= _MOST_DIGITS else 10**_MOST_DIGITS
