@@ -241,6 +241,9 @@ class SyslogService(Service):
         except WireError as error:
             self.counters[error.sort] += 1
             return
+        if not message.text:
+            self.counters["empty"] += 1
+            return
         if message.severity > self._least:
             self.counters["not grave enough"] += 1
             return

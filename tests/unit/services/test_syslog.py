@@ -75,6 +75,11 @@ class SyslogTests(SynchronousTestCase):
         self.assertEqual(event.details["facility"], "user")
         self.assertEqual(self.service.counts(), {"taken": 1})
 
+    def test_empty_lines(self) -> None:
+        self.say(b"", b"<13>", b"<13>\r\n", b"<13>ws1 ipxe: \0", b"<13>x")
+        self.assertEqual(self.said(), ["ws1: x"])
+        self.assertEqual(self.service.counts(), {"empty": 4, "taken": 1})
+
     def test_length(self) -> None:
         self.service.stopService()
         self.service = self.start(max_length=80)
