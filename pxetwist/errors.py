@@ -91,6 +91,10 @@ class ContentDenied(ContentError):
     """The content exists but is not for this request; the client is told the same as above."""
 
 
+class ContentIncomplete(ContentError):
+    """The content is made from another one, which no store has; the message names that."""
+
+
 class LoginNeeded(ContentError):
     """The content exists, and a person's password opens it: none was given, or a wrong one."""
 

@@ -17,7 +17,7 @@ import jinja2
 from pxetwist.content import bootcfg
 from pxetwist.content.answers import AnswerTexts
 from pxetwist.content.context import Compiled
-from pxetwist.errors import ContentNotFound, PolicyError
+from pxetwist.errors import ContentIncomplete, ContentNotFound, PolicyError
 from pxetwist.interfaces import Site
 from pxetwist.model.answer import Answer
 from pxetwist.model.boot import Boot, BootPlan, BootRequest, Menu, Protocol, Verdict
@@ -78,6 +78,7 @@ class InstallerFiles:
         """Return the text of a file; `None`: it is none of these.
 
         :raises ContentNotFound: if it is, but not for this machine.
+        :raises ContentIncomplete: if the medium lacks what it is made from.
         :raises PolicyError: if it cannot be made; the reason is for people.
         """
         place = _PLACE.fullmatch(str(path)) if path.parts[0] == FOLDER else None
@@ -182,7 +183,10 @@ class InstallerFiles:
         )
 
     async def _first(self, names: tuple[str, ...], request: BootRequest) -> str:
-        """Return the first of the site's own files that is there."""
+        """Return the first of the site's own files that is there.
+
+        :raises ContentIncomplete: if none is.
+        """
         plain = attrs.evolve(request, plan=None)  # nobody may take it for the one that we make
         for name in names:
             try:
@@ -194,7 +198,8 @@ class InstallerFiles:
             finally:
                 content.close()
             return bytes(data).decode("utf-8", "replace")
-        raise PolicyError(f"no content store has {' or '.join(names)}, the boot.cfg of the medium")
+        word = f"no content store has {' or '.join(names)}, the boot.cfg of the medium"
+        raise ContentIncomplete(word)
 
 
 def _is_secret(boot: Boot, file: str) -> bool:

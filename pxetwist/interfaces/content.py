@@ -38,6 +38,7 @@ class IContentStore(Interface):
         """Open a content for this request, whose `machine` and `plan` are resolved.
 
         :raises ContentNotFound: if there is none here; the next store is asked.
+        :raises ContentIncomplete: if there would be, but no store has what it is made from.
         :raises ContentDenied: if there is, but not for this request.
         """
 

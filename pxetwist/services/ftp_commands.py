@@ -164,9 +164,9 @@ class FtpCommands(ftp.FTP):
         request = resolution.request
         try:
             return await self._site.boot.open(path, request), request
-        except ContentError:
+        except ContentError as error:
             self.factory.counters["not found"] += 1
-            requests.tell_missing(self._site, resolution)
+            requests.tell_missing(self._site, resolution, error)
             raise ftp.FileNotFoundError(name) from None
         except PolicyError as error:
             requests.tell_failed(self._site, request, error)

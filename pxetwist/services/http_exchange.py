@@ -141,9 +141,9 @@ class ContentExchange:
         except LoginNeeded:
             self._short(_LOGIN)
             return
-        except ContentError:
+        except ContentError as error:
             self._short(NOT_FOUND)
-            requests.tell_missing(self._site, resolution)
+            requests.tell_missing(self._site, resolution, error)
             return
         except PolicyError as error:
             self._short(_BROKEN)

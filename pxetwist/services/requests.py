@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
-from pxetwist.errors import ContentError, PxeError
+from pxetwist.errors import ContentError, ContentIncomplete, PxeError
 from pxetwist.interfaces import Site
 from pxetwist.model.boot import (
     BootRequest,
@@ -111,9 +111,10 @@ def tell_of(
     )
 
 
-def tell_missing(site: Site, resolution: Resolution) -> None:
-    """Say that there is no such file, and what broke if the machine has none for want of a plan;
-    `debug` marks the well-known probes of loaders.
+def tell_missing(site: Site, resolution: Resolution, error: ContentError) -> None:
+    """Say that there is no such file, and what is to be mended, if that is known: what broke if
+    the machine has none for want of a plan, or what it would be made from. `debug` marks the
+    well-known probes of loaders.
     """
     request = resolution.request
     path = str(request.wanted)
@@ -121,6 +122,8 @@ def tell_missing(site: Site, resolution: Resolution) -> None:
     summary = f"no such file: {path}"
     if resolution.verdict is Verdict.BROKEN:
         summary += f"; it has no plan: {resolution.reason}"
+    elif isinstance(error, ContentIncomplete):
+        summary += f"; {error}"
     tell(site, request, EventKind.FAILED, summary, {"debug": debug})
 
 

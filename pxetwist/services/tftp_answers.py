@@ -116,10 +116,10 @@ class TftpAnswers:
         request = resolution.request
         try:
             content: IContent = await self._site.boot.open(path, request)
-        except ContentError:
+        except ContentError as error:
             self.refuse(asked, _NOT_FOUND)
             if self._is_news(asked):
-                requests.tell_missing(self._site, resolution)
+                requests.tell_missing(self._site, resolution, error)
             return
         except PolicyError as error:
             self.refuse(asked, _BROKEN)

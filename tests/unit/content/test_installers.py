@@ -9,7 +9,7 @@ import attrs
 from pxetwist.content import bootcfg
 from pxetwist.content.installers import batch_words
 from pxetwist.content.rendered import RenderedStore, Settings, build
-from pxetwist.errors import ConfigErrors, ContentNotFound, Location, PolicyError
+from pxetwist.errors import ConfigErrors, ContentIncomplete, ContentNotFound, Location, PolicyError
 from pxetwist.model.answer import Answer, Value
 from pxetwist.model.boot import (
     BootPlan,
@@ -288,7 +288,7 @@ class EsxiTests(InstallerCase):
     def test_no_medium(self) -> None:
         self.asked(ESXI)
         self.files = MemoryStore({})
-        error = self.assertRaises(PolicyError, self.made, "install/esxi/T/boot.cfg")
+        error = self.assertRaises(ContentIncomplete, self.made, "install/esxi/T/boot.cfg")
         self.assertIn("no content store has esxi8/boot.cfg", str(error))
 
     def test_kickstart(self) -> None:

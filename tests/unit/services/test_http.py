@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from pxetwist.errors import ContentDenied, LoginNeeded, PolicyError
+from pxetwist.errors import ContentDenied, ContentIncomplete, LoginNeeded, PolicyError
 from pxetwist.interfaces import IBootService, IContent
 from pxetwist.model.boot import BootRequest, Login
 from pxetwist.model.content import ContentInfo
@@ -421,6 +421,12 @@ class EventTests(ServiceCase):
         self.assertEqual(self.status("/boot.ipxe?mac=52:54:00:00:00:01"), 404)
         said = f"no such file: boot.ipxe; it has no plan: {self.boot.broken}"
         self.assertEqual(self.boot.events[-1].summary, said)
+
+    def test_what_something_would_be_made_from(self) -> None:
+        lacking = "no content store has esxi8/boot.cfg, the boot.cfg of the medium"
+        self.files["boot.cfg"] = ContentIncomplete(lacking)
+        self.assertEqual(self.status("/boot.cfg"), 404)
+        self.assertEqual(self.boot.events[-1].summary, f"no such file: boot.cfg; {lacking}")
 
     def test_what_is_little_news(self) -> None:
         self.get("/boot/nbp.efi", method="HEAD")
