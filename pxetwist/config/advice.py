@@ -48,6 +48,8 @@ def advice(configuration: Configuration, built: Sequence[tuple[Instance, Any]] =
         lines += policy.advice(machines, _architectures(configuration, machines or ()))
     lines += dhcp_advice(configuration, listed)
     lines += proxy_advice(configuration, listed)
+    for each in configuration.classes:
+        lines += [f"[class:{each.name}] match: {doubt}" for doubt in each.doubts(machines or ())]
     lines += labels_misread(configuration, listed)
     lines += labels_misspelt(listed)
     lines += passwords_unchecked(built)

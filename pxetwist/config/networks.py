@@ -21,6 +21,8 @@ from pxetwist.policies.conditions import (
     holds,
     why,
 )
+from pxetwist.policies.judgement import strange_names
+from pxetwist.policies.outcomes import NEXT, Outcome
 from pxetwist.wire.options import OptionCode as O
 
 #: How long a lease lasts if nothing is said, in seconds.
@@ -147,6 +149,9 @@ def _class(
         if name not in known:
             hint = did_you_mean(name, known)
             errors.append(section.error(f"there is no [subnet:{name}]{hint}", "subnets"))
+    if not settings.match:
+        errors.append(section.error("it is empty; any stands for all clients", "match"))
+        return None
     try:
         expression: Expression = Vocabulary(networks).parse(settings.match)
     except ValueError as error:
@@ -159,5 +164,6 @@ def _class(
         settings.lease_times,
         frozenset(settings.subnets),
         partial(why, expression),
+        partial(strange_names, expression, Outcome(NEXT)),
         any(each.key in PASSING for each in conditions(expression)),
     )

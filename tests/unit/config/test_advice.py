@@ -454,6 +454,24 @@ class DhcpSlips(IniCase):
             found,
         )
 
+    def test_classes(self) -> None:
+        found = self.advice(
+            """
+            [pxe]
+            services = dhcp
+            state = memory
+            hosts = known
+            [hosts:known]
+            plugin = static
+            file = hosts.csv
+            [subnet:a]
+            network = 10.0.0.0/24
+            [class:phones]
+            match = vendr=Cisco* or mac=00:1b:54:*
+            """
+        )
+        self.assertIn("[class:phones] match: no machine has a label 'vendr'", found)
+
     def test_names_that_no_interface_can_have(self) -> None:
         for name in ("a/b", "a-name-of-16-char"):
             [mistake] = self.mistakes(

@@ -183,6 +183,7 @@ match = any
             ("pool = 10.0.0.5\nexclude = 10.0.0.5", "exclude: nothing is left of the pool"),
             ("router = 10.0.0.1", "unknown option 'router'; did you mean 'routers'? (known: "),
             ("router = 10.0.0.1", ", option.NAME, "),
+            ("[class:x]\nmatch =", "it is empty; any stands for all clients"),
             ("domain = lab example", "expected a domain like lab.example, got 'lab example'"),
             (f"domain = {'a' * 64}.example", "expected a domain like lab.example"),
             ("option.3 = 10.0.0.1\noption.routers = 10.0.0.2", "by another name"),
@@ -198,7 +199,7 @@ match = any
             self.assertIn(wanted, mistake)
             last = len(f"{head}{line}".strip().splitlines())
             name = line.splitlines()[-1].partition(" ")[0]
-            self.assertIn(f"pxe.ini:{last}: [subnet:a] ", mistake)
+            self.assertIn(f"pxe.ini:{last}: [", mistake)
             self.assertIn(name, mistake)
 
     def test_overlapping(self) -> None:
