@@ -15,8 +15,10 @@ from pxetwist.model.event import BootEvent, EventKind
 
 #: A silence that repeats is logged once in this many seconds.
 QUIET = 60.0
+#: Of the files that a machine does not find, one is logged in this many seconds.
+MOMENT = 1.0
 
-#: How many different silences are remembered.
+#: How much that repeats is remembered.
 REMEMBERED = 4096
 
 #: So many lines about machines without a name are written at once, and so many a second after
@@ -45,7 +47,7 @@ class Settings:
 
 @attrs.define
 class _Repeated:
-    """A silence: when it was last logged, and how often it was not since."""
+    """What repeats: when it was last logged, and how often it was not since."""
 
     logged: float
     more: int = 0
@@ -79,12 +81,14 @@ class _Budget:
 
 @implementer(IBootObserver)
 class LogObserver:
-    """Writes each event as one line; a repeated silence only once a minute."""
+    """Writes each event as one line; a repeated silence only once a minute, and of missing files
+    one for each machine and moment.
+    """
 
     def __init__(self, log: Logger, debug: bool) -> None:
         self._log = log
         self._debug = debug
-        self._silences: OrderedDict[tuple[str, str, str], _Repeated] = OrderedDict()
+        self._repeated: OrderedDict[tuple[str, str, str], _Repeated] = OrderedDict()
         self._strangers = _Budget(STRANGERS, STRANGERS_PER_SECOND)
 
     def notice(self, event: BootEvent) -> None:
@@ -97,10 +101,15 @@ class LogObserver:
             return
         more = ""
         if refused or event.kind is EventKind.SILENT:
-            repeats = self._repeats(event)
+            repeats = self._repeats(event, event.summary, QUIET)
             if repeats is None:
                 return
             more = f" ({repeats} times more)" if repeats else ""
+        elif event.details.get("missing") and not self._debug:
+            others = self._repeats(event, f"missing: {event.details['reason']}", MOMENT)
+            if others is None:
+                return
+            more = f" ({others} more were not found)" if others else ""
         if "worker" in event.details:
             more += f" (worker {event.details['worker']})"
         if self._debug and event.details:
@@ -130,17 +139,19 @@ class LogObserver:
             budget.refused, budget.told = 0, now
         return True
 
-    def _repeats(self, event: BootEvent) -> int | None:
-        """Return how often this silence was not logged; `None` if it is not to be logged now."""
-        silence = (event.machine, event.protocol, event.summary)
-        known = self._silences.get(silence)
-        if known is not None and 0 <= event.time - known.logged < QUIET:
+    def _repeats(self, event: BootEvent, what: str, quiet: float) -> int | None:
+        """Return how often `what` was not logged of a machine since it was; `None` if it is not to
+        be logged now, less than `quiet` seconds later.
+        """
+        key = (event.machine, event.protocol, what)
+        known = self._repeated.get(key)
+        if known is not None and 0 <= event.time - known.logged < quiet:
             known.more += 1
             return None
-        self._silences[silence] = _Repeated(event.time)
-        self._silences.move_to_end(silence)
-        if len(self._silences) > REMEMBERED:
-            self._silences.popitem(last=False)
+        self._repeated[key] = _Repeated(event.time)
+        self._repeated.move_to_end(key)
+        if len(self._repeated) > REMEMBERED:
+            self._repeated.popitem(last=False)
         return known.more if known is not None else 0
 
 

@@ -119,12 +119,14 @@ def tell_missing(site: Site, resolution: Resolution, error: ContentError) -> Non
     request = resolution.request
     path = str(request.wanted)
     debug = _PROBE.fullmatch(path) is not None
-    summary = f"no such file: {path}"
+    reason = ""
     if resolution.verdict is Verdict.BROKEN:
-        summary += f"; it has no plan: {resolution.reason}"
+        reason = f"it has no plan: {resolution.reason}"
     elif isinstance(error, ContentIncomplete):
-        summary += f"; {error}"
-    tell(site, request, EventKind.FAILED, summary, {"debug": debug})
+        reason = str(error)
+    summary = f"no such file: {path}" + (f"; {reason}" if reason else "")
+    details = {"debug": debug, "missing": True, "reason": reason}
+    tell(site, request, EventKind.FAILED, summary, details)
 
 
 def tell_failed(site: Site, request: BootRequest, error: PxeError) -> None:

@@ -108,6 +108,34 @@ class LogTests(SynchronousTestCase):
         observer.notice(attrs.evolve(SILENT, time=220.0))
         self.assertEqual(self.lines(), ["info 52:54:00:00:00:12 dhcp: no plan"])
 
+    def missing(
+        self, path: str, time: float, reason: str = "", machine: str = "ws12"
+    ) -> BootEvent:
+        summary = f"no such file: {path}" + reason
+        details = {"debug": False, "missing": True, "reason": reason}
+        return BootEvent(time, EventKind.FAILED, "tftp", machine, "", "", summary, details)
+
+    def test_missing_files(self) -> None:
+        """One line for each machine and moment; with another reason it is other news."""
+        observer = self.observer()
+        for number in range(20):
+            observer.notice(self.missing(f"f{number}", 100.0 + number / 100))
+        self.assertEqual(self.lines(), ["info ws12 tftp: no such file: f0"])
+        observer.notice(self.missing("a", 100.9, "; it has no plan"))
+        observer.notice(self.missing("a", 100.9, machine="ws13"))
+        self.assertEqual(len(self.lines()), 2)
+        observer.notice(self.missing("b", 101.5))
+        self.assertEqual(
+            self.lines(), ["info ws12 tftp: no such file: b (19 more were not found)"]
+        )
+
+    def test_all_missing_files(self) -> None:
+        """Who looks closely sees each."""
+        observer = self.observer(debug=True)
+        for number in range(20):
+            observer.notice(self.missing(f"f{number}", 100.0))
+        self.assertEqual(len(self.lines()), 20)
+
     def test_a_clock_that_was_set_back(self) -> None:
         observer = self.observer()
         observer.notice(attrs.evolve(SILENT, time=1e9))

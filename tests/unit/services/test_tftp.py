@@ -650,3 +650,4 @@ class EventTests(ServiceCase):
         self.assertEqual(self.boot.events[0].summary, "no such file: kernel")
         debug = [event.details["debug"] for event in self.boot.events]
         self.assertEqual(debug, [False] * len(news) + [True] * len(probes))
+        self.assertTrue(all(event.details["missing"] for event in self.boot.events))
