@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from pxetwist.boot.loaders import BUILT_IN, FAMILIES
@@ -19,17 +21,22 @@ from pxetwist.config.folders import content_folders, files_in_content
 from pxetwist.config.installer_advice import configurations_hidden, installers_incomplete
 from pxetwist.config.load import Configuration, Instance
 from pxetwist.errors import ConfigErrors
+from pxetwist.exports.iso_volume import image_gap
+from pxetwist.exports.machine_folders import FOLDERS
 from pxetwist.hosts.formats.rows import KNOWN
 from pxetwist.hosts.hostfile import read
 from pxetwist.hosts.sql_sessions import SqliteFile
 from pxetwist.interfaces import IAdvises, IAuthenticator, IListsMachines
 from pxetwist.model.content import ContentPath
 from pxetwist.model.machine import Machine
+from pxetwist.model.nfs_root import own_root
 from pxetwist.model.profile import ARGUMENTED, INSTALLERS, BootProfile, ProfileKind
 from pxetwist.services.tftp_settings import BLOCK_SIZE_LABEL, block_size
 from pxetwist.wire.iana import ARCHITECTURE_NAMES
 
 _NEED_LOADER = (*ARGUMENTED, ProfileKind.IMAGE, ProfileKind.MENU, ProfileKind.LOCAL)
+#: A line of authorized_keys without options (sshd(8)).
+_PUBLIC_KEY = re.compile(rb"^(ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/]{40}", re.MULTILINE)
 _ALIKE = 0.85  # so much: adress, group, client_id
 _FILE_SERVICES = ("tftp", "http", "https")
 
@@ -310,6 +317,40 @@ def databases_missing(configuration: Configuration) -> Iterator[str]:
             yield f"[{instance.title}] database: {gap}"
 
 
+def exports_missing(configuration: Configuration) -> Iterator[str]:
+    """Roots that are not there, or not what they are said to be; machines wait for them."""
+    paths: dict[str, Path] = {}
+    for instance in configuration.of_kind("export"):
+        if instance.factory.name == "directory":
+            paths[instance.name] = path = instance.settings.path
+            if not path.is_dir():
+                yield f"[{instance.title}] path: there is no folder {path}"
+        if instance.factory.name == "machines":
+            inside = sorted(each.name for each in instance.settings.path.glob("*"))
+            for name in inside:
+                if name not in FOLDERS:
+                    hint = did_you_mean(name, FOLDERS)
+                    yield f"[{instance.title}] path: no machine sees {name!r} in it{hint}"
+        if instance.factory.name == "iso" and (gap := image_gap(instance.settings.path)):
+            yield f"[{instance.title}] path: {gap}"
+    for profile in configuration.profiles.values():
+        root = own_root(profile.wishes.get("root", ""))
+        path = paths.get(root.export) if root else None
+        if root and root.path and path and path.is_dir() and not (path / root.path).is_dir():
+            yield f"[profile:{profile.name}] root: {path} has no folder {root.path}"
+
+
+def keys_missing(configuration: Configuration) -> Iterator[str]:
+    """Files of operators in which there is no key, so far."""
+    for instance in configuration.of_kind("service"):
+        keys = instance.settings.keys if instance.factory.name == "sftp" else {}
+        for name, file in keys.items():
+            with suppress(OSError):
+                if not _PUBLIC_KEY.search(file.read_bytes()):
+                    why = f"{file} has no public key: nobody can log in by it"
+                    yield f"[{instance.title}] keys.{name}: {why}"
+
+
 def _files_by_architecture(profile: BootProfile) -> Iterator[list[str]]:
     """Yield the files that each architecture needs which the profile is for."""
     if profile.kind in INSTALLERS:
@@ -342,6 +383,8 @@ ADVICE = (
     menus_shortened,
     hosts_left_out,
     databases_missing,
+    exports_missing,
+    keys_missing,
     certificates_unfit,
     names_without_dns,
     http_beside_only_https,

@@ -13,6 +13,7 @@ import jinja2
 
 from pxetwist.config.answers import AnswerOptions, read_answer, read_credentials, read_values
 from pxetwist.config.bind import bind, did_you_mean
+from pxetwist.config.disks import disk_mistakes
 from pxetwist.config.fields import (
     Converter,
     Keyed,
@@ -304,6 +305,8 @@ def _fits(
             if name.partition(".")[0] in ("kernel", "arguments", "arguments-add"):
                 errors.append(section.error("only memdisk = yes needs it", name))
     errors += _nfs_mistakes(found, section, is_base)
+    if kind is ProfileKind.ISCSI:
+        errors += disk_mistakes(section)
     if kind is ProfileKind.ISCSI and "server" not in given and not is_base:
         errors.append(section.error("a profile of kind iscsi needs a server"))
     if needed and not given.intersection(needed) and not is_base:

@@ -20,6 +20,8 @@ from pxetwist.model.file_tree import FileAttributes, FileKind
 
 #: Where the descriptions of an image begin, and how many bytes tell one from another.
 _DESCRIPTORS, _TELLING = 0x8000, 0x2000
+#: What the first one is called (ECMA-167 3/9.1.2, ECMA-119 §8.1.2).
+_MARKS = (b"CD001", b"BEA01", b"NSR02", b"NSR03")
 _KINDS: dict[type[Found], FileKind] = {
     Stored: FileKind.REGULAR,
     Link: FileKind.SYMLINK,
@@ -43,6 +45,16 @@ def identify(file: Path) -> bytes:
         telling = os.pread(image.fileno(), _TELLING, _DESCRIPTORS)
     known = b"%d %d " % (facts.st_size, facts.st_mtime_ns) + telling
     return hashlib.blake2b(known, digest_size=8).digest()
+
+
+def image_gap(file: Path) -> str:
+    """Say why a file is no image that can be read now; empty if it may be one."""
+    try:
+        with file.open("rb", buffering=0) as image:
+            mark = os.pread(image.fileno(), 6, _DESCRIPTORS)[1:]
+    except OSError as error:
+        return f"{file}: {error.strerror}"
+    return "" if mark in _MARKS else f"{file} is no ISO image"
 
 
 class Volume:

@@ -12,6 +12,8 @@ from pxetwist.errors import TreeStale
 from pxetwist.exports.open_files import ERRORS, FileData
 from pxetwist.file_tree import IFileData
 
+#: What there is in the folder of an export: files of single machines, of groups, of all.
+FOLDERS = ("machines", "groups", "common")
 #: What templates are called at their end.
 SUFFIX = b".j2"
 #: For so many seconds what was found is believed.

@@ -56,8 +56,11 @@ class Settings:
         """Check that keys can tell the layers apart."""
         if len(self.layers) < 2:
             raise ValueError("layers needs two exports or more")
-        if len({tag_of(name.text) for name in self.layers}) < len(self.layers):
-            raise ValueError("layers names one twice, or two that must be called otherwise")
+        names = [name.text for name in self.layers]
+        if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+            raise ValueError(f"layers names {', '.join(twice)} twice")
+        if len(set(map(tag_of, names))) < len(names):
+            raise ValueError("two of the layers must be called otherwise: their keys are the same")
 
 
 def build(settings: Settings, site: Site) -> OverlayExport:

@@ -10,6 +10,7 @@ import attrs
 _EXPORT = re.compile(r"export:([\w.-]+)((?:/[^/\s]+)*)/?")
 _IN_ROOT = re.compile(r"nfs:((?:/[^/\s]+)+)")
 _FOREIGN = re.compile(r"nfs://([^/\s:\[\]]+|\[[0-9a-fA-F:]+\])(/(?:\{\{[^{}]*\}\}|\S)*)")
+_PATHLESS = re.compile(r"nfs:/?/?|nfs://[^/{]*|nfs:///.*")
 #: The roots of our exports, spelled for templates: their addresses and ports are known later.
 _OURS = "{{ endpoints.host }}"
 _OUR_PATH = "{{ root.mount_path }}"
@@ -65,6 +66,8 @@ def own_root(value: str) -> NfsRoot | None:
 
     :raises ValueError: if it begins so but cannot be read.
     """
+    if _PATHLESS.fullmatch(value):
+        raise ValueError(f"expected a root like nfs://filer/path, got {value!r}")
     if not value.startswith("export:"):
         return None
     found = _EXPORT.fullmatch(value)

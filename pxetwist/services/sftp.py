@@ -80,6 +80,8 @@ class Settings:
         """Check that what is named is there."""
         if self.drop_folder is not None and not self.drop_folder.is_dir():
             raise ValueError(f"drop-folder: there is no folder {self.drop_folder}; make it")
+        if self.drop_over and self.drop_folder is None:
+            raise ValueError("drop-over is for uploads: name a drop-folder")
         for name, file in self.keys.items():
             if not file.is_file():
                 raise ValueError(f"keys.{name}: there is no file {file}")

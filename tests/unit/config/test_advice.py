@@ -175,6 +175,48 @@ class Advice(IniCase):
             self.advice(content), [f"[hosts:db] database: {file} is no database of SQLite"]
         )
 
+    def test_roots_that_are_not_there(self) -> None:
+        self.write("roots/a/etc/hostname", "")
+        self.write("image.iso", "no image")
+        content = HEAD.replace("tftp", "tftp, nfs") + (
+            "[profile:x]\nkind = linux\nkernel = linux\nroot = export:a/{folder}\n"
+            "[export:a]\nplugin = directory\npath = roots/a\n"
+            "[export:b]\nplugin = directory\npath = {path}\n"
+            "[export:c]\nplugin = iso\npath = {image}\n"
+        )
+        wrong = {"folder": "tree", "path": "roots/b", "image": "image.iso"}
+        self.assertEqual(
+            self.advice(content.format(**wrong)),
+            [
+                f"[export:b] path: there is no folder {self.folder}/roots/b",
+                f"[export:c] path: {self.folder}/image.iso is no ISO image",
+                f"[profile:x] root: {self.folder}/roots/a has no folder tree",
+            ],
+        )
+        told = self.advice(content.format(**{**wrong, "image": "none.iso"}))
+        self.assertIn(f"[export:c] path: {self.folder}/none.iso: No such file or directory", told)
+        (self.folder / "image.iso").write_bytes(bytes(0x8001) + b"CD001")
+        right = {"folder": "etc", "path": "roots/a", "image": "image.iso"}
+        self.assertEqual(self.advice(content.format(**right)), [])
+
+    def test_folders_that_no_machine_sees(self) -> None:
+        for name in ("machine", "groups", "common"):
+            self.write(f"own/{name}/etc/hostname", "")
+        content = HEAD.replace("tftp", "tftp, nfs") + "[profile:x]\nkind = local\n"
+        said = "[export:own] path: no machine sees 'machine' in it; did you mean 'machines'?"
+        self.assertEqual(
+            self.advice(content + "[export:own]\nplugin = machines\npath = own\n"), [said]
+        )
+
+    def test_keys_that_are_none(self) -> None:
+        content = HEAD.replace("tftp", "tftp, sftp") + "[profile:x]\nkind = local\n"
+        content += "[service:sftp]\nkeys.alice = keys\n"
+        key = f"ssh-ed25519 {'A' * 68} alice"
+        for text, count in (("", 1), (f"# {key}\n", 1), ("ssh-ed25519 A\n", 1), (key, 0)):
+            file = self.write("keys", text)
+            said = f"[service:sftp] keys.alice: {file} has no public key: nobody can log in by it"
+            self.assertEqual(self.advice(content), [said] * count)
+
     def test_files_that_are_not_there(self) -> None:
         content = HEAD + (
             "[profile:x]\nkind = linux\nkernel = linux\nkernel.arm64 = arm/linux\ninitrds = a b\n"

@@ -57,6 +57,21 @@ class Loading(IniCase):
             ["url:", "fields:"],
         )
 
+    def test_a_layer_that_is_there_twice(self) -> None:
+        mistakes = self.mistakes(
+            HEAD
+            + "[export:x]\nplugin = overlay\nlayers = a, b, a\n"
+            + "".join(f"[export:{name}]\nplugin = directory\npath = /{name}\n" for name in "ab")
+        )
+        self.assertEqual(mistakes, ["pxe.ini:6: [export:x] layers names a twice"])
+
+    def test_roots_without_a_path(self) -> None:
+        for root in ("nfs://", "nfs://filer", "nfs:///srv"):
+            [mistake] = self.mistakes(
+                HEAD + f"[profile:x]\nkind = linux\nkernel = linux\nroot = {root}\n"
+            )
+            self.assertIn("[profile:x] root: expected a root like nfs://filer/path", mistake)
+
     def test_exports(self) -> None:
         configuration = self.load(
             HEAD

@@ -160,9 +160,32 @@ class IscsiTests(DisksCase):
     def test_names_that_spoil_it(self) -> None:
         for option in ("server", "target", "initiator"):
             old = next(line for line in ISCSI.splitlines() if line.startswith(option))
-            for text in ("{{ machine.labels.chap }}", "{{ '' }}", "a${b}"):
+            for text in ("{{ machine.labels.chap }}", "{{ '' }}", "{{ 'a${b}' }}"):
                 with self.assertRaisesRegex(PolicyError, "no name for iSCSI"):
                     self.text(ISCSI.replace(old, f"{option} = {text}"))
+
+    def test_names_that_are_none(self) -> None:
+        """What no target can have is told with its line, before a machine asks."""
+        for option, wrong, right in (
+            (
+                "server",
+                ("10.0.0.9:3261", "10.0.0.900", "a b", "a${b}"),
+                ("fd00::9", "[fd00::9]", "san-{{ who }}.lab"),
+            ),
+            (
+                "target",
+                ("ws1", "iqn.2026-01.lab a", "lab:{{ who }}"),
+                ("eui.02004567a425678d", "{{ who }}"),
+            ),
+            ("initiator", ("ws1",), ("naa.52004567ba64678d",)),
+        ):
+            old = next(line for line in ISCSI.splitlines() if line.startswith(option))
+            for text in wrong:
+                mistakes = self.mistakes(HEAD + ISCSI.replace(old, f"{option} = {text}"))
+                self.assertEqual(len(mistakes), 1, (text, mistakes))
+                self.assertIn(f"[profile:disk] {option}: expected a ", mistakes[0])
+            for text in right:
+                self.load(HEAD + ISCSI.replace(old, f"{option} = {text}"))
 
     def test_advice(self) -> None:
         told = advice(self.load(HEAD + ISCSI.replace("lun = 10\n", "")))

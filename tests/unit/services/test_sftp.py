@@ -212,3 +212,5 @@ class ConnectionTests(FolderCase):
             Settings(keys={}, drop_folder=self.folder / "none")
         with self.assertRaisesRegex(ValueError, r"keys\.bob: there is no file"):
             Settings(keys={"bob": self.folder / "bob"})
+        with self.assertRaisesRegex(ValueError, "drop-over is for uploads: name a drop-folder"):
+            Settings(keys={}, drop_over=True)
