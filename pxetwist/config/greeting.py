@@ -85,7 +85,10 @@ def _answers(service: DhcpPortsService) -> str:
     far = ", ".join(str(each) for each in service.interfaces() if not service.fits(each))
     whom = [f"every DHCP client on {near}"] if near else []
     whom += [f"relay agents on {far}"] if far else []
-    return f"answers {' and '.join(whom)}; {count} addresses are in its pools"
+    said = f"answers {' and '.join(whom)}; {count} addresses are in its pools"
+    known = {each.name for each in service.interfaces()}
+    left = [str(each) for each in network_interfaces() if each.usable and each.name not in known]
+    return f"{said}; nobody on {', '.join(left)}" if left else said
 
 
 def _known(assembly: Assembly) -> str:

@@ -226,7 +226,8 @@ class FailureTests(ContactCase):
         )
         self.assertRegex(
             self.failure(),
-            r"\[service:proxydhcp\] interfaces: 'eth0/eth1' cannot be the name of one$",
+            r"pxe\.ini:\d+: \[service:proxydhcp\] interfaces: expected the name of a network"
+            r" interface like eth0, got 'eth0/eth1'$",
         )
 
     def test_no_state(self) -> None:

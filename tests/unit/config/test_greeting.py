@@ -8,6 +8,7 @@ from pathlib import Path
 
 from twisted.internet.task import Clock
 
+from pxetwist.config import greeting as module
 from pxetwist.config.assemble import assemble
 from pxetwist.config.greeting import greeting
 from pxetwist.services.interfaces import NetworkInterface
@@ -98,8 +99,11 @@ class Greeting(IniCase):
         eth0, eth1 = (
             NetworkInterface(f"eth{n}", n, IPv4Interface(f"10.{n}.0.1/24"), "", 1) for n in (0, 1)
         )
+        self.patch(module, "network_interfaces", lambda: [eth0, eth1])
         for interfaces, wanted in (
             ([eth0], "answers every DHCP client on eth0 10.0.0.1/24; 1 addresses"),
+            ([eth0], "its pools; nobody on eth1 10.1.0.1/24"),
+            ([eth0, eth1], "its pools\n"),
             ([eth1], "answers relay agents on eth1 10.1.0.1/24; 1 addresses"),
             ([eth0, eth1], "on eth0 10.0.0.1/24 and relay agents on eth1 10.1.0.1/24; 1"),
             ([], "waits for an interface that [service:dhcp] names, or one with an address in"),
