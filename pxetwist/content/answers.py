@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import shlex
 from collections.abc import Callable, Collection, Mapping
@@ -62,8 +63,16 @@ FACTS = (
     *("machine", "identity", "endpoints", "plan", "who", "callback", "report_url", "ftp_url"),
     "prefix",
 )
+#: XML cannot have these (XML 1.0 §2.2), nor does anybody need them.
+_NO_TEXT = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 Facts = Mapping[str, object]
+
+
+def _yaml(value: object) -> str:
+    """Spell texts and lists of them as YAML does, which knows no surrogates (YAML 1.2 §5.7)."""
+    text = json.dumps(value, ensure_ascii=False)
+    return re.sub(r"[^ -~]", lambda found: f"\\U{ord(found[0]):08x}", text)
 
 
 def filters() -> dict[str, Callable[[str], str]]:
@@ -75,6 +84,7 @@ def filters() -> dict[str, Callable[[str], str]]:
         "url_host": lambda url: urlsplit(url).netloc,
         "url_path": lambda url: urlsplit(url).path or "/",
         "url_scheme": lambda url: urlsplit(url).scheme,
+        "yaml": _yaml,
     }
 
 
@@ -113,7 +123,7 @@ class AnswerTexts:
                 message = f"files.{file}, line {error.lineno}: {error.message}"
                 raise ConfigError(Location(""), message) from error
         if profile.answer is not None:
-            _check_used(profile.answer, used, "no file that is made")
+            _check_values(profile.answer, used, "no file that is made")
 
     def _check(self, answer: Answer) -> None:
         used: set[str] = set()
@@ -126,7 +136,7 @@ class AnswerTexts:
             except jinja2.TemplateSyntaxError as error:
                 message = f"template {file}.j2, line {error.lineno}: {error.message}"
                 raise ConfigError(answer.location, message) from error
-        _check_used(answer, used, answer.template)
+        _check_values(answer, used, answer.template)
 
     def _variables_of(self, name: str) -> set[str]:
         """Return the variables of a template, and of all that it includes or extends."""
@@ -190,7 +200,7 @@ class AnswerTexts:
         if filled["network"] == "static":
             filled |= {name: text for name, text in self._static(filled, request).items() if text}
         prefix = _prefix(filled["netmask"])
-        return {**{name: _shaped(name, text) for name, text in filled.items()}, "prefix": prefix}
+        return {**{name: _checked(name, text) for name, text in filled.items()}, "prefix": prefix}
 
     def _static(self, filled: Mapping[str, str], request: BootRequest) -> dict[str, str]:
         """Complete a fixed address: the machine's reserved one, and what its subnet says."""
@@ -213,7 +223,7 @@ class AnswerTexts:
         return found
 
 
-def _check_used(answer: Answer, used: Collection[str], what: str) -> None:
+def _check_values(answer: Answer, used: Collection[str], what: str) -> None:
     for name in answer.values:
         if name not in used:
             close = _close(name, used).replace("_", "-")
@@ -221,12 +231,14 @@ def _check_used(answer: Answer, used: Collection[str], what: str) -> None:
             word = "looks" if what.startswith("no ") else "does not look"
             option = f"answer.{name.replace('_', '-')}"
             raise ConfigError(answer.location, f"{option}: {what} {word} at it{hint}")
-    packages = answer.values.get("packages")
-    if packages is not None and "{" not in packages.text:
-        try:
-            _shaped("packages", packages.text)
-        except ValueError as error:
-            raise ConfigError(answer.location, f"answer.{error}") from error
+    for name, value in answer.values.items():
+        if value.file or "{" not in value.text:
+            try:
+                _checked(name, value.text)
+            except ValueError as error:
+                message = str(error).removeprefix(name)
+                option = f"answer.{name.replace('_', '-')}"
+                raise ConfigError(answer.location, option + message) from error
 
 
 def _prefix(netmask: str) -> int:
@@ -241,11 +253,24 @@ def _shaped(name: str, text: str) -> str | list[str]:
     if name in _WORDS or name in _LINES:
         items = re.split(r"[,\s]+", text) if name in _WORDS else text.splitlines()
         found = [item.strip() for item in items if item.strip()]
-        wrong = next((item for item in found if item[0] in "%#"), "") if name == "packages" else ""
-        if wrong:
-            raise ValueError(f"packages: {wrong} is none")
+        if name == "packages" and any(item[0] in "%#" for item in found):
+            raise ValueError("packages: one begins with % or #")
         return found
     return " ".join(text.split()) if name in DEFAULTS else text
+
+
+def _checked(name: str, text: str) -> str | list[str]:
+    """Return a value as templates see it.
+
+    :raises ValueError: for what some installer cannot be told: it never repeats the value.
+    """
+    shaped = _shaped(name, text)
+    items = shaped if isinstance(shaped, list) else [shaped]
+    if any(map(_NO_TEXT.search, items)):
+        raise ValueError(f"{name}: it has a control character")
+    if name in DEFAULTS and name not in _LINES and any(item.endswith("\\") for item in items):
+        raise ValueError(f"{name}: it ends with a backslash")  # joins lines of preseed
+    return shaped
 
 
 def _close(name: str, known: Collection[str]) -> str:

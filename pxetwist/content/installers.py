@@ -218,5 +218,15 @@ def batch_words(text: str) -> str:
     return re.sub(r'([&|<>()^"!])', r"^\1", line).replace("%", "%%")
 
 
+def batch_quote(text: str) -> str:
+    """Make one word of cmd.exe.
+
+    :raises ValueError: if it cannot be one; the text is not repeated.
+    """
+    if '"' in text or not text.isprintable():
+        raise ValueError("a share, its user or its password has a double quote or a line break")
+    return '"' + text.replace("%", "%%") + '"'
+
+
 #: The names of the built-in templates.
 TEMPLATES = tuple(f"{name}.j2" for name in (*WINDOWS_TEXTS, *ESXI_TEXTS))

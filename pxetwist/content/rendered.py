@@ -227,6 +227,7 @@ def build(settings: Settings, site: Site) -> RenderedStore:
     environment.filters["basename"] = lambda text: text.rsplit("/", 1)[-1]
     environment.filters["grub_quote"] = grub_quote
     environment.filters["grub_words"] = grub_words
+    environment.filters["batch_quote"] = installers.batch_quote
     environment.filters["batch_words"] = installers.batch_words
     environment.filters.update(answers.filters())
     rendered = RenderedTexts()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
+from yaml import safe_load
 
 from pxetwist.content.rendered import Settings, build
 from pxetwist.errors import ConfigError, ConfigErrors, ContentNotFound, Location, PolicyError
@@ -203,14 +204,32 @@ class TemplateTests(AnswerCase):
         self.assertEqual(said.stdout, "a\nc\nd \\\n")
         self.assertTrue(line.endswith("'"))  # a backslash there would join the next line
 
+    def test_any_character_in_yaml(self) -> None:
+        odd = {
+            name: Value('\U0001f600\\ud83d\x7f "é', "odd") for name in ("post", "root_password")
+        }
+        made = safe_load(self.text(answer("user-data", odd)))["autoinstall"]
+        self.assertEqual(made["late-commands"][0][-1], odd["post"].text)
+        self.assertEqual(made["user-data"]["users"][0]["hashed_passwd"], odd["post"].text)
+
+    def test_what_no_installer_can_be_told(self) -> None:
+        for name, text, said in (
+            ("root_password", "a\x01", "answer.root-password: it has a control character"),
+            ("post", "true\n\x1b[2J", "answer.post: it has a control character"),
+            ("proxy", "http://p/\\", "answer.proxy: it ends with a backslash"),
+        ):
+            for file in ("", "a.file"):
+                refused = self.refused(answer("preseed.cfg", {name: Value(text, file)}))
+                self.assertEqual(refused, f"pxe.ini:7: [profile:deb] {said}")
+
     def test_packages_are_no_commands(self) -> None:
         self.assertEqual(
             self.refused(answer("kickstart.cfg", {"packages": Value("vim %end")})),
-            "pxe.ini:7: [profile:deb] answer.packages: %end is none",
+            "pxe.ini:7: [profile:deb] answer.packages: one begins with % or #",
         )
         labelled = {"packages": Value("{{ machine.labels.disk and '#x' }}")}
         error = self.assertRaises(PolicyError, self.text, answer("kickstart.cfg", labelled))
-        self.assertIn("packages: #x is none", str(error))
+        self.assertIn("packages: one begins with % or #", str(error))
 
     def test_a_secret_is_no_template(self) -> None:
         values = {"root_password": Value("{{ 1 + 1 }}", "root.hash")}

@@ -221,6 +221,11 @@ class SecretTests(InstallerCase):
         text = self.granted(attrs.evolve(WINDOWS, share=r"\\s\w", answer=share), "startnet.cmd")
         self.assertIn('net use Z: "\\\\s\\w" "50%%&" /user:"lab\\\\join" &&', text)
         self.assertRaises(ContentNotFound, self.granted, self.windows, "zonk")
+        for odd in ('a" & format c:', "a\nb"):
+            share = values(True, share_user="join", share_password=odd)
+            broken = attrs.evolve(WINDOWS, share=r"\\s\w", answer=share)
+            error = self.assertRaises(PolicyError, self.granted, broken, "startnet.cmd")
+            self.assertNotIn(odd, str(error))
 
     def test_kickstart(self) -> None:
         """boot.cfg is no secret: it says where the secret is."""
