@@ -147,7 +147,7 @@ def _files(assembly: Assembly, address: str, address6: str) -> Iterator[str]:
         return
     urls = []
     for instance, service in assembly.built:
-        scheme = instance.factory.name
+        scheme = instance.factory.name if instance.kind == "service" else ""
         for host in assembly.listening(instance, service) if scheme in _DEFAULT_PORTS else ():
             where = {ALL_IPV4: address, ALL_IPV6: address6}.get(host.host, host.host)
             port = "" if host.port == _DEFAULT_PORTS[scheme] else f":{host.port}"

@@ -87,7 +87,12 @@ class OperatorFiles:
             raise ContentDenied(f"files are taken in /{DROP} only")
         if flags & filetransfer.FXF_READ or flags & filetransfer.FXF_APPEND:
             raise SFTPError(_UNSUPPORTED, "files are sent as a whole")
-        return Reception(self._work, path, self._uploads.open(ContentPath(place), None))
+        try:
+            return Reception(self._work, path, self._uploads.open(ContentPath(place), None))
+        except (ContentError, OSError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            self._work.tell(path, f"did not take {path}: {why}", 0, whole=False)
+            raise
 
     async def _request(self, path: ContentPath) -> BootRequest:
         request = requests.content_request(

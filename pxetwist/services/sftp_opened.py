@@ -90,7 +90,7 @@ class Reception:
         self._path = path
         self._upload = upload
         self._began = work.now()
-        self._failed = False
+        self._failed = ""  # why no more is taken
 
     def readChunk(self, offset: int, length: int) -> bytes:
         """Refuse it."""
@@ -102,13 +102,13 @@ class Reception:
 
     async def _write(self, offset: int, data: bytes) -> None:
         if self._failed or offset != self._upload.size:
-            self._failed = True
-            raise SFTPError(filetransfer.FX_FAILURE, "files are sent from beginning to end")
+            self._failed = self._failed or "files are sent from beginning to end"
+            raise SFTPError(filetransfer.FX_FAILURE, self._failed)
         try:
             self._upload.write(data)
         except (UploadTooLarge, OSError) as error:
-            self._failed = True
-            raise SFTPError(filetransfer.FX_FAILURE, str(error)) from None
+            self._failed = str(error)
+            raise SFTPError(filetransfer.FX_FAILURE, self._failed) from None
 
     def getAttrs(self) -> Attributes:
         """Tell how much has come."""
@@ -126,7 +126,7 @@ class Reception:
         size, seconds = self._upload.size, self._work.now() - self._began
         try:
             if self._failed:
-                raise SFTPError(filetransfer.FX_FAILURE, "not all of it was taken")
+                raise SFTPError(filetransfer.FX_FAILURE, self._failed)
             self._upload.publish()
         except (SFTPError, PxeError, OSError) as error:
             why = error.message if isinstance(error, SFTPError) else error

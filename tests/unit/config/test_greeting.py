@@ -54,6 +54,11 @@ class Greeting(IniCase):
         assert found is not None
         return found[1]
 
+    def test_a_directory_that_is_called_like_a_service(self) -> None:
+        ini = HEAD.replace("state = memory", "state = memory\nhosts = web") + "  any -> a\n"
+        ini += "[hosts:web]\nplugin = http\nurl = http://10.0.0.9/{mac}\nfields = name = name\n"
+        self.assertIn("known machines: those in [hosts:web]", "\n".join(self.greeting(ini)))
+
     def test_what_strangers_get(self) -> None:
         self.assertEqual(self.others("  any -> a"), "profile a")
         self.assertEqual(self.others("  known -> a"), "no answer")

@@ -135,18 +135,23 @@ class FileTests(FolderCase):
         self.assertIn("received drop/logs/x, 6 bytes", self.boot.events[-1].summary)
         taken = self.code(self.operator.openFile(b"drop/logs/x", WRITE, {}))
         self.assertEqual(taken, filetransfer.FX_FAILURE)
+        self.assertIn("did not take drop/logs/x: ", self.boot.events[-1].summary)
 
     def test_uploads_that_are_refused(self) -> None:
         for name in (b"x", b"drop", b"drop/none/x", b"drop/../x", b"boot/x", b"drop/.x"):
             self.code(self.operator.openFile(name, WRITE, {}))
         self.code(self.operator.openFile(b"drop/x", WRITE | READ, {}))
         self.code(self.operator.openFile(b"drop/x", WRITE | filetransfer.FXF_APPEND, {}))
-        for offset, data in ((1, b"x"), (0, b"x" * 101)):
+        for offset, data, why in (
+            (1, b"x", "files are sent from beginning to end"),
+            (0, b"x" * 101, "more than 100 bytes"),
+        ):
             file = self.open(b"drop/x", WRITE)
             self.code(file.writeChunk(offset, data))
             self.code(file.writeChunk(0, b"x"))
             self.code(file.close())
             self.assertEqual(self.boot.events[-1].kind, EventKind.FAILED)
+            self.assertEqual(self.boot.events[-1].summary, f"did not take drop/x: {why}")
         file = self.open(b"drop/x", WRITE)
         self.successResultOf(file.writeChunk(0, b"x"))
         file.abandon()
