@@ -22,6 +22,9 @@ _LIMIT = 100_000
 _UNKNOWN_LIMIT = 20_000
 
 
+_ROUNDING = 1.0  # seconds since the epoch are not exact
+
+
 @attrs.define
 class Known:
     """An answer: when it was `given`, and `until` when it is fresh (seconds)."""
@@ -46,11 +49,11 @@ class Memory:
     def current(self, key: Hashable, now: float) -> Known | None:
         """Return an answer that still holds."""
         known = self._known.get(key)
-        return known if known is not None and now < known.until else None
+        return known if known is not None and _holds(known.until, now, self.fresh) else None
 
     def is_unknown(self, key: Hashable, now: float) -> bool:
         """Whether it still holds that there is no such machine."""
-        return now < self._unknown.get(key, 0.0)
+        return _holds(self._unknown.get(key, 0.0), now, self.negative)
 
     def last(self, key: Hashable, identity: ClientIdentity, now: float) -> Known | None:
         """Return the last answer for the same question, or for the machine's MAC or UUID, unless
@@ -105,6 +108,11 @@ class Memory:
 
     def _put(self, key: Hashable, known: Known) -> None:
         _keep(self._known, key, known, _LIMIT)
+
+
+def _holds(until: float, now: float, length: float) -> bool:
+    """Whether a span goes on; one of the future was begun before the clock was set back."""
+    return 0 < until - now < length + _ROUNDING
 
 
 def key_of(identity: ClientIdentity) -> Hashable:

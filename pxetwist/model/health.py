@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import attrs
 
+_ROUNDING = 1.0  # seconds since the epoch are not exact
+
 
 class HealthState(enum.Enum):
     """How well something works."""
@@ -60,13 +62,17 @@ class Breaker:
 
     def refuses(self, now: float) -> bool:
         """Whether nothing may be asked now."""
-        return self._failures >= self.limit and now < self._until
+        return self._failures >= self.limit and self._waits(now)
+
+    def _waits(self, now: float) -> bool:
+        """Whether the back-off goes on; not if the clock was set back to before it."""
+        return 0 < self._until - now < self._pause + _ROUNDING
 
     def admits(self, now: float) -> bool:
         """Whether this one may be asked: if it is a trial, nothing else may until its end."""
         if self._failures < self.limit:
             return True
-        if now < self._until:
+        if self._waits(now):
             return False
         self._until, self._trial = now + self._pause, True
         return True
