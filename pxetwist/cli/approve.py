@@ -27,8 +27,9 @@ class Options(FileOptions):
     synopsis = "FILE CODE|MAC NAME [LABEL=VALUE …] | FILE CODE|MAC --reject"
     longdesc = (
         "The machine is then in the directory approved, and boots what the policies say; if it"
-        " waits, without a reset. The labels uuid, address, address6, serial and asset are what"
-        " they are called, all others are labels for rules, like profile=debian12."
+        " waits, without a reset. The labels mac (further ones), uuid, address, address6,"
+        " serial, asset and groups are what they are called, all others are labels for rules,"
+        " like profile=debian12."
     )
     optFlags = [["reject", "r", "Let it not wait any more; one that was approved is removed."]]
 

@@ -125,6 +125,7 @@ class MountProgram:
     def __init__(self, site: Site, sessions: Sessions, gate: Gate, counters: Counter[str]) -> None:
         self._site, self._sessions = site, sessions
         self._gate, self._counters = gate, counters
+        self._told = -1  # the second in which the log was told of a stranger
 
     def program(self) -> Program[Client]:
         """Return its procedures."""
@@ -148,6 +149,7 @@ class MountProgram:
             visitor = await self._sessions.plan(client, stage)
         except NfsError as error:
             self._counters[f"mounts of {_REFUSALS[error.status]}"] += 1
+            self._tell_refused(client, _REFUSALS[error.status])
             return mount.encode_refused(_status(error))
         try:
             node = await self._known(visitor, path)
@@ -159,6 +161,15 @@ class MountProgram:
             visitor.mounted[path] = None
         await self._sessions.session(client)
         return mount.encode_mounted(node.handle)
+
+    def _tell_refused(self, client: Client, whom: str) -> None:
+        """Log that somebody has no root, once a second: they choose how often they ask."""
+        second = int(self._site.reactor.seconds())
+        if second != self._told:
+            self._told = second
+            self._site.log.info(
+                "{address} may not mount: nothing is for {whom}", address=client.address, whom=whom
+            )
 
     async def _known(self, visitor: Visitor, path: bytes) -> Node:
         """Return the directory of a path; wait for a tree that is being read, because nothing in

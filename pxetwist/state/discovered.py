@@ -5,19 +5,24 @@ that policy, directory and commands share.
 from __future__ import annotations
 
 import json
+import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
 
 import attrs
 
 from pxetwist.errors import PxeError
 from pxetwist.model.discovery import Discovery, DiscoveryState, tidy_facts
+from pxetwist.model.identity import parse_mac
 from pxetwist.model.machine import Machine
 from pxetwist.model.report import MachineReport
 from pxetwist.state.database import Schema, Session, SqliteDatabase, counted
+
+T = TypeVar("T")
 
 SCHEMA = Schema(
     "discovered",
@@ -152,22 +157,37 @@ def machines(change: int, session: Session) -> tuple[int, Sequence[Machine] | No
 def machine_of(name: str, mac: str, given: Mapping[str, str]) -> Machine:
     """Make a machine of what was given; all but a few words are labels.
 
-    :raises ValueError: if a UUID or an address is none.
+    :raises ValueError: if a MAC, a UUID or an address is none.
     """
     labels = dict(given)
-    uuid, address = labels.pop("uuid", ""), labels.pop("address", "")
-    address6 = labels.pop("address6", "")
-    macs = dict.fromkeys((mac, *labels.pop("mac", "").split()))
+
+    def one(label: str, convert: Callable[[str], T], example: str) -> T | None:
+        value = labels.pop(label, "")
+        try:
+            return convert(value) if value else None
+        except ValueError:
+            raise ValueError(f"{label}: expected one like {example}, got {value!r}") from None
+
+    uuid = one("uuid", UUID, "4c4c4544-0051-3510-8052-b4c04f4d3232")
+    address = one("address", IPv4Address, "10.0.0.17")
+    address6 = one("address6", IPv6Address, "fd00::17")
+    macs = dict.fromkeys((mac, *map(parse_mac, _words(labels.pop("mac", "")))))
     return Machine(
         name,
         tuple(macs),
-        UUID(uuid) if uuid else None,
-        IPv4Address(address) if address else None,
+        uuid,
+        address,
         serial=labels.pop("serial", ""),
         asset=labels.pop("asset", ""),
+        groups=_words(labels.pop("groups", "")),
         labels=labels,
-        address6=IPv6Address(address6) if address6 else None,
+        address6=address6,
     )
+
+
+def _words(value: str) -> tuple[str, ...]:
+    """Take apart several MACs or groups, as files of machines spell them."""
+    return tuple(dict.fromkeys(word for word in re.split(r"[;,\s]+", value) if word))
 
 
 def _which(session: Session, which: str) -> Discovery:

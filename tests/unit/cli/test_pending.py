@@ -65,6 +65,18 @@ class CommandTests(SynchronousTestCase):
         rejected = self.run_command("approve", MAC.replace(":", "-"), "--reject")
         self.assertEqual(rejected, (0, f"{MAC} ({code}) is rejected\n"))
 
+    def test_what_it_is_given(self) -> None:
+        """What files of machines call a fact is one here too."""
+        said = self.run_command(
+            *("approve", self.report(), "ws1", "mac=52-54-00-00-00-98", "groups=exam, linux")
+        )
+        self.assertTrue(said[1].endswith(" is ws1\n"), said)
+        machine = discovered.machine_of(
+            "ws1", MAC, {"mac": "52-54-00-00-00-98", "groups": "exam, linux"}
+        )
+        self.assertEqual(machine.macs, (MAC, "52:54:00:00:00:98"))
+        self.assertEqual((machine.groups, machine.labels), (("exam", "linux"), {}))
+
     def test_what_machines_say_is_data(self) -> None:
         """Neither the terminal nor a spreadsheet is told what to do."""
         self.report(serial="=cmd|'/c calc'!A1", product='a,"b"', asset="-1+1", cpumodel="@x")
@@ -87,7 +99,9 @@ class CommandTests(SynchronousTestCase):
             ((code, "ws1", "--reject"), 2, "expected FILE"),
             (("ZZZZ", "ws1"), 1, "nothing was reported as ZZZZ"),
             ((code, "ws1", "profile=debian"), 1, "did you mean 'debian12'?"),
-            ((code, "ws1", "address=10.0"), 1, "10.0"),
+            ((code, "ws1", "address=10.0"), 1, "address: expected one like 10.0.0.17, got '10.0'"),
+            ((code, "ws1", "uuid=x"), 1, "uuid: expected one like 4c4c4544-"),
+            ((code, "ws1", "mac=52:54"), 1, "expected a MAC address like"),
         ):
             found = self.run_command("approve", *words)
             self.assertEqual(found[0], status, found)

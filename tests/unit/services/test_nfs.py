@@ -5,10 +5,12 @@ from ipaddress import ip_address
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -184,7 +186,11 @@ class ViewTests(NfsCase):
         root = self.root(one)
         self.assertEqual(two.nfs(Procedure.GETATTR, root), (STALE, b""))
         self.assertEqual(stranger.nfs(Procedure.GETATTR, root), (ACCES, b""))
-        self.assertEqual(stranger.mount(b"/desktop"), (ACCES, b""))
+        logged: list[dict[str, Any]] = []
+        with patch.object(Logger, "info", lambda log, text, **said: logged.append(said)):
+            for _ in range(3):
+                self.assertEqual(stranger.mount(b"/desktop"), (ACCES, b""))
+        self.assertEqual(logged, [{"address": "10.0.0.3", "whom": "strangers"}])
         for place in range(len(root)):
             forged = root[:place] + bytes([root[place] ^ 1]) + root[place + 1 :]
             self.assertEqual(one.nfs(Procedure.GETATTR, forged), (STALE, b""))
