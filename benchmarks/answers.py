@@ -30,8 +30,8 @@ from pxetwist.config.load import load
 from pxetwist.exchange.dhcp4 import NOWHERE
 from pxetwist.interfaces import IBootObserver
 from pxetwist.model.event import BootEvent, EventKind
-from pxetwist.services.addressing import AddressServer
-from pxetwist.services.dhcp_ports import Dhcp4Port
+from pxetwist.services.dhcp.addressing import AddressServer
+from pxetwist.services.dhcp.ports import Dhcp4Port
 from pxetwist.services.interfaces import NetworkInterface
 from pxetwist.services.sockets import Arrival, Binding, IDatagramReceiver
 from pxetwist.wire.dhcp4 import Dhcp4Message, encode

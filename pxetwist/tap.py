@@ -25,8 +25,8 @@ from pxetwist.config.load import load
 from pxetwist.config.status import status, tell_counts
 from pxetwist.errors import ConfigErrors, StartError
 from pxetwist.services.clock_steps import keep_timers
-from pxetwist.services.duty import Duty, end_with
-from pxetwist.services.worker_feed import feed
+from pxetwist.services.workers.duty import Duty, end_with
+from pxetwist.services.workers.feed import feed
 
 T = TypeVar("T")
 

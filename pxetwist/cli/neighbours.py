@@ -26,9 +26,9 @@ from pxetwist.exchange import remedies
 from pxetwist.exchange.neighbours import PROBE_MAC, Asker, Neighbour, Neighbours
 from pxetwist.exchange.remedies import BootFileFor
 from pxetwist.exchange.verdicts import Ours, Verdict, absent, instead, judge
+from pxetwist.services.dhcp.neighbour_watch import probe_packet, read
+from pxetwist.services.dhcp.wiretap import Overheard, open_tap, read_tap
 from pxetwist.services.interfaces import NetworkInterface, network_interfaces
-from pxetwist.services.neighbour_watch import probe_packet, read
-from pxetwist.services.wiretap import Overheard, open_tap, read_tap
 from pxetwist.wire.iana import Architecture
 
 _ASKERS = (Asker.PLAIN, Asker.BIOS, Asker.UEFI, Asker.HTTP)

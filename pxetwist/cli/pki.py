@@ -19,7 +19,7 @@ from pxetwist.config.web import addresses_served, key_files, names_served
 from pxetwist.pki import authority as pki
 from pxetwist.pki.authority import PkiError
 from pxetwist.pki.folder import PkiFolder, replace, write_new
-from pxetwist.services.certificates import KeyFiles, KeyPair
+from pxetwist.services.http.certificates import KeyFiles, KeyPair
 from pxetwist.wire.efi import encode_signature_lists
 
 #: The owner that firmware notes beside our authorities, if no other one is given.

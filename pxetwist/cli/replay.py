@@ -12,7 +12,7 @@ from pxetwist.exchange import dhcp4, dhcp6
 from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity
-from pxetwist.services.incoming import Incoming
+from pxetwist.services.dhcp.incoming import Incoming
 from pxetwist.wire import dhcp4 as dhcp4_codec
 from pxetwist.wire import tftp
 from pxetwist.wire.dhcp6 import unwrap

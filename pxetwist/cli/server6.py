@@ -8,7 +8,7 @@ from ipaddress import IPv6Address, IPv6Interface
 from pxetwist.boot.facade import BootFacade
 from pxetwist.exchange.dhcp4 import Silence
 from pxetwist.model.network6 import Network6
-from pxetwist.services.addressing6 import AddressServer6, Answer6, Incoming6
+from pxetwist.services.dhcp6.addressing import AddressServer6, Answer6, Incoming6
 from pxetwist.wire.dhcp6 import Dhcp6Message, RelayMessage
 from pxetwist.wire.iana import Dhcp6Option
 

@@ -30,11 +30,11 @@ from pxetwist.model.boot import (
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine
-from pxetwist.services.addressing import AddressServer
-from pxetwist.services.addressing6 import Answer6, Incoming6
-from pxetwist.services.client_options import ClientView
-from pxetwist.services.incoming import Answer, Incoming
-from pxetwist.services.proxydhcp import ProxyServer
+from pxetwist.services.dhcp.addressing import AddressServer
+from pxetwist.services.dhcp.client_options import ClientView
+from pxetwist.services.dhcp.incoming import Answer, Incoming
+from pxetwist.services.dhcp.proxy import ProxyServer
+from pxetwist.services.dhcp6.addressing import Answer6, Incoming6
 from pxetwist.wire import dhcp6_text
 from pxetwist.wire.dhcp4 import Dhcp4Message, decode
 from pxetwist.wire.options import OptionCode, describe

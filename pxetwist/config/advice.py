@@ -31,7 +31,7 @@ from pxetwist.model.content import ContentPath
 from pxetwist.model.machine import Machine
 from pxetwist.model.nfs_root import own_root
 from pxetwist.model.profile import ARGUMENTED, INSTALLERS, BootProfile, ProfileKind
-from pxetwist.services.tftp_settings import BLOCK_SIZE_LABEL, block_size
+from pxetwist.services.tftp.settings import BLOCK_SIZE_LABEL, block_size
 from pxetwist.wire.iana import ARCHITECTURE_NAMES
 
 _NEED_LOADER = (*ARGUMENTED, ProfileKind.IMAGE, ProfileKind.MENU, ProfileKind.LOCAL)

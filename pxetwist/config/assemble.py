@@ -25,10 +25,10 @@ from pxetwist.config.workers import board_of, has_part, make_workers, mistakes, 
 from pxetwist.errors import ConfigError, ConfigErrors, Location
 from pxetwist.interfaces import IReloads, ISharesLeases, Site
 from pxetwist.plugins import KINDS
-from pxetwist.services.duty import Duty
-from pxetwist.services.guarded_leases import GuardedLeases
-from pxetwist.services.worker_feed import EventFeed, feed
-from pxetwist.services.workers import Workers
+from pxetwist.services.dhcp.guarded_leases import GuardedLeases
+from pxetwist.services.workers.duty import Duty
+from pxetwist.services.workers.feed import EventFeed, feed
+from pxetwist.services.workers.processes import Workers
 from pxetwist.state.board import Board
 from pxetwist.state.redemptions import Redemptions
 

@@ -16,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from pxetwist.config.load import Configuration
 from pxetwist.config.web import addresses_served, https_settings
 from pxetwist.errors import ConfigError
-from pxetwist.services.certificates import KeyPair
+from pxetwist.services.http.certificates import KeyPair
 
 _SOON = timedelta(days=30)
 _RENEW = "mend: pxetwist pki renew, or ask your authority"

@@ -11,9 +11,9 @@ from pxetwist.config.load import Configuration
 from pxetwist.exchange.dhcp4_options import network_layers
 from pxetwist.model.lease import Layer, Network
 from pxetwist.model.machine import Machine
-from pxetwist.services.client_options import machine_layer
+from pxetwist.services.dhcp.client_options import machine_layer
+from pxetwist.services.dhcp.proxy_offers import label_mistake
 from pxetwist.services.interfaces import network_interfaces
-from pxetwist.services.proxy_offers import label_mistake
 from pxetwist.wire.options import OptionCode as O
 
 #: Services that answer on interfaces.

@@ -17,8 +17,8 @@ from pxetwist.errors import PolicyError
 from pxetwist.interfaces import IListsMachines
 from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Endpoints, Menu, Protocol
 from pxetwist.model.identity import ClientIdentity, Firmware
-from pxetwist.services.dhcp6 import Dhcp6Service
-from pxetwist.services.dhcp_service import DhcpPortsService
+from pxetwist.services.dhcp.ports_service import DhcpPortsService
+from pxetwist.services.dhcp6.service import Dhcp6Service
 from pxetwist.services.interfaces import network_interfaces
 from pxetwist.services.ports import ALL_IPV4, ALL_IPV6
 from pxetwist.wire.iana import Architecture

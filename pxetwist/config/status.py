@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pxetwist.config.assemble import Assembly
 from pxetwist.interfaces import ICounts, IHealth
 from pxetwist.model.health import Health, HealthState, in_words
-from pxetwist.services.worker_feed import Feed
+from pxetwist.services.workers.feed import Feed
 
 
 def status(assembly: Assembly) -> list[str]:

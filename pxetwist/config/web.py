@@ -12,8 +12,8 @@ from pxetwist.boot.https import Https
 from pxetwist.config.load import Configuration
 from pxetwist.model.boot import SecurePort
 from pxetwist.model.nfs_root import MOUNT_OPTIONS, mount_options
-from pxetwist.services.certificates import KeyFiles
-from pxetwist.services.https import Settings
+from pxetwist.services.http.certificates import KeyFiles
+from pxetwist.services.http.https import Settings
 from pxetwist.services.interfaces import network_interfaces
 from pxetwist.services.ports import ALL_IPV4
 from pxetwist.wire.syslog import PORT as SYSLOG_PORT

@@ -14,8 +14,8 @@ from pxetwist.boot.sightings import Sightings
 from pxetwist.config.load import Configuration, Instance
 from pxetwist.errors import ConfigError, Location
 from pxetwist.interfaces import ISharesLeases, ISharesPorts
-from pxetwist.services.duty import Duty
-from pxetwist.services.workers import Workers
+from pxetwist.services.workers.duty import Duty
+from pxetwist.services.workers.processes import Workers
 from pxetwist.state.board import Board
 
 if TYPE_CHECKING:
@@ -95,6 +95,6 @@ def make_workers(assembly: Assembly, board: Board, reactor: Any) -> Workers:
 
 
 def _command(ini: Path, number: int) -> list[str]:
-    twistd = ["--nodaemon", "--pidfile=", "--logger=pxetwist.services.worker_feed.observer"]
+    twistd = ["--nodaemon", "--pidfile=", "--logger=pxetwist.services.workers.feed.observer"]
     pxe = ["pxe", "--config", str(ini), "--worker", str(number)]
     return [sys.executable, "-c", _TWISTD, *twistd, *pxe]

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from pxetwist.errors import PxeError
-from pxetwist.services.https import host_name
+from pxetwist.services.http.https import host_name
 
 RSA_BITS = 3072
 _EARLY = timedelta(days=1)

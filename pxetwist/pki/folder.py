@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from pxetwist.errors import ConfigError
 from pxetwist.pki.authority import Authority, PkiError
-from pxetwist.services.certificates import KeyFiles
+from pxetwist.services.http.certificates import KeyFiles
 
 
 @attrs.frozen

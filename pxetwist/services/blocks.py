@@ -1,4 +1,4 @@
-"""Where the bytes of a TFTP transfer come from."""
+"""Where the bytes of a transfer come from."""
 
 from __future__ import annotations
 

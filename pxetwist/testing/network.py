@@ -15,11 +15,11 @@ from twisted.internet.address import IPv6Address as UdpAddress6
 from twisted.internet.task import Clock
 
 from pxetwist.errors import StartError
-from pxetwist.services.following import Following
-from pxetwist.services.images import Piece
 from pxetwist.services.ports import ALL_IPV4, ALL_IPV6
 from pxetwist.services.sockets import Arrival, Binding, IDatagramReceiver, IDatagramSocket, Peer
-from pxetwist.services.transfer_interfaces import ITransferReceiver, Packets
+from pxetwist.services.tftp.following import Following
+from pxetwist.services.tftp.images import Piece
+from pxetwist.services.tftp.transfer_interfaces import ITransferReceiver, Packets
 from pxetwist.wire.tftp import Opcode, acknowledged
 
 #: What becomes of a datagram on its way: none, one or several copies arrive.
@@ -71,8 +71,8 @@ class MemoryNetwork:
     """Interfaces of one server, and clients that talk to it.
 
     :meth:`socket` stands in for :class:`~pxetwist.services.sockets.UdpSocket`, :meth:`transfers`
-    for :class:`~pxetwist.services.transfer_sockets.TransferSockets`. Datagrams travel when the
-    clock is advanced, also by 0. `sent` holds all that the server sent.
+    for :class:`~pxetwist.services.tftp.transfer_sockets.TransferSockets`. Datagrams travel when
+    the clock is advanced, also by 0. `sent` holds all that the server sent.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
@@ -252,7 +252,7 @@ class MemorySocket:
 
 @attrs.define(eq=False)
 class MemoryTransferSockets:
-    """The surface of :class:`pxetwist.services.transfer_sockets.TransferSockets`."""
+    """The surface of :class:`pxetwist.services.tftp.transfer_sockets.TransferSockets`."""
 
     network: MemoryNetwork
 
@@ -281,7 +281,7 @@ class MemoryTransferSockets:
 
 @attrs.define(eq=False)
 class MemoryTransferSocket(Following):
-    """The surface of :class:`pxetwist.services.connected_sockets.TransferSocket`."""
+    """The surface of :class:`pxetwist.services.tftp.connected_sockets.TransferSocket`."""
 
     network: MemoryNetwork
     local: Peer

@@ -17,7 +17,7 @@ from pxetwist.pki.authority import (
     new_key,
     pem,
 )
-from pxetwist.services.certificates import KeyFiles
+from pxetwist.services.http.certificates import KeyFiles
 
 BITS = 2048
 NOW = datetime.now(UTC).replace(microsecond=0)

@@ -51,7 +51,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         *("wire", "model", "exchange", "interfaces", "errors", "boot", "config.fields"),
         "file_tree",
     ),
-    "pki": ("errors", "services.certificates", "services.https"),
+    "pki": ("errors", "services.http.certificates", "services.http.https"),
 }
 #: Parts that know nothing but the standard library and attrs: no Twisted.
 PURE = ("errors", "wire", "model", "exchange")
@@ -118,6 +118,15 @@ class Layers(SynchronousTestCase):
         ]
         self.assertEqual(found, [])
 
+    def test_protocols_know_nothing_of_each_other(self) -> None:
+        services = ROOT / "services"
+        packages = [each.parent for each in services.glob("*/__init__.py")]
+        self.assertGreater(len(packages), 5)
+        for file in services.rglob("*.py"):
+            others = tuple(f"pxetwist.services.{p.name}" for p in packages if p != file.parent)
+            known = [name for name in imports(file.read_text()) if is_in(name, others)]
+            self.assertEqual(known, [], str(file))
+
     def test_each_offence_is_seen(self) -> None:
         for part, source in {
             "wire": "import twisted",
@@ -125,7 +134,7 @@ class Layers(SynchronousTestCase):
             "exchange": "def f():\n    return datetime.now()",
             "hosts": "from pxetwist.wire.dhcp4 import decode",
             "policies": "from pxetwist.hosts import static",
-            "boot": "import pxetwist.services.dhcp",
+            "boot": "import pxetwist.services.dhcp.service",
             "services": "from pxetwist.config.load import load",
             "config.load": "from twisted.internet import reactor",
         }.items():

@@ -96,24 +96,30 @@ overlay_export = PluginFactory(
 )
 log = PluginFactory("observer", "log", "pxetwist.observers.log", "One log line for each event.")
 dhcp = PluginFactory(
-    "service", "dhcp", "pxetwist.services.dhcp", "DHCP: addresses and what to boot."
+    "service", "dhcp", "pxetwist.services.dhcp.service", "DHCP: addresses and what to boot."
 )
 dhcp6 = PluginFactory(
-    "service", "dhcp6", "pxetwist.services.dhcp6", "DHCPv6 and router advertisements."
+    "service", "dhcp6", "pxetwist.services.dhcp6.service", "DHCPv6 and router advertisements."
 )
 proxydhcp = PluginFactory(
     "service",
     "proxydhcp",
-    "pxetwist.services.proxydhcp",
+    "pxetwist.services.dhcp.proxy",
     "What to boot, beside another DHCP server.",
 )
-tftp = PluginFactory("service", "tftp", "pxetwist.services.tftp", "Files by TFTP.")
-http = PluginFactory("service", "http", "pxetwist.services.http", "Files and scripts by HTTP.")
-https = PluginFactory("service", "https", "pxetwist.services.https", "Files and scripts by HTTPS.")
-ftp = PluginFactory("service", "ftp", "pxetwist.services.ftp", "Files by FTP, to be read.")
-nfs = PluginFactory("service", "nfs", "pxetwist.services.nfs", "Roots of machines by NFS 3.")
+tftp = PluginFactory("service", "tftp", "pxetwist.services.tftp.service", "Files by TFTP.")
+http = PluginFactory(
+    "service", "http", "pxetwist.services.http.service", "Files and scripts by HTTP."
+)
+https = PluginFactory(
+    "service", "https", "pxetwist.services.http.https", "Files and scripts by HTTPS."
+)
+ftp = PluginFactory("service", "ftp", "pxetwist.services.ftp.service", "Files by FTP, to be read.")
+nfs = PluginFactory(
+    "service", "nfs", "pxetwist.services.nfs.service", "Roots of machines by NFS 3."
+)
 sftp = PluginFactory(
-    "service", "sftp", "pxetwist.services.sftp", "Files by SFTP, and uploads of operators."
+    "service", "sftp", "pxetwist.services.sftp.service", "Files by SFTP, and uploads of operators."
 )
 syslog = PluginFactory(
     "service", "syslog", "pxetwist.services.syslog", "Lines that machines log, to their events."

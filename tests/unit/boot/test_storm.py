@@ -18,8 +18,8 @@ from pxetwist.model.boot import BootPlan, LocalDisk
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Network, Pool
 from pxetwist.model.machine import Machine
-from pxetwist.services.addressing import AddressServer
-from pxetwist.services.incoming import Incoming
+from pxetwist.services.dhcp.addressing import AddressServer
+from pxetwist.services.dhcp.incoming import Incoming
 from pxetwist.state.memory import MemoryLeases
 from pxetwist.testing import FakePolicy, make_site
 from pxetwist.wire.dhcp4 import Dhcp4Message

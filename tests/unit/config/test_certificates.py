@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pxetwist.config.advice import advice
 from pxetwist.config.certificates import Uses, faults
 from pxetwist.pki.authority import issue_server, new_key
-from pxetwist.services.certificates import KeyPair
+from pxetwist.services.http.certificates import KeyPair
 from tests.unit import certificates
 from tests.unit.config.inis import IniCase
 

@@ -12,8 +12,8 @@ from pxetwist.config.load import load
 from pxetwist.config.status import status, tell_counts
 from pxetwist.errors import ConfigErrors
 from pxetwist.interfaces import ILeaseReader, ISharesPorts
-from pxetwist.services.duty import Duty
-from pxetwist.services.worker_feed import EventFeed, Feed
+from pxetwist.services.workers.duty import Duty
+from pxetwist.services.workers.feed import EventFeed, Feed
 from pxetwist.state.lease_reader import LeaseReader
 from pxetwist.testing.contracts import ThreadClock
 from tests.unit.config.inis import IniCase

@@ -22,7 +22,7 @@ from pxetwist.cli import main
 from pxetwist.config.certificates import Uses, faults
 from pxetwist.pki import authority
 from pxetwist.pki.authority import RSA_BITS, new_key
-from pxetwist.services.certificates import KeyFiles
+from pxetwist.services.http.certificates import KeyFiles
 from pxetwist.wire.efi import encode_signature_lists
 from tests.unit import certificates
 

@@ -20,14 +20,14 @@ from zope.interface.verify import verifyObject
 from pxetwist.config.server import spelled
 from pxetwist.errors import StartError
 from pxetwist.interfaces import Port
-from pxetwist.services import connected_sockets
-from pxetwist.services.connected_sockets import TransferSocket
-from pxetwist.services.images import Piece, framed
 from pxetwist.services.listening import addresses_to_take, listen_tcp, own_address, udp_socket
 from pxetwist.services.ports import start_error
 from pxetwist.services.sockets import Arrival, Binding, UdpSocket
-from pxetwist.services.transfer_interfaces import ITransferSocket
-from pxetwist.services.transfer_sockets import TransferSockets
+from pxetwist.services.tftp import connected_sockets
+from pxetwist.services.tftp.connected_sockets import TransferSocket
+from pxetwist.services.tftp.images import Piece, framed
+from pxetwist.services.tftp.transfer_interfaces import ITransferSocket
+from pxetwist.services.tftp.transfer_sockets import TransferSockets
 from pxetwist.wire.tftp import Ack, ReadRequest, data_header, encode
 
 
