@@ -36,8 +36,9 @@ SCHEMA = Schema(
     ),
 )
 _THIS = "pg_current_xact_id()::text::bigint"
-#: A record takes the place of one that has ended, or of what the same client holds; a lease that
-#: is there, and lasts for long enough, is not written again.
+#: A record takes the place of one that has ended (if it was released, whatever our clock says), or
+#: of what the same client holds; a lease that is there, and lasts for long enough, is not written
+#: again.
 STORE = f"""
     with new as (
         select * from unnest(
@@ -58,7 +59,7 @@ STORE = f"""
             key = excluded.key, ends = excluded.ends, network = excluded.network,
             hostname = excluded.hostname, state = excluded.state, since = excluded.since,
             node = excluded.node, written = excluded.written
-        where old.ends <= excluded.since
+        where old.ends <= excluded.since or old.state = 'released'
             or (old.key = excluded.key and old.state in ('offered', 'leased'))
         returning address
     )

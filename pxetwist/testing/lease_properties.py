@@ -49,13 +49,14 @@ class LeasePropertyContract(LeaseStoreContract):
 class Interleaving:
     """Takes random steps and compares the store with what must be so.
 
-    `busy` is who (nobody: declined) has each address until when; `last` what each client was
-    offered last.
+    `busy` is who (nobody: declined) has each address until when, and `stored` the same without
+    offers; `last` is what each client was offered last.
     """
 
     case: LeaseStoreContract
     now: float = NOW
     busy: dict[IPv4Address | IPv6Address, tuple[str, float]] = attrs.field(factory=dict)
+    stored: dict[IPv4Address | IPv6Address, tuple[str, float]] = attrs.field(factory=dict)
     last: dict[int, Lease] = attrs.field(factory=dict)
 
     def run(self, steps: Iterable[tuple[str, int, int, int]]) -> None:
@@ -108,8 +109,12 @@ class Interleaving:
     def commit(self, lease: Lease) -> None:
         """Take or renew: it succeeds if and only if nobody else has the address."""
         if self.state(lease.address) in (None, lease.key):
-            stored = self.case.commit(lease, self.now, 1000)
-            self.busy[lease.address] = (lease.key, stored.ends)
+            try:
+                stored = self.case.commit(lease, self.now, 1000)
+            except LeaseConflict:
+                self.came_back(lease.address)
+            else:
+                self.store(lease.address, lease.key, stored.ends)
         else:
             with self.case.assertRaises(LeaseConflict):
                 self.case.commit(lease, self.now, 1000)
@@ -121,9 +126,26 @@ class Interleaving:
         store = self.case.store
         call = store.release if action == "release" else store.decline
         done = self.case.result(call(address, identity, self.now))
+        if not done and self.state(address) == identity.key:
+            self.came_back(address)
         self.case.assertEqual(done, self.state(address) == identity.key)
-        if done:
-            self.busy[address] = ("", self.now + DAY if action == "decline" else self.now)
+        if done and action == "decline":
+            self.store(address, "", self.now + DAY)
+        elif done:
+            self.store(address, "", self.now)
+            del self.stored[address]  # whatever the clock says
+
+    def store(self, address: IPv4Address | IPv6Address, key: str, ends: float) -> None:
+        """Note what must be stored."""
+        self.busy[address] = self.stored[address] = (key, ends)
+
+    def came_back(self, address: IPv4Address | IPv6Address) -> None:
+        """Somebody may not have what he was offered only if the clock was set back since, to when
+        it was not free.
+        """
+        mine = self.busy[address][0]
+        self.busy[address] = self.stored.get(address, ("", 0.0))
+        self.case.assertNotIn(self.state(address), (None, mine))
 
     def check(self) -> None:
         """Everyone who must hold an address does, and nobody is told of another's."""

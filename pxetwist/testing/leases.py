@@ -218,6 +218,17 @@ class LeaseStoreContract(Contract):
         self.assertTrue(self.result(self.store.release(address, client(2), NOW + 7)))
         self.assertEqual(self.offered(9, NOW + 8).address, address)  # free
 
+    def test_a_clock_that_is_set_back_after_a_release(self) -> None:
+        """What was free when it was offered is still free."""
+        leases = [self.commit(self.offered(n)) for n in range(4)]
+        for number, address in enumerate([leases[1].address, leases[2].address], 1):
+            self.assertTrue(self.result(self.store.release(address, client(number), NOW + 50)))
+        self.assertEqual(self.offered(1, NOW + 51).address, leases[1].address)
+        other = self.offered(9, NOW + 51)
+        self.assertEqual(other.address, leases[2].address)
+        self.commit(other, NOW)
+        self.assertTrue(self.result(self.store.release(leases[1].address, client(1), NOW)))
+
     def test_decline(self) -> None:
         leases = [self.commit(self.offered(n)) for n in range(4)]
         address = leases[2].address
