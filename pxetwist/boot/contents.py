@@ -11,7 +11,8 @@ from pxetwist.boot.file_names import meant
 from pxetwist.boot.loaders import Loaders
 from pxetwist.errors import ContentError, ContentNotFound
 from pxetwist.interfaces import IContent, IContentStore, IListsFolders, INamesDisks, IRepeats
-from pxetwist.model.boot import BootRequest, SanDisk
+from pxetwist.model.boot import BootRequest
+from pxetwist.model.boots import SanDisk
 from pxetwist.model.content import ContentPath, Listed
 
 

@@ -20,12 +20,12 @@ from pxetwist.model.boot import (
     BootPlan,
     BootRequest,
     Edition,
-    Menu,
     Protocol,
     Resolution,
     Step,
     Verdict,
 )
+from pxetwist.model.boots import Menu
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine
 

@@ -46,9 +46,8 @@ from pxetwist.model.boot import (
     Edition,
     Login,
     Resolution,
-    SanDisk,
-    native_program,
 )
+from pxetwist.model.boots import SanDisk, native_program
 from pxetwist.model.content import ContentPath, Listed
 from pxetwist.model.event import BootEvent
 from pxetwist.model.identity import ClientIdentity

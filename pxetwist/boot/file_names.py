@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 
 from pxetwist.boot.loaders import Loaders
-from pxetwist.model.boot import BootRequest, RaspberryPi
+from pxetwist.model.boot import BootRequest
+from pxetwist.model.boots import RaspberryPi
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.installers import Windows

@@ -11,7 +11,8 @@ from pxetwist.boot.loader_trials import LoaderTrials
 from pxetwist.boot.loaders import Loaders
 from pxetwist.boot.sightings import LOOP_LIMIT, Sightings
 from pxetwist.boot.urls import Urls
-from pxetwist.model.boot import BootFile, BootPlan, BootRequest, Nbp, Script
+from pxetwist.model.boot import BootFile, BootPlan, BootRequest
+from pxetwist.model.boots import Nbp, Script
 from pxetwist.model.identity import ClientIdentity, Firmware
 
 #: The name under which a loader finds its script; iPXE itself asks for autoexec.ipxe.

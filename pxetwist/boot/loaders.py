@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from pxetwist.model.boot import (
-    BootFile,
-    BootPlan,
+from pxetwist.model.boot import BootFile, BootPlan
+from pxetwist.model.boots import (
     Image,
     Iscsi,
     LocalDisk,

@@ -20,13 +20,12 @@ from pxetwist.model.boot import (
     BootPlan,
     BootRequest,
     BootStage,
-    Files,
-    Menu,
     Protocol,
     Resolution,
     Step,
     Verdict,
 )
+from pxetwist.model.boots import Files, Menu
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine

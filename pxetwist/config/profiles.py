@@ -31,7 +31,7 @@ from pxetwist.config.fields import (
 from pxetwist.config.heritage import Heir, heirs
 from pxetwist.config.ini import Section
 from pxetwist.errors import ConfigError
-from pxetwist.model.boot import Iscsi, Script
+from pxetwist.model.boots import Iscsi, Script
 from pxetwist.model.content import ContentPath
 from pxetwist.model.families import (
     BY_ANSWER,

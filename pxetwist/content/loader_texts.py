@@ -17,9 +17,9 @@ from pxetwist.content.spelling import grub_device, grub_path, tidy, url_below
 from pxetwist.errors import PolicyError
 from pxetwist.interfaces import Site
 from pxetwist.model.answer import Answer
-from pxetwist.model.boot import (
+from pxetwist.model.boot import BootRequest
+from pxetwist.model.boots import (
     Boot,
-    BootRequest,
     Files,
     Image,
     Iscsi,

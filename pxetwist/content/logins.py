@@ -8,7 +8,8 @@ from fnmatch import fnmatch
 
 from pxetwist.errors import DirectoryUnavailable, LoginNeeded
 from pxetwist.interfaces import Site
-from pxetwist.model.boot import BootRequest, Menu
+from pxetwist.model.boot import BootRequest
+from pxetwist.model.boots import Menu
 from pxetwist.model.event import BootEvent, EventKind
 
 #: After this many wrong passwords within PAUSE seconds a machine must wait.

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from pxetwist.errors import PolicyError
-from pxetwist.model.boot import Iscsi, SanDisk
+from pxetwist.model.boots import Iscsi, SanDisk
 
 #: Fills in a text of a profile for the machine that asks.
 Fill = Callable[[str], str]

@@ -5,10 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from pxetwist.model.boot import (
-    BootRequest,
-    Protocol,
-)
+from pxetwist.model.boot import BootRequest, Protocol
 
 _GAPS = re.compile(r"\n{3,}")
 

@@ -7,10 +7,9 @@ import attrs
 from pxetwist.content.text_names import flavour_of
 from pxetwist.errors import ContentError
 from pxetwist.interfaces import IBoot
-from pxetwist.model.boot import (
+from pxetwist.model.boot import BootPlan, BootRequest
+from pxetwist.model.boots import (
     Boot,
-    BootPlan,
-    BootRequest,
     Files,
     Image,
     Iscsi,

@@ -15,7 +15,8 @@ from twisted.internet.defer import Deferred
 from pxetwist.errors import StateUnavailable
 from pxetwist.file_tree import IVersioned
 from pxetwist.interfaces import IBoot, Site
-from pxetwist.model.boot import Boot, BootPlan, BootRequest, Files, Menu
+from pxetwist.model.boot import BootPlan, BootRequest
+from pxetwist.model.boots import Boot, Files, Menu
 from pxetwist.model.image_use import CURRENT, FOLDER, LIMIT, TOPIC, ImageUse, name_of
 from pxetwist.model.nfs_root import NfsRoot
 

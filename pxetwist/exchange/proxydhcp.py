@@ -20,7 +20,8 @@ from pxetwist.exchange.dhcp4_replies import (
     addressless_reply,
     boot_options,
 )
-from pxetwist.model.boot import BootPlan, LocalDisk, Menu
+from pxetwist.model.boot import BootPlan
+from pxetwist.model.boots import LocalDisk, Menu
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.wire import pxe
 from pxetwist.wire.dhcp4 import Dhcp4Message

@@ -19,8 +19,8 @@ from pxetwist.model.boot import (
     Edition,
     Login,
     Resolution,
-    SanDisk,
 )
+from pxetwist.model.boots import SanDisk
 from pxetwist.model.content import ContentPath, Listed
 from pxetwist.model.event import BootEvent
 from pxetwist.model.identity import ClientIdentity

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 
 from zope.interface import Attribute, Interface
 
-from pxetwist.model.boot import (
-    BootRequest,
-    SanDisk,
-)
+from pxetwist.model.boot import BootRequest
+from pxetwist.model.boots import SanDisk
 from pxetwist.model.content import ContentInfo, ContentPath, Listed
 
 

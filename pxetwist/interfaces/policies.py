@@ -6,11 +6,7 @@ from collections.abc import Collection, Sequence
 
 from zope.interface import Interface
 
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    Login,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, Login
 from pxetwist.model.machine import Machine
 from pxetwist.model.report import MachineReport
 

@@ -10,9 +10,9 @@ import attrs
 from pxetwist.errors import PolicyError
 from pxetwist.model.answer import Answer
 from pxetwist.model.architecture_values import ArchitectureValues, PerArchitecture
-from pxetwist.model.boot import (
+from pxetwist.model.boot import BootPlan
+from pxetwist.model.boots import (
     Boot,
-    BootPlan,
     Files,
     Ignored,
     Image,

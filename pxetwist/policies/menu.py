@@ -11,7 +11,8 @@ from zope.interface import implementer
 from pxetwist.config.fields import boolean, list_of, option, seconds, text
 from pxetwist.errors import ConfigError, Location
 from pxetwist.interfaces import IBootPolicy, IExplains, ISteady, Site
-from pxetwist.model.boot import BootPlan, BootRequest, Menu
+from pxetwist.model.boot import BootPlan, BootRequest
+from pxetwist.model.boots import Menu
 from pxetwist.model.profile import BootProfile, ProfileKind
 from pxetwist.policies import suggestion
 

@@ -14,7 +14,8 @@ from zope.interface import implementer
 
 from pxetwist.errors import PolicyError
 from pxetwist.interfaces import IBootPolicy, ISteady, Site
-from pxetwist.model.boot import BootPlan, BootRequest, Files, Script
+from pxetwist.model.boot import BootPlan, BootRequest
+from pxetwist.model.boots import Files, Script
 
 #: Scripts and arguments of plans are templates (of Jinja): these begin an expression there.
 _OPENING = re.compile(r"\{(?=[{%#])")

@@ -32,9 +32,9 @@ from pxetwist.model.boot import (
     Edition,
     Login,
     Resolution,
-    SanDisk,
     Verdict,
 )
+from pxetwist.model.boots import SanDisk
 from pxetwist.model.content import ContentPath, Listed
 from pxetwist.model.event import BootEvent
 from pxetwist.model.identity import ClientIdentity

@@ -18,11 +18,10 @@ from pxetwist.model.boot import (
     BootRequest,
     BootStage,
     Endpoints,
-    LocalDisk,
-    Menu,
     Protocol,
     Resolution,
 )
+from pxetwist.model.boots import LocalDisk, Menu
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.profile import ProfileKind

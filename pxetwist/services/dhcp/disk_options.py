@@ -8,7 +8,8 @@ from twisted.logger import Logger
 
 from pxetwist.errors import PolicyError
 from pxetwist.interfaces import IBoot
-from pxetwist.model.boot import BootRequest, BootStage, Iscsi
+from pxetwist.model.boot import BootRequest, BootStage
+from pxetwist.model.boots import Iscsi
 from pxetwist.model.lease import Layer
 from pxetwist.wire.options import OptionCode
 

@@ -23,7 +23,8 @@ from pxetwist.exchange.proxydhcp import (
     proxy_offer,
 )
 from pxetwist.interfaces import IBoot, IBootObserver, Site
-from pxetwist.model.boot import BootFile, Menu, Protocol, Resolution
+from pxetwist.model.boot import BootFile, Protocol, Resolution
+from pxetwist.model.boots import Menu
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine

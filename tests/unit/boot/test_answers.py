@@ -23,12 +23,10 @@ from pxetwist.model.boot import (
     BootRequest,
     BootStage,
     Endpoints,
-    Files,
-    Menu,
-    MenuEntry,
     Protocol,
     SecurePort,
 )
+from pxetwist.model.boots import Files, Menu, MenuEntry
 from pxetwist.model.event import EventKind
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.lease import Lease, Network, Pool

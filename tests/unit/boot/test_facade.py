@@ -24,20 +24,22 @@ from pxetwist.interfaces import (
     IReservations,
 )
 from pxetwist.model.boot import (
-    Boot,
     BootFile,
     BootPlan,
     BootRequest,
     BootStage,
     Endpoints,
+    Protocol,
+    Resolution,
+    Verdict,
+)
+from pxetwist.model.boots import (
+    Boot,
     Files,
     Image,
     LocalDisk,
     Nbp,
-    Protocol,
-    Resolution,
     Script,
-    Verdict,
 )
 from pxetwist.model.content import ContentPath
 from pxetwist.model.event import BootEvent, EventKind

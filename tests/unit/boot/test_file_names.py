@@ -8,14 +8,12 @@ from pxetwist.boot.contents import Contents
 from pxetwist.boot.loaders import Loader, Loaders
 from pxetwist.errors import ContentNotFound
 from pxetwist.model.boot import (
-    Boot,
     BootPlan,
     BootRequest,
     BootStage,
-    Files,
     Protocol,
-    RaspberryPi,
 )
+from pxetwist.model.boots import Boot, Files, RaspberryPi
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.installers import Windows

@@ -18,11 +18,11 @@ from pxetwist.model.boot import (
     BootPlan,
     BootRequest,
     BootStage,
-    Files,
     Protocol,
     Resolution,
     Verdict,
 )
+from pxetwist.model.boots import Files
 from pxetwist.model.health import Health, HealthState
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine

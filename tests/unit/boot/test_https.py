@@ -16,10 +16,10 @@ from pxetwist.model.boot import (
     BootRequest,
     BootStage,
     Endpoints,
-    Files,
     Protocol,
     SecurePort,
 )
+from pxetwist.model.boots import Files
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine

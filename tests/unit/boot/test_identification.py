@@ -15,11 +15,11 @@ from pxetwist.model.boot import (
     BootPlan,
     BootRequest,
     BootStage,
-    Files,
     Protocol,
     Resolution,
     Verdict,
 )
+from pxetwist.model.boots import Files
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine
 from pxetwist.testing import FakeHosts, FakePolicy, result_of

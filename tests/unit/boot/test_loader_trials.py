@@ -8,7 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from pxetwist.boot.facade import BootFacade
 from pxetwist.boot.loader_trials import LoaderTrials
 from pxetwist.boot.loaders import Loader
-from pxetwist.model.boot import BootPlan, Files, Protocol, Verdict
+from pxetwist.model.boot import BootPlan, Protocol, Verdict
+from pxetwist.model.boots import Files
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine

@@ -14,7 +14,8 @@ from pxetwist.boot.facade import BootFacade
 from pxetwist.exchange.dhcp4 import Silence
 from pxetwist.hosts.cache import CacheSettings, cached
 from pxetwist.interfaces import IHostDirectory
-from pxetwist.model.boot import BootPlan, LocalDisk
+from pxetwist.model.boot import BootPlan
+from pxetwist.model.boots import LocalDisk
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Network, Pool
 from pxetwist.model.machine import Machine

@@ -8,7 +8,7 @@ from pxetwist.config.advice import secrets_in_the_clear
 from pxetwist.config.assemble import assemble
 from pxetwist.errors import ConfigErrors
 from pxetwist.model.answer import Answer, Value
-from pxetwist.model.boot import Files
+from pxetwist.model.boots import Files
 from pxetwist.model.families import Setting
 from tests.unit import certificates
 from tests.unit.config.inis import IniCase

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pxetwist.config.ini import Ini
 from pxetwist.config.profiles import read_profiles
 from pxetwist.errors import ConfigError, PolicyError
-from pxetwist.model.boot import Files, RaspberryPi, Script
+from pxetwist.model.boots import Files, RaspberryPi, Script
 from pxetwist.model.families import Setting
 from pxetwist.model.nfs_root import NfsRoot
 from pxetwist.model.profile import BootProfile, ProfileKind

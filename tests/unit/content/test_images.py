@@ -16,16 +16,18 @@ from pxetwist.exports import directory, image
 from pxetwist.file_tree import IExport, IVersioned
 from pxetwist.interfaces import IContentStore, INotes
 from pxetwist.model.boot import (
-    Boot,
     BootPlan,
     BootRequest,
     BootStage,
     Endpoints,
+    Protocol,
+)
+from pxetwist.model.boots import (
+    Boot,
     Files,
     LocalDisk,
     Menu,
     MenuEntry,
-    Protocol,
 )
 from pxetwist.model.content import ContentPath
 from pxetwist.model.families import kernel_arguments

@@ -14,12 +14,11 @@ from pxetwist.model.answer import Answer, Value
 from pxetwist.model.boot import (
     BootPlan,
     BootRequest,
-    Menu,
-    MenuEntry,
     Protocol,
     Resolution,
     Verdict,
 )
+from pxetwist.model.boots import Menu, MenuEntry
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.installers import Windows
 from pxetwist.model.machine import Machine

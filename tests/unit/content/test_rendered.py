@@ -14,21 +14,23 @@ from pxetwist.content.text_names import flavour_of
 from pxetwist.errors import ConfigError, ContentDenied, ContentNotFound, PolicyError
 from pxetwist.interfaces import IContent, IContentStore
 from pxetwist.model.boot import (
-    Boot,
     BootPlan,
     BootRequest,
     BootStage,
     Endpoints,
+    Protocol,
+    SecurePort,
+)
+from pxetwist.model.boots import (
+    Boot,
     Files,
     Image,
     LocalDisk,
     Menu,
     MenuEntry,
     Nbp,
-    Protocol,
     RaspberryPi,
     Script,
-    SecurePort,
 )
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity

@@ -14,10 +14,10 @@ from pxetwist.model.boot import (
     BootRequest,
     BootStage,
     Endpoints,
-    LocalDisk,
     Login,
     Protocol,
 )
+from pxetwist.model.boots import LocalDisk
 from pxetwist.model.content import ContentPath
 from pxetwist.model.families import Setting
 from pxetwist.model.identity import ClientIdentity, Firmware

@@ -15,7 +15,13 @@ from pxetwist.exchange.proxydhcp import (
     boot_server_reply,
     proxy_offer,
 )
-from pxetwist.model.boot import BootPlan, Files, LocalDisk, Menu, MenuEntry
+from pxetwist.model.boot import BootPlan
+from pxetwist.model.boots import (
+    Files,
+    LocalDisk,
+    Menu,
+    MenuEntry,
+)
 from pxetwist.wire import pxe
 from pxetwist.wire.dhcp4 import Dhcp4Message, decode
 from pxetwist.wire.iana import Dhcp4Type

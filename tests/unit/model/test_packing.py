@@ -11,7 +11,8 @@ from unittest import TestCase
 from uuid import UUID
 
 from pxetwist.config.fields import OptionText
-from pxetwist.model.boot import BootPlan, Files, Menu, MenuEntry
+from pxetwist.model.boot import BootPlan
+from pxetwist.model.boots import Files, Menu, MenuEntry
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine
@@ -42,7 +43,7 @@ class PackingTests(TestCase):
             b"cos\nsystem\n(S'true'\ntR.",
             b"\x80\x04\x8c\x14pxetwist.model.event\x8c\x0eenum.sys.exit\x93.",
             pickle.dumps(packed),
-            b"cpxetwist.model.boot\nnative_program\n.",
+            b"cpxetwist.model.boots\nnative_program\n.",
             packed(VALUES)[:-9],
             b"",
         ):

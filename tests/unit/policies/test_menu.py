@@ -18,9 +18,9 @@ from pxetwist.model.boot import (
     BootStage,
     Endpoints,
     Login,
-    Menu,
     Protocol,
 )
+from pxetwist.model.boots import Menu
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine

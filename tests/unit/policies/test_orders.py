@@ -22,10 +22,10 @@ from pxetwist.model.boot import (
     BootRequest,
     BootStage,
     Endpoints,
-    LocalDisk,
     Protocol,
     Verdict,
 )
+from pxetwist.model.boots import LocalDisk
 from pxetwist.model.content import ContentPath
 from pxetwist.model.event import EventKind
 from pxetwist.model.identity import ClientIdentity, Firmware

@@ -7,7 +7,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from pxetwist.content import rendered
 from pxetwist.errors import PolicyError
 from pxetwist.interfaces import IBootPolicy
-from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Files, Protocol, Script
+from pxetwist.model.boot import (
+    BootPlan,
+    BootRequest,
+    BootStage,
+    Protocol,
+)
+from pxetwist.model.boots import Files, Script
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine

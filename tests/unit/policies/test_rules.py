@@ -18,11 +18,9 @@ from pxetwist.model.boot import (
     BootRequest,
     BootStage,
     Endpoints,
-    Files,
-    LocalDisk,
-    Menu,
     Protocol,
 )
+from pxetwist.model.boots import Files, LocalDisk, Menu
 from pxetwist.model.families import Setting
 from pxetwist.model.identity import ClientIdentity, Firmware, Relay
 from pxetwist.model.lease import Network

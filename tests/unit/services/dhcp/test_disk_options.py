@@ -8,7 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from pxetwist.content.rendered import Settings, build
 from pxetwist.interfaces import INamesDisks
 from pxetwist.model.answer import Answer
-from pxetwist.model.boot import BootPlan, Iscsi
+from pxetwist.model.boot import BootPlan
+from pxetwist.model.boots import Iscsi
 from pxetwist.model.machine import Machine
 from pxetwist.state.memory import MemoryLeases
 from pxetwist.testing import make_site

@@ -18,15 +18,13 @@ from pxetwist.errors import StateUnavailable
 from pxetwist.exchange.dhcp4 import Destination, Silence
 from pxetwist.exchange.proxydhcp import Variant
 from pxetwist.interfaces import INotes
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
+from pxetwist.model.boot import BootPlan, BootRequest, Protocol
+from pxetwist.model.boots import (
     Files,
     LocalDisk,
     Menu,
     MenuEntry,
     Nbp,
-    Protocol,
 )
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.identity import Firmware

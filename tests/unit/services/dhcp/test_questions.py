@@ -24,7 +24,13 @@ from pxetwist.boot.facade import BootFacade
 from pxetwist.boot.loaders import Loader
 from pxetwist.errors import LeaseConflict, StateUnavailable
 from pxetwist.interfaces import IBootPolicy, IHostDirectory, ISteady
-from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Files, Menu, MenuEntry, Protocol
+from pxetwist.model.boot import (
+    BootPlan,
+    BootRequest,
+    BootStage,
+    Protocol,
+)
+from pxetwist.model.boots import Files, Menu, MenuEntry
 from pxetwist.model.client_class import ClientClass
 from pxetwist.model.event import BootEvent
 from pxetwist.model.identity import ClientIdentity

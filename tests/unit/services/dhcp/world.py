@@ -12,7 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.boot.facade import BootFacade
 from pxetwist.exchange.dhcp4 import Silence
-from pxetwist.model.boot import BootPlan, Files
+from pxetwist.model.boot import BootPlan
+from pxetwist.model.boots import Files
 from pxetwist.model.client_class import ClientClass
 from pxetwist.model.lease import Network, Pool
 from pxetwist.services.dhcp.addressing import AddressServer

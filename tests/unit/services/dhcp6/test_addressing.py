@@ -15,7 +15,8 @@ from pxetwist.boot.loaders import Loader
 from pxetwist.errors import DirectoryUnavailable, WireError
 from pxetwist.exchange.dhcp4 import Silence
 from pxetwist.interfaces import IReservations
-from pxetwist.model.boot import BootPlan, Files
+from pxetwist.model.boot import BootPlan
+from pxetwist.model.boots import Files
 from pxetwist.model.lease import Pool
 from pxetwist.model.machine import Machine
 from pxetwist.model.network6 import Network6

@@ -18,7 +18,8 @@ from pxetwist.errors import TreeLater
 from pxetwist.exports.directory import DirectoryExport, DirectoryTree
 from pxetwist.exports.places import Places
 from pxetwist.file_tree import IExport, IFileTree
-from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Files
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage
+from pxetwist.model.boots import Files
 from pxetwist.model.event import EventKind
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine
