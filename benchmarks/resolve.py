@@ -28,14 +28,7 @@ from pxetwist.config.fields import lines
 from pxetwist.hosts import static
 from pxetwist.hosts.cache import CacheSettings, cached
 from pxetwist.interfaces import IHostDirectory
-from pxetwist.model.boot import (
-    BootRequest,
-    BootStage,
-    Endpoints,
-    Protocol,
-    Resolution,
-    Verdict,
-)
+from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol, Resolution, Verdict
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine
 from pxetwist.model.profile import BootProfile, ProfileKind

@@ -16,7 +16,7 @@ import attrs
 from pxetwist.cli.plugins import default_of
 from pxetwist.config.bind import options_of
 from pxetwist.config.fields import Keyed, expects
-from pxetwist.config.profiles import ProfileSettings
+from pxetwist.config.profile_settings import ProfileSettings
 from pxetwist.config.sections import LoaderSettings, PxeSettings, plugin_options
 from pxetwist.config.subnets import ClassSettings, SharedNetworkSettings, SubnetSettings
 from pxetwist.config.subnets6 import Subnet6Settings

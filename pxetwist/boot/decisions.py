@@ -16,15 +16,7 @@ from pxetwist.boot.offered import Offers
 from pxetwist.boot.resolver import BootResolver
 from pxetwist.boot.sightings import Sightings
 from pxetwist.interfaces import ISteady
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    Edition,
-    Protocol,
-    Resolution,
-    Step,
-    Verdict,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, Edition, Protocol, Resolution, Step, Verdict
 from pxetwist.model.boots import Menu
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine

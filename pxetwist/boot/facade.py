@@ -39,14 +39,7 @@ from pxetwist.interfaces import (
     IHostDirectory,
 )
 from pxetwist.model.answer import Answer
-from pxetwist.model.boot import (
-    BootFile,
-    BootRequest,
-    BootStage,
-    Edition,
-    Login,
-    Resolution,
-)
+from pxetwist.model.boot import BootFile, BootRequest, BootStage, Edition, Login, Resolution
 from pxetwist.model.boots import SanDisk, native_program
 from pxetwist.model.content import ContentPath, Listed
 from pxetwist.model.event import BootEvent

@@ -12,15 +12,7 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from pxetwist.model.boot import BootFile, BootPlan
-from pxetwist.model.boots import (
-    Image,
-    Iscsi,
-    LocalDisk,
-    Nbp,
-    RaspberryPi,
-    Script,
-    native_program,
-)
+from pxetwist.model.boots import Image, Iscsi, LocalDisk, Nbp, RaspberryPi, Script, native_program
 from pxetwist.model.families import LOADER_FAMILIES
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.installers import Windows

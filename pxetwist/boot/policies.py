@@ -10,13 +10,7 @@ from pxetwist.boot.resolver import BootResolver
 from pxetwist.boot.sightings import Sightings
 from pxetwist.errors import ContentNotFound, PolicyError
 from pxetwist.interfaces import IBegins, IBootPolicy, IHears
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    BootStage,
-    Protocol,
-    Verdict,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Protocol, Verdict
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.machine import Machine
 from pxetwist.model.report import MachineReport

@@ -14,13 +14,7 @@ from pxetwist.boot.guard import Guard, Unanswered
 from pxetwist.boot.loaders import FAMILIES
 from pxetwist.errors import DirectoryUnavailable, PolicyError
 from pxetwist.interfaces import IBootPolicy, IHostDirectory
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    Resolution,
-    Step,
-    Verdict,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, Resolution, Step, Verdict
 from pxetwist.model.health import Health
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine

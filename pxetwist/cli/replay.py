@@ -9,12 +9,7 @@ from urllib.parse import unquote, urlsplit
 from pxetwist.cli.steps import Explanation
 from pxetwist.errors import StartError, WireError
 from pxetwist.exchange import dhcp4, dhcp6
-from pxetwist.model.boot import (
-    BootRequest,
-    BootStage,
-    Endpoints,
-    Protocol,
-)
+from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.services.dhcp.incoming import Incoming

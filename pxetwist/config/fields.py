@@ -14,13 +14,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-)
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 from stat import S_IROTH
 from typing import Any, Generic, Self, TypeVar

@@ -15,13 +15,7 @@ from pxetwist.config.web import address6_served
 from pxetwist.content.startable import startable
 from pxetwist.errors import PolicyError
 from pxetwist.interfaces import IListsMachines
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    BootStage,
-    Endpoints,
-    Protocol,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Endpoints, Protocol
 from pxetwist.model.boots import Menu
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.services.dhcp.ports_service import DhcpPortsService

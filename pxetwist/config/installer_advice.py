@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pxetwist.config.folders import (
-    ContentFolder,
-    ContentImages,
-    content_places,
-    files_in_content,
-)
+from pxetwist.config.folders import ContentFolder, ContentImages, content_places, files_in_content
 from pxetwist.config.load import Configuration
 from pxetwist.content import bootcfg
 from pxetwist.errors import PolicyError

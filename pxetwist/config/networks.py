@@ -13,14 +13,7 @@ from pxetwist.config.subnets import ClassSettings, SharedNetworkSettings, Subnet
 from pxetwist.errors import ConfigError
 from pxetwist.model.client_class import ClientClass
 from pxetwist.model.lease import Layer, Network
-from pxetwist.policies.conditions import (
-    PASSING,
-    Expression,
-    Vocabulary,
-    conditions,
-    holds,
-    why,
-)
+from pxetwist.policies.conditions import PASSING, Expression, Vocabulary, conditions, holds, why
 from pxetwist.policies.judgement import strange_names
 from pxetwist.policies.outcomes import NEXT, Outcome
 from pxetwist.wire.options import OptionCode as O

@@ -20,12 +20,7 @@ from pxetwist.content.context import Compiled
 from pxetwist.errors import ContentIncomplete, ContentNotFound, PolicyError
 from pxetwist.interfaces import Site
 from pxetwist.model.answer import Answer
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    Protocol,
-    Verdict,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, Protocol, Verdict
 from pxetwist.model.boots import Boot, Menu
 from pxetwist.model.content import ContentPath
 from pxetwist.model.installers import ESXI_TEXTS, WINDOWS_TEXTS, Esxi, Windows

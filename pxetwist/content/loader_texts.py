@@ -18,16 +18,7 @@ from pxetwist.errors import PolicyError
 from pxetwist.interfaces import Site
 from pxetwist.model.answer import Answer
 from pxetwist.model.boot import BootRequest
-from pxetwist.model.boots import (
-    Boot,
-    Files,
-    Image,
-    Iscsi,
-    LocalDisk,
-    Menu,
-    Nbp,
-    Script,
-)
+from pxetwist.model.boots import Boot, Files, Image, Iscsi, LocalDisk, Menu, Nbp, Script
 from pxetwist.model.installers import Esxi, Windows
 from pxetwist.model.machine import host_name
 from pxetwist.model.nfs_root import path_in_root

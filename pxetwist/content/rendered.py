@@ -27,12 +27,7 @@ from pxetwist.content.versions import Versions
 from pxetwist.errors import ConfigError, ContentNotFound, Location, PolicyError
 from pxetwist.interfaces import IContent, IContentStore, INamesDisks, IRepeats, Site
 from pxetwist.model.boot import BootRequest
-from pxetwist.model.boots import (
-    Iscsi,
-    Menu,
-    RaspberryPi,
-    SanDisk,
-)
+from pxetwist.model.boots import Iscsi, Menu, RaspberryPi, SanDisk
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import parse_mac
 from pxetwist.model.installers import Windows

@@ -13,13 +13,7 @@ import attrs
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.network6 import Network6
 from pxetwist.wire import dhcp6_options as values
-from pxetwist.wire.dhcp6 import (
-    Dhcp6Message,
-    Option,
-    Options6,
-    RelayMessage,
-    encode,
-)
+from pxetwist.wire.dhcp6 import Dhcp6Message, Option, Options6, RelayMessage, encode
 from pxetwist.wire.dhcp6_options import BOOT_ENTERPRISE, IaAddress, IaNa
 from pxetwist.wire.iana import Dhcp6Option as O
 from pxetwist.wire.iana import Dhcp6Status as Status

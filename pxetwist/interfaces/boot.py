@@ -12,14 +12,7 @@ from pxetwist.interfaces.content import IContent
 from pxetwist.interfaces.services import IBootObserver
 from pxetwist.interfaces.state import ILeaseStore
 from pxetwist.model.answer import Answer
-from pxetwist.model.boot import (
-    BootFile,
-    BootRequest,
-    BootStage,
-    Edition,
-    Login,
-    Resolution,
-)
+from pxetwist.model.boot import BootFile, BootRequest, BootStage, Edition, Login, Resolution
 from pxetwist.model.boots import SanDisk
 from pxetwist.model.content import ContentPath, Listed
 from pxetwist.model.event import BootEvent

@@ -18,12 +18,7 @@ from zope.interface import implementer
 from pxetwist.config.fields import Line, integer, option, seconds
 from pxetwist.errors import ConfigError
 from pxetwist.interfaces import IBegins, IBootPolicy, IHears, ISteady, Site
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    BootStage,
-    Protocol,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Protocol
 from pxetwist.model.boots import Script
 from pxetwist.model.discovery import Discovery, DiscoveryState
 from pxetwist.model.event import BootEvent, EventKind

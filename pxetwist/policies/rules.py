@@ -18,12 +18,7 @@ from zope.interface import implementer
 from pxetwist.config.fields import Converter, Line, boolean, lines, option
 from pxetwist.errors import ConfigError, ConfigErrors, Location, PolicyError
 from pxetwist.interfaces import IAdvises, IBootPolicy, IExplains, ISteady, Site
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    BootStage,
-    Protocol,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Protocol
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine
 from pxetwist.model.nfs_root import own_root

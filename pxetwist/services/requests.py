@@ -9,14 +9,7 @@ from types import MappingProxyType
 
 from pxetwist.errors import ContentError, ContentIncomplete, PxeError
 from pxetwist.interfaces import Site
-from pxetwist.model.boot import (
-    BootRequest,
-    BootStage,
-    Endpoints,
-    Protocol,
-    Resolution,
-    Verdict,
-)
+from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol, Resolution, Verdict
 from pxetwist.model.content import ContentPath
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.identity import ClientIdentity

@@ -19,12 +19,7 @@ from pxetwist.config import fields
 from pxetwist.config.fields import option
 from pxetwist.errors import PxeError, WireError
 from pxetwist.interfaces import IBootService, ICounts, Port, Site
-from pxetwist.model.boot import (
-    BootRequest,
-    BootStage,
-    Endpoints,
-    Protocol,
-)
+from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.recent import Recent
 from pxetwist.services.listening import OwnAddress, addresses_option, addresses_to_take, udp_socket

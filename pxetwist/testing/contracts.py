@@ -36,12 +36,7 @@ from pxetwist.interfaces import (
     IHostDirectory,
     IReservations,
 )
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    BootStage,
-    Protocol,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Protocol
 from pxetwist.model.content import ContentPath
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.identity import ClientIdentity, Firmware, swapped

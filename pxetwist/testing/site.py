@@ -15,14 +15,7 @@ from zope.interface import implementer
 
 from pxetwist.errors import ContentNotFound
 from pxetwist.file_tree import IExport
-from pxetwist.interfaces import (
-    IBoot,
-    IBootObserver,
-    IContent,
-    IContentStore,
-    IListsFolders,
-    Site,
-)
+from pxetwist.interfaces import IBoot, IBootObserver, IContent, IContentStore, IListsFolders, Site
 from pxetwist.model.answer import Answer
 from pxetwist.model.boot import (
     BootFile,

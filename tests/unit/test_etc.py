@@ -14,13 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pxetwist.cli.loaders import OFFERS
 from pxetwist.config.assemble import Assembly, assemble
 from pxetwist.config.load import load
-from pxetwist.model.boot import (
-    BootRequest,
-    BootStage,
-    Endpoints,
-    Protocol,
-    Resolution,
-)
+from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol, Resolution
 from pxetwist.model.boots import LocalDisk, Menu
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity, Firmware

@@ -10,12 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.errors import WireError
-from pxetwist.wire.icmp6 import (
-    Prefix,
-    RouterAdvertisement,
-    encode_advertisement,
-    is_solicitation,
-)
+from pxetwist.wire.icmp6 import Prefix, RouterAdvertisement, encode_advertisement, is_solicitation
 
 MAC = bytes.fromhex("020000000001")
 

@@ -14,13 +14,7 @@ import attrs
 from ldap3.core.exceptions import LDAPInvalidDnError
 from ldap3.utils.dn import parse_dn
 
-from pxetwist.hosts.ldap.filters import (
-    Filter,
-    MarkFilter,
-    Template,
-    mac_spellings,
-    uuid_spellings,
-)
+from pxetwist.hosts.ldap.filters import Filter, MarkFilter, Template, mac_spellings, uuid_spellings
 from pxetwist.model.identity import ClientIdentity, machine_uuid, parse_mac
 from pxetwist.model.machine import Machine
 

@@ -11,13 +11,7 @@ from pxetwist.exchange import dhcp4
 from pxetwist.exchange.dhcp4 import Destination
 from pxetwist.exchange.dhcp4_replies import BootData
 from pxetwist.interfaces import IBoot
-from pxetwist.model.boot import (
-    BootFile,
-    BootRequest,
-    Endpoints,
-    Protocol,
-    Resolution,
-)
+from pxetwist.model.boot import BootFile, BootRequest, Endpoints, Protocol, Resolution
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.services.dhcp.client_options import ClientView
 from pxetwist.services.dhcp.questions import Question, Reply

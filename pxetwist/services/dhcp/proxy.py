@@ -15,13 +15,7 @@ from pxetwist.config.fields import interface, list_of, option
 from pxetwist.exchange import dhcp4, remedies
 from pxetwist.exchange.dhcp4 import Asks, Destination, Silence
 from pxetwist.exchange.proxy_trials import Choice, Fingerprint, Trials, order_for
-from pxetwist.exchange.proxydhcp import (
-    PxeMenu,
-    Variant,
-    boot_item,
-    boot_server_reply,
-    proxy_offer,
-)
+from pxetwist.exchange.proxydhcp import PxeMenu, Variant, boot_item, boot_server_reply, proxy_offer
 from pxetwist.interfaces import IBoot, IBootObserver, Site
 from pxetwist.model.boot import BootFile, Protocol, Resolution
 from pxetwist.model.boots import Menu

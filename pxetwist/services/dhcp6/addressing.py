@@ -19,13 +19,7 @@ from pxetwist.exchange.dhcp4 import Silence
 from pxetwist.exchange.dhcp6 import Asks
 from pxetwist.exchange.dhcp6_replies import Replying
 from pxetwist.interfaces import IBoot
-from pxetwist.model.boot import (
-    BootFile,
-    BootRequest,
-    Endpoints,
-    Protocol,
-    Resolution,
-)
+from pxetwist.model.boot import BootFile, BootRequest, Endpoints, Protocol, Resolution
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease
 from pxetwist.model.network6 import Network6

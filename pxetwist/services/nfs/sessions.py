@@ -11,14 +11,7 @@ from pxetwist.exchange.filehandles import mark
 from pxetwist.exchange.nfs3 import Session
 from pxetwist.exchange.nfs_nodes import ASKING_DIRECTORY, NfsError, Node, Nodes, View, fsid_of
 from pxetwist.interfaces import Site
-from pxetwist.model.boot import (
-    BootRequest,
-    BootStage,
-    Endpoints,
-    Protocol,
-    Resolution,
-    Verdict,
-)
+from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol, Resolution, Verdict
 from pxetwist.model.nfs_root import NfsRoot
 from pxetwist.model.recent import Recent
 from pxetwist.services.nfs.rpc import Client

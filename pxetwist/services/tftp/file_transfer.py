@@ -8,14 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from pxetwist.exchange.tftp import (
-    Action,
-    Finished,
-    Outcome,
-    ReadTransfer,
-    SendBlocks,
-    SendOack,
-)
+from pxetwist.exchange.tftp import Action, Finished, Outcome, ReadTransfer, SendBlocks, SendOack
 from pxetwist.interfaces import IContent
 from pxetwist.model.boot import BootRequest
 from pxetwist.services.blocks import read_exactly

@@ -19,15 +19,7 @@ from twisted.logger import Logger
 from pxetwist.services.segments import cannot_segment, segment_control
 from pxetwist.services.tftp.following import NONE, Following
 from pxetwist.services.tftp.images import Piece
-from pxetwist.services.tftp.messages import (
-    BATCH,
-    Control,
-    Inbox,
-    Outbox,
-    name_of,
-    packed,
-    peer_of,
-)
+from pxetwist.services.tftp.messages import BATCH, Control, Inbox, Outbox, name_of, packed, peer_of
 from pxetwist.services.tftp.transfer_interfaces import (
     PMTUDISC_DONT,
     Family,

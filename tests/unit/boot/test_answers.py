@@ -18,14 +18,7 @@ from pxetwist.boot.facade import BootFacade
 from pxetwist.boot.https import Https
 from pxetwist.interfaces import IRedemptions
 from pxetwist.model.answer import Answer
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    BootStage,
-    Endpoints,
-    Protocol,
-    SecurePort,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Endpoints, Protocol, SecurePort
 from pxetwist.model.boots import Files, Menu, MenuEntry
 from pxetwist.model.event import EventKind
 from pxetwist.model.identity import ClientIdentity, Firmware

@@ -33,14 +33,7 @@ from pxetwist.model.boot import (
     Resolution,
     Verdict,
 )
-from pxetwist.model.boots import (
-    Boot,
-    Files,
-    Image,
-    LocalDisk,
-    Nbp,
-    Script,
-)
+from pxetwist.model.boots import Boot, Files, Image, LocalDisk, Nbp, Script
 from pxetwist.model.content import ContentPath
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.identity import ClientIdentity, Firmware

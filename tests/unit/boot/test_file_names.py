@@ -7,12 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pxetwist.boot.contents import Contents
 from pxetwist.boot.loaders import Loader, Loaders
 from pxetwist.errors import ContentNotFound
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    BootStage,
-    Protocol,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Protocol
 from pxetwist.model.boots import Boot, Files, RaspberryPi
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity, Firmware

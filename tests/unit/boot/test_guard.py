@@ -14,14 +14,7 @@ from pxetwist.boot.guard import Guard, Unanswered
 from pxetwist.boot.resolver import BootResolver
 from pxetwist.errors import DirectoryUnavailable
 from pxetwist.interfaces import IBootPolicy, IHealth, IHostDirectory
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    BootStage,
-    Protocol,
-    Resolution,
-    Verdict,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Protocol, Resolution, Verdict
 from pxetwist.model.boots import Files
 from pxetwist.model.health import Health, HealthState
 from pxetwist.model.identity import ClientIdentity

@@ -11,14 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.boot.resolver import BootResolver, Identification
 from pxetwist.errors import DirectoryUnavailable
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    BootStage,
-    Protocol,
-    Resolution,
-    Verdict,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Protocol, Resolution, Verdict
 from pxetwist.model.boots import Files
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine

@@ -11,12 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.boot import neighbours
 from pxetwist.boot.facade import BootFacade
-from pxetwist.boot.neighbours import (
-    neighbour_mac,
-    peer_address,
-    peer_link,
-    read_neighbour,
-)
+from pxetwist.boot.neighbours import neighbour_mac, peer_address, peer_link, read_neighbour
 from pxetwist.model.boot import BootStage, Endpoints
 from pxetwist.model.identity import ClientIdentity, address_mac
 from pxetwist.testing import result_of

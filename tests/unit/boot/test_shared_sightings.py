@@ -19,12 +19,7 @@ from pxetwist.boot.sightings import PLAN_LIFE, Sighting, Sightings
 from pxetwist.errors import Location
 from pxetwist.interfaces import IBegins
 from pxetwist.model.answer import Answer, Value
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    BootStage,
-    Protocol,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Protocol
 from pxetwist.model.boots import Files, LocalDisk
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine

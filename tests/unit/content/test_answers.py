@@ -16,13 +16,7 @@ from yaml import safe_load
 from pxetwist.content.rendered import Settings, build
 from pxetwist.errors import ConfigError, ConfigErrors, ContentNotFound, Location, PolicyError
 from pxetwist.model.answer import Answer, Value
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    BootStage,
-    Endpoints,
-    Protocol,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Endpoints, Protocol
 from pxetwist.model.boots import Files
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity

@@ -8,12 +8,7 @@ from twisted.internet.task import Clock
 from pxetwist.config.advice import advice
 from pxetwist.config.assemble import Assembly, assemble
 from pxetwist.errors import ConfigErrors, PolicyError, StartError
-from pxetwist.model.boot import (
-    BootRequest,
-    BootStage,
-    Endpoints,
-    Protocol,
-)
+from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.testing import result_of

@@ -15,20 +15,8 @@ from pxetwist.errors import ContentNotFound, StateUnavailable
 from pxetwist.exports import directory, image
 from pxetwist.file_tree import IExport, IVersioned
 from pxetwist.interfaces import IContentStore, INotes
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    BootStage,
-    Endpoints,
-    Protocol,
-)
-from pxetwist.model.boots import (
-    Boot,
-    Files,
-    LocalDisk,
-    Menu,
-    MenuEntry,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Endpoints, Protocol
+from pxetwist.model.boots import Boot, Files, LocalDisk, Menu, MenuEntry
 from pxetwist.model.content import ContentPath
 from pxetwist.model.families import kernel_arguments
 from pxetwist.model.identity import ClientIdentity

@@ -11,13 +11,7 @@ from pxetwist.content.installers import batch_words
 from pxetwist.content.rendered import RenderedStore, Settings, build
 from pxetwist.errors import ConfigErrors, ContentIncomplete, ContentNotFound, Location, PolicyError
 from pxetwist.model.answer import Answer, Value
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    Protocol,
-    Resolution,
-    Verdict,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, Protocol, Resolution, Verdict
 from pxetwist.model.boots import Menu, MenuEntry
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.installers import Windows

@@ -13,14 +13,7 @@ from pxetwist.content.rendered import RenderedStore, Settings, build
 from pxetwist.content.text_names import flavour_of
 from pxetwist.errors import ConfigError, ContentDenied, ContentNotFound, PolicyError
 from pxetwist.interfaces import IContent, IContentStore
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    BootStage,
-    Endpoints,
-    Protocol,
-    SecurePort,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Endpoints, Protocol, SecurePort
 from pxetwist.model.boots import (
     Boot,
     Files,

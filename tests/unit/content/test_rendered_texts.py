@@ -9,14 +9,7 @@ import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.content.rendered_texts import RenderedTexts
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    BootStage,
-    Endpoints,
-    Login,
-    Protocol,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Endpoints, Login, Protocol
 from pxetwist.model.boots import LocalDisk
 from pxetwist.model.content import ContentPath
 from pxetwist.model.families import Setting

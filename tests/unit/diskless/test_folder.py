@@ -6,14 +6,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from pxetwist.diskless.folder import (
-    Facts,
-    Image,
-    ImageError,
-    ImageVersion,
-    all_images,
-    image,
-)
+from pxetwist.diskless.folder import Facts, Image, ImageError, ImageVersion, all_images, image
 
 FACTS = Facts("debian:bookworm", "amd64", "6.1", 1.5, 1000, ("ssh",), ("true",))
 

@@ -8,20 +8,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.exchange import dhcp4
 from pxetwist.exchange.dhcp4_replies import BootData, encode_reply
-from pxetwist.exchange.proxydhcp import (
-    MenuItem,
-    PxeMenu,
-    Variant,
-    boot_server_reply,
-    proxy_offer,
-)
+from pxetwist.exchange.proxydhcp import MenuItem, PxeMenu, Variant, boot_server_reply, proxy_offer
 from pxetwist.model.boot import BootPlan
-from pxetwist.model.boots import (
-    Files,
-    LocalDisk,
-    Menu,
-    MenuEntry,
-)
+from pxetwist.model.boots import Files, LocalDisk, Menu, MenuEntry
 from pxetwist.wire import pxe
 from pxetwist.wire.dhcp4 import Dhcp4Message, decode
 from pxetwist.wire.iana import Dhcp4Type

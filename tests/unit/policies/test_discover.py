@@ -16,13 +16,7 @@ from pxetwist.config.fields import Line
 from pxetwist.content import rendered
 from pxetwist.errors import ConfigError, Location, StateUnavailable
 from pxetwist.hosts import approved
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    BootStage,
-    Endpoints,
-    Protocol,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Endpoints, Protocol
 from pxetwist.model.boots import LocalDisk
 from pxetwist.model.content import ContentPath
 from pxetwist.model.event import EventKind

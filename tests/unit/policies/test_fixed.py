@@ -7,12 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.config.fields import OptionText
 from pxetwist.errors import ConfigError
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    BootStage,
-    Protocol,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Protocol
 from pxetwist.model.boots import LocalDisk
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.profile import BootProfile, ProfileKind

@@ -12,14 +12,7 @@ from pxetwist.content import rendered
 from pxetwist.content.logins import PAUSE, TRIES
 from pxetwist.errors import ConfigError, ContentNotFound, LoginNeeded
 from pxetwist.interfaces import Site
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    BootStage,
-    Endpoints,
-    Login,
-    Protocol,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Endpoints, Login, Protocol
 from pxetwist.model.boots import Menu
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity, Firmware

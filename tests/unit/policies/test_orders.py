@@ -17,14 +17,7 @@ from pxetwist.config.fields import Line
 from pxetwist.content import rendered
 from pxetwist.errors import ConfigError, ContentNotFound, Location, PolicyError
 from pxetwist.interfaces import Site
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    BootStage,
-    Endpoints,
-    Protocol,
-    Verdict,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Endpoints, Protocol, Verdict
 from pxetwist.model.boots import LocalDisk
 from pxetwist.model.content import ContentPath
 from pxetwist.model.event import EventKind

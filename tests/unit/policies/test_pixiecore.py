@@ -7,12 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pxetwist.content import rendered
 from pxetwist.errors import PolicyError
 from pxetwist.interfaces import IBootPolicy
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    BootStage,
-    Protocol,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Protocol
 from pxetwist.model.boots import Files, Script
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity

@@ -13,13 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pxetwist.config.fields import Line
 from pxetwist.errors import ConfigErrors, Location, PolicyError
 from pxetwist.interfaces import Site
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    BootStage,
-    Endpoints,
-    Protocol,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Endpoints, Protocol
 from pxetwist.model.boots import Files, LocalDisk, Menu
 from pxetwist.model.families import Setting
 from pxetwist.model.identity import ClientIdentity, Firmware, Relay

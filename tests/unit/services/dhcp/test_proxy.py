@@ -19,13 +19,7 @@ from pxetwist.exchange.dhcp4 import Destination, Silence
 from pxetwist.exchange.proxydhcp import Variant
 from pxetwist.interfaces import INotes
 from pxetwist.model.boot import BootPlan, BootRequest, Protocol
-from pxetwist.model.boots import (
-    Files,
-    LocalDisk,
-    Menu,
-    MenuEntry,
-    Nbp,
-)
+from pxetwist.model.boots import Files, LocalDisk, Menu, MenuEntry, Nbp
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.identity import Firmware
 from pxetwist.model.machine import Machine

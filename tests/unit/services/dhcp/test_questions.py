@@ -24,12 +24,7 @@ from pxetwist.boot.facade import BootFacade
 from pxetwist.boot.loaders import Loader
 from pxetwist.errors import LeaseConflict, StateUnavailable
 from pxetwist.interfaces import IBootPolicy, IHostDirectory, ISteady
-from pxetwist.model.boot import (
-    BootPlan,
-    BootRequest,
-    BootStage,
-    Protocol,
-)
+from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Protocol
 from pxetwist.model.boots import Files, Menu, MenuEntry
 from pxetwist.model.client_class import ClientClass
 from pxetwist.model.event import BootEvent

@@ -19,12 +19,7 @@ from pxetwist.config.assemble import assemble
 from pxetwist.config.load import load
 from pxetwist.content.loader_texts import LoaderTexts
 from pxetwist.content.rendered import RenderedStore
-from pxetwist.model.boot import (
-    BootRequest,
-    BootStage,
-    Endpoints,
-    Protocol,
-)
+from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol
 from pxetwist.model.content import ContentPath
 from pxetwist.model.event import EventKind
 from pxetwist.model.identity import ClientIdentity, Firmware
