@@ -214,8 +214,10 @@ class Session:
             else:
                 connection.bind(read_server_info=False)
                 result = connection.result or {}
-        except (LDAPExceptionError, OSError) as error:
-            raise fault(self.uri, error, self._timeout) from None
+        except DirectoryUnavailable:
+            raise
+        except Exception as error:
+            raise self._breach(error) from None
         if result.get("result") != _SUCCESS:
             raise bind_refusal(self.uri, settings, result)
 

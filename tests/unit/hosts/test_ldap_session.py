@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -29,6 +30,9 @@ class Connection:
     def search(self, *what: object, **more: object) -> None:
         raise KeyError((0, 3))
 
+    def open(self, **more: object) -> None:
+        raise TypeError("'NoneType' object does not support item assignment")
+
 
 class SessionTests(SynchronousTestCase):
     def test_what_is_read_while_it_is_closed_is_no_bug(self) -> None:
@@ -38,3 +42,12 @@ class SessionTests(SynchronousTestCase):
         session.close()
         with self.assertRaisesRegex(ServerFault, "was closed"):
             session.pages("dc=lab", "(cn=*)", ["cn"]).__next__()
+
+    def test_what_happens_while_it_is_opened_is_none_either(self) -> None:
+        session = Session(Uri("ldaps", "dc1", 636), Connection(), 1.0)  # type: ignore[arg-type]
+        settings: Any = SimpleNamespace(start_tls=True, bind="simple")
+        with self.assertRaises(TypeError):
+            session._bind(settings)
+        session.close()
+        with self.assertRaisesRegex(ServerFault, "was closed"):
+            session._bind(settings)
