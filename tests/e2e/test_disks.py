@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bootlab import disks
 from bootlab.machines import Firmware
-from bootlab.processes import wait_until
+from bootlab.processes import LabError, wait_until
 from tests.e2e.case import PATIENCE, BootCase
 
 #: iPXE would take the first part of it for a setting, were it not told otherwise.
@@ -28,8 +28,7 @@ class DiskTests(BootCase):
         log = self.lab.folder / "tgtd.log"
         daemon = server.start(["tgtd", "-f", "-C", control, "--iscsi", portal], log)
         self.addCleanup(daemon.stop)
-        wait_for = Path(f"/var/run/tgtd/socket.{control}")
-        wait_until(wait_for.exists, 10, "tgtd")
+        wait_until(lambda: self.takes_commands(control), 10, "tgtd")
         for words in (
             ("target", "new", "-T", f"iqn.2026-01.lab:{name}"),
             ("logicalunit", "new", "--lun", "1", "-b", str(disk)),
@@ -42,6 +41,13 @@ class DiskTests(BootCase):
         ):
             self.admin(control, "account", "new", "--user", user, "--password", secret)
             self.admin(control, "account", "bind", "--tid", "1", "--user", user, *more)
+
+    def takes_commands(self, control: str) -> bool:
+        try:
+            self.admin(control, "target", "show")
+        except LabError:
+            return False
+        return True
 
     def admin(self, control: str, mode: str, verb: str, *words: str) -> None:
         command = ("tgtadm", "-C", control, "--lld", "iscsi", "--mode", mode, "--op", verb)
