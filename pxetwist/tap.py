@@ -24,6 +24,7 @@ from pxetwist.config.greeting import greet
 from pxetwist.config.load import load
 from pxetwist.config.status import status, tell_counts
 from pxetwist.errors import ConfigErrors, StartError
+from pxetwist.services.clock_steps import keep_timers
 from pxetwist.services.workers.duty import Duty, end_with
 from pxetwist.services.workers.feed import feed
 
@@ -62,6 +63,7 @@ def assembled(file: Path, duty: Duty | None = None) -> Assembly:
     """
     from twisted.internet import reactor  # noqa: TID251, PLC0415  the one place; late, so that twistd may choose it
 
+    keep_timers(reactor)
     return assemble(load(file, duty.texts if duty else None), reactor, duty)
 
 
