@@ -129,6 +129,11 @@ class Lan:
         host.ip("link set eth0 up")
         return host
 
+    def isolate(self, *names: str) -> None:
+        """Let these hosts see nothing of each other, as switches do it that keep clients apart."""
+        for name in names:
+            self.server.ip(f"link set to-{name} type bridge_slave isolated on")
+
     def close(self) -> None:
         """Remove all namespaces, the newest first."""
         while self._hosts:

@@ -59,6 +59,8 @@ class FloodTests(FloodCase):
         self.clients = {name: self.host(name) for name in ("lessee", "stranger")}
         self.clients["known"] = self.host("known", "02:00:00:00:00:01")
         self.flooder = self.lan.host("flooder", "10.77.0.66/24")
+        # udhcpc reads all broadcasts that it sees: it would drown before the server does.
+        self.lan.isolate("flooder", *self.clients)
         self.serve()
 
     def client(self, name: str) -> Process:
