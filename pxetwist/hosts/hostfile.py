@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -12,7 +13,7 @@ from uuid import UUID
 
 import attrs
 
-from pxetwist.errors import ConfigErrors, Location
+from pxetwist.errors import ConfigError, ConfigErrors, Location
 from pxetwist.hosts.formats.detection import AUTO, FORMATS, format_of
 from pxetwist.hosts.formats.ethers import is_address
 from pxetwist.hosts.formats.rows import KNOWN, MARKS, NamedAddress, Report, Row
@@ -37,10 +38,13 @@ Stamps = Mapping[Path, tuple[int, int, int] | None]
 
 @attrs.frozen
 class Reading:
-    """What files say: the machines in their order, and what was not taken over, by line."""
+    """What files say: the machines in their order, what was not taken over, by line, and how much
+    is said of machines in each file that says anything.
+    """
 
     machines: tuple[Machine, ...]
     warnings: tuple[str, ...] = ()
+    entries: Mapping[str, int] = attrs.field(factory=dict)
 
 
 def stamps(sources: Sequence[Path]) -> Stamps:
@@ -105,7 +109,22 @@ def read(sources: Sequence[Path], directory: str, form: str = AUTO) -> Reading:
     ]
     if errors:
         raise ConfigErrors(errors)
-    return Reading(machines, tuple(line for report in reports for line in report.warnings()))
+    warnings = tuple(line for report in reports for line in report.warnings())
+    entries = Counter(placed.report.file for placed in rows)
+    return Reading(machines, warnings, entries)
+
+
+def emptied(before: Reading, now: Reading) -> ConfigErrors | None:
+    """Say which files have lost all that they said of machines, but are still there: a script that
+    writes them failed, more often than not.
+    """
+    lost = [file for file in before.entries if file not in now.entries and Path(file).is_file()]
+    if not lost:
+        return None
+    said = "has no machines any more, it had {}; if they are to be gone, start the server again"
+    return ConfigErrors(
+        [ConfigError(Location(file), said.format(before.entries[file])) for file in lost]
+    )
 
 
 def _rows(file: Path, form: str, report: Report, *, folder: bool) -> Iterator[Row | NamedAddress]:

@@ -22,7 +22,7 @@ from zope.interface import implementer
 from pxetwist.config.fields import OptionText, choice, option, path
 from pxetwist.errors import ConfigErrors
 from pxetwist.hosts.formats.detection import AUTO, FORMATS
-from pxetwist.hosts.hostfile import Reading, Stamps, read, stamps
+from pxetwist.hosts.hostfile import Reading, Stamps, emptied, read, stamps
 from pxetwist.hosts.marks import port_mark
 from pxetwist.interfaces import (
     IHealth,
@@ -102,6 +102,7 @@ class StaticDirectory(Service):
         self._glimpse = self._stamps  # of two seconds ago
         self._call: IDelayedCall | None = None
         self._reading: object = None  # the thread that reads, if one does
+        self._index = _Index.of(Reading(()))
         self._index = self._read()
         self._edition = 0
         self._health = Health(HealthState.UP, site.reactor.seconds())
@@ -169,7 +170,11 @@ class StaticDirectory(Service):
         self._take(outcome)
 
     def _read(self) -> _Index:
-        return _Index.of(read(self._files, self._site.name, self._format))
+        reading = read(self._files, self._site.name, self._format)
+        mistakes = emptied(self._index.reading, reading)
+        if mistakes is not None:
+            raise mistakes
+        return _Index.of(reading)
 
     def _look(self) -> None:
         """Read again what has changed, and is not being changed any more."""

@@ -293,6 +293,25 @@ class WatchTests(FilesCase):
         self.assertEqual(self.found(self.watched, WS1), "old")
         self.assertEqual(self.levels(), ["error", "error"])
 
+    def test_a_file_that_is_emptied(self) -> None:
+        """Its writer failed: its machines are not gone, not even after a signal."""
+        self.write("b.yaml", "ws2: {mac: 525400000002}\nws3: {mac: 525400000003}\n")
+        self.look(2)
+        self.until_read()
+        self.write("b.yaml", "")
+        self.look(2)
+        self.until_read()
+        IReloads(self.watched).reload()
+        ws2 = ClientIdentity(mac="52:54:00:00:00:02")
+        self.assertEqual(self.found(self.watched, ws2), "ws2")
+        self.assertEqual(self.levels(), ["info", *["error"] * 4])
+        error = self.watched.health().error
+        self.assertIn("b.yaml: has no machines any more, it had 2; if they", error)
+        self.write("b.yaml", "ws4: {mac: 525400000002}\n")
+        self.look(2)
+        self.until_read()
+        self.assertEqual(self.found(self.watched, ws2), "ws4")
+
     def test_new_warnings_only(self) -> None:
         self.write("b.conf", "dhcp-host=52:54:00:00:00:02,ws2,1h\n")
         self.look(2)
