@@ -181,9 +181,15 @@ class CacheFolder:
                 self._file(record.name, suffix).unlink()
 
     def _make_room(self, size: int) -> bool:
-        while self._taken + size > self._limit and self._records:
+        """Remove what is unused for long until so many bytes fit in; nothing if they never do."""
+        if self._taken + size <= self._limit:
+            return True
+        removable = sum(record.size for record in self._records.values())
+        if self._taken - removable + size > self._limit:
+            return False
+        while self._taken + size > self._limit:
             self.drop(next(iter(self._records)))
-        return self._taken + size <= self._limit
+        return True
 
     def _file(self, name: str, suffix: str) -> Path:
         return self._folder / f"{name}{suffix}"

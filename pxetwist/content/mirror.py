@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
@@ -62,12 +62,7 @@ class Mirror:
             if response.code not in REDIRECTING or not location:
                 return response
             self.leave(response)
-            target = urljoin(url, location[0].decode("latin-1"))
-            if not self._may_lead_to(target):
-                parts = urlsplit(target)
-                where = f"{parts.scheme}://{parts.netloc}"
-                raise MirrorError(f"redirects to {where}, which is not allowed")
-            url = target
+            url = self._led_to(url, location[0])
         raise MirrorError(f"redirects more than {_REDIRECTS} times")
 
     async def _ask(self, url: str, conditions: Mapping[str, str]) -> IResponse:
@@ -83,8 +78,25 @@ class Mirror:
         except Exception as error:  # whatever goes wrong on the wire, there is no answer
             raise MirrorAway(told(error)) from error
 
-    def _may_lead_to(self, target: str) -> bool:
-        here, there = urlsplit(self.url), urlsplit(target)
+    def _led_to(self, url: str, location: bytes) -> str:
+        """Return where a redirection leads.
+
+        :raises MirrorError: if that is no URL, or must not be asked.
+        """
+        try:
+            target = urljoin(url, location.decode("ascii"))
+            parts = urlsplit(target)
+        except ValueError:
+            raise MirrorError("redirects to what is no URL") from None
+        if not target.isprintable() or " " in target:
+            raise MirrorError("redirects to what is no URL")
+        if not self._may_lead_to(parts):
+            where = f"{parts.scheme}://{parts.netloc}"
+            raise MirrorError(f"redirects to {where}, which is not allowed")
+        return target
+
+    def _may_lead_to(self, there: SplitResult) -> bool:
+        here = urlsplit(self.url)
         if there.scheme not in ("https", here.scheme) or "@" in there.netloc:
             return False  # from HTTPS to HTTP: anybody could answer there
         return there.netloc.lower() in (here.netloc.lower(), *map(str.lower, self.elsewhere))

@@ -215,8 +215,9 @@ class UpstreamStore(Service):
             self._cache.drop(str(path))
             self._pause(str(path))
         else:
-            phrase = response.phrase.decode("latin-1")
-            raise MirrorError(f"the answer is {response.code} {phrase}")
+            phrase = response.phrase.decode("ascii", "replace")
+            said = phrase if phrase.isprintable() else ""
+            raise MirrorError(f"the answer is {response.code} {said}".rstrip())
 
     async def _receive(
         self, path: ContentPath, fetch: Fetch, response: IResponse, digest: str
@@ -268,7 +269,7 @@ def _record(name: str, path: ContentPath, response: IResponse, now: float) -> Re
     etag, last_modified = (_header(response, name) for name in ("ETag", "Last-Modified"))
     try:
         modified = parsedate_to_datetime(last_modified).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         modified, last_modified = 0.0, ""
     marks = f"{path}\n{etag}\n{last_modified}\n{response.length}"
     tag = hashlib.sha256(marks.encode("utf-8", "replace")).hexdigest()[:32]

@@ -197,7 +197,7 @@ def _date(value: str | None) -> int | None:
         return None
     try:
         return int(parsedate_to_datetime(value).replace(tzinfo=UTC).timestamp())
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for numbers that no date has
         return None
 
 

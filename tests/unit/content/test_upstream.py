@@ -160,6 +160,17 @@ class UpstreamTests(UpstreamCase):
         self.mirror.answers[f"{URL}/linux"] = Response(503)
         self.assertEqual(self.text(), b"old")
 
+    def test_dates_that_are_none(self) -> None:
+        for name, year in (("linux", "9" * 20), ("initrd", "99999")):
+            said = Headers({"Last-Modified": [f"Mon, 01 Jan {year} 00:00:00 GMT"]})
+            self.mirror.answers[f"{URL}/{name}"] = Response(200, said, b"kernel")
+            self.assertEqual(self.text(name), b"kernel")
+
+    def test_no_control_characters_in_the_log(self) -> None:
+        self.mirror.answers[f"{URL}/linux"] = Response(500, phrase=b"\x1b[31mred")
+        _, failed = self.opening()
+        self.assertTrue(str(failed[0]).endswith("the answer is 500"), failed)
+
     def test_what_the_mirror_lacks(self) -> None:
         self.missing()
         self.missing()
@@ -335,6 +346,16 @@ class RoomTests(UpstreamCase):
         self.missing("initrd")
         self.assertEqual(self.files(), 0)
 
+    def test_larger_than_all_takes_nothing_away(self) -> None:
+        self.text("a")
+        for answer in (Response(200, body=b"x" * 1001), endless(b"x" * 1001)):
+            self.mirror.answers[f"{URL}/linux"] = answer
+            self.clock.advance(31)
+            self.missing()
+        asked = len(self.mirror.asked)
+        self.assertEqual(self.text("a"), b"a" * 400)
+        self.assertEqual(len(self.mirror.asked), asked)
+
 
 class DigestTests(UpstreamCase):
     def setUp(self) -> None:
@@ -418,6 +439,15 @@ class RedirectTests(UpstreamCase):
         self.redirect("https://CDN.test:8443/linux")
         self.mirror.answers["https://CDN.test:8443/linux"] = Response(200, body=b"cdn")
         self.assertEqual(self.text(), b"cdn")
+
+    def test_to_what_is_no_url(self) -> None:
+        self.mirror.files["initrd"] = b"there"
+        for target in ("http://[", "http://\u2100.test/", "/debian/\xe9", "/debian/a b", "//\x1b"):
+            self.clock.advance(31)
+            self.redirect(target)
+            _, failed = self.opening()
+            self.assertIn("redirects to what is no URL", str(failed[0]), target)
+        self.assertEqual(self.text("initrd"), b"there")  # others are not given up for it
 
     def test_in_circles(self) -> None:
         self.redirect("/debian/linux")
