@@ -5,12 +5,13 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 
 import attrs
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.content import rendered
-from pxetwist.content.logins import PAUSE, TRIES
-from pxetwist.errors import ConfigError, ContentNotFound, LoginNeeded
+from pxetwist.content.logins import PAUSE, TRIES, TRIES_OF_ADDRESS
+from pxetwist.errors import ConfigError, ContentNotFound, DirectoryUnavailable, LoginNeeded
 from pxetwist.interfaces import Site
 from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Endpoints, Login, Protocol
 from pxetwist.model.boots import Menu
@@ -168,6 +169,55 @@ class LoginTests(MenuCase):
             self.assertRaises(LoginNeeded, self.open, Login("anna", "guess"))
         self.assertRaises(LoginNeeded, self.open, ANNA)
         self.clock.advance(PAUSE + 1)
+        self.assertIn("exam/linux", self.open(ANNA))
+
+    def asking(self, login: Login, mac: str = "52:54:00:00:00:01") -> Deferred[object]:
+        request = attrs.evolve(self.request(login=login), plan=self.plan(settings()))
+        identity = attrs.evolve(request.identity, mac=mac)
+        path = ContentPath.parse("menu/exam.ipxe")
+        found: Deferred[object] = Deferred.fromCoroutine(
+            self.store().open(path, attrs.evolve(request, identity=identity))
+        )
+        found.addErrback(lambda failure: failure.trap(LoginNeeded))
+        return found
+
+    def test_guessing_many_at_once(self) -> None:
+        """Who does not wait for an answer may guess no more than others."""
+        asked: list[Deferred[None]] = []
+
+        async def authenticate(boot: FakeBoot, guard: str, login: Login) -> None:
+            asked.append(Deferred())
+            await asked[-1]
+
+        self.patch(FakeBoot, "authenticate", authenticate)
+        for _ in range(3 * TRIES):
+            self.asking(Login("anna", "guess"))
+        self.assertEqual(len(asked), TRIES)
+        for each in asked:
+            each.callback(None)
+        self.asking(Login("anna", "guess"))
+        self.assertEqual(len(asked), TRIES)
+
+    def test_guessing_as_many_machines(self) -> None:
+        """Another MAC in each question is no way around it."""
+        for number in range(TRIES_OF_ADDRESS):
+            self.asking(Login("anna", "guess"), f"52:54:00:00:01:{number:02x}")
+        self.assertRaises(LoginNeeded, self.open, ANNA)
+        self.clock.advance(PAUSE + 1)
+        self.assertIn("exam/linux", self.open(ANNA))
+
+    def test_right_passwords_do_not_count(self) -> None:
+        """Nor do those that could not be checked."""
+        for _ in range(TRIES_OF_ADDRESS + 1):
+            self.assertIn("exam/linux", self.open(ANNA))
+
+        async def authenticate(boot: FakeBoot, guard: str, login: Login) -> None:
+            raise DirectoryUnavailable("away")
+
+        patched = self.patch(FakeBoot, "authenticate", authenticate)
+        for _ in range(TRIES_OF_ADDRESS + 1):
+            self.assertRaises(LoginNeeded, self.open, ANNA)
+        patched.restore()
         self.assertIn("exam/linux", self.open(ANNA))
 
     def test_unlocked_and_unknown(self) -> None:
