@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IHandshakeListener
 from twisted.internet.protocol import connectionDone
 from twisted.internet.task import LoopingCall
@@ -217,7 +217,7 @@ class SecureFactory(ContentFactory):
         self.counters["handshakes failed"] += 1
         error = reason.value
         now = self.reactor.seconds()
-        if isinstance(error, ConnectionDone) or now - self._told < _TELL_EVERY:
+        if isinstance(error, ConnectionDone | ConnectionAborted) or now - self._told < _TELL_EVERY:
             return
         self._told = now
         why = _BROKEN_OFF

@@ -45,7 +45,7 @@ class Settings:
         fields.integer(16),
         default=10_000,
         doc="Connections at a time; for one more the one is closed that has waited longest"
-        " without a request.",
+        " without a request, or else one of the client that has the most.",
     )
 
 
@@ -58,7 +58,8 @@ class ContentFactory(Factory):
     """Makes connections for a site; `counters` counts answers by status.
 
     Of `connections` at a time the one is closed for the next that has waited longest without a
-    request: nobody can keep others out by connections alone.
+    request, or else one of the client that has the most: nobody can keep others out by
+    connections alone, also not by such as take nothing of what was asked for.
     """
 
     protocol: Any = ContentChannel
@@ -73,6 +74,7 @@ class ContentFactory(Factory):
         #: By what is asked, the peer, and the address of ours.
         self.standing: Recent[tuple[Asked, str, str], Standing] = Recent(STANDING)
         self.channels: set[ContentChannel] = set()
+        self._of_peers: Counter[str] = Counter()  # how many each client has
         self.connections = settings.connections
         self._idle_timeout = settings.idle_timeout
         self._waiting: dict[ContentChannel, None] = {}  # for a request, the oldest first
@@ -81,15 +83,22 @@ class ContentFactory(Factory):
 
     def entered(self, channel: ContentChannel) -> None:
         """Know of a new connection."""
-        if len(self.channels) >= self.connections and self._waiting:
-            self.counters["crowded out"] += 1
-            crowded = next(iter(self._waiting))
-            self._waiting.pop(crowded)
-            crowded.abort()
+        crowded = self._one_too_many() if len(self.channels) >= self.connections else None
         self.channels.add(channel)
+        self._of_peers[channel.peer] += 1
         self.idle(channel)
+        if crowded is not None:
+            self.counters["crowded out"] += 1
+            self._remove(crowded)
+            crowded.abort()
         if self._look is None:
             self._look = self.reactor.callLater(_LOOK_EVERY, self._look_after)
+
+    def _one_too_many(self) -> ContentChannel:
+        if self._waiting:
+            return next(iter(self._waiting))
+        most = max(self._of_peers, key=self._of_peers.__getitem__)
+        return next(each for each in self.channels if each.peer == most)
 
     def idle(self, channel: ContentChannel) -> None:
         """Wait for its next request from now on."""
@@ -111,8 +120,7 @@ class ContentFactory(Factory):
 
     def forget(self, channel: ContentChannel) -> None:
         """Drop a connection that is lost."""
-        self.channels.discard(channel)
-        self._waiting.pop(channel, None)
+        self._remove(channel)
         if self.channels:
             return
         if self._look is not None:
@@ -120,6 +128,15 @@ class ContentFactory(Factory):
             self._look = None
         if self._empty is not None:
             self._empty.callback(None)
+
+    def _remove(self, channel: ContentChannel) -> None:
+        self._waiting.pop(channel, None)
+        if channel not in self.channels:
+            return
+        self.channels.remove(channel)
+        self._of_peers[channel.peer] -= 1
+        if not self._of_peers[channel.peer]:
+            del self._of_peers[channel.peer]
 
     def drain(self) -> Deferred[None]:
         """Close idle connections now, the others when they are done, or after a grace time."""

@@ -138,3 +138,25 @@ class BoundTests(ConnectionCase):
         for each in (*crowd, *more, self.connection):
             each.lose()
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_one_client_cannot_have_them_all(self) -> None:
+        """Not even if it takes nothing of what it asks for: the others have theirs."""
+        service = HttpService(Settings(connections=16), make_site(self.boot, reactor=self.clock))
+        self.slow()
+        slow = GET.replace("boot/nbp.efi", "slow")
+        honest, greedy = (TcpAddress("TCP", f"10.0.0.{host}", 40000) for host in (8, 9))
+        first = Connection(service.factory, theirs=honest)
+        first.ask(slow)
+        crowd = []
+        for _ in range(40):
+            crowd.append(Connection(service.factory, theirs=greedy))
+            crowd[-1].ask(slow)
+            self.assertLessEqual(len(service.factory.channels), 16)
+        self.assertFalse(first.transport.disconnected)
+        self.assertEqual([each.transport.disconnected for each in crowd].count(False), 15)
+        second = Connection(service.factory, theirs=honest)
+        self.assertIn("0123456789", second.ask(GET))
+        self.assertEqual(service.counts()["crowded out"], 26)
+        for each in (*crowd, first, second, self.connection):
+            each.lose()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
