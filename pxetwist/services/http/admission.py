@@ -5,7 +5,7 @@ iPXE does what ``Retry-After`` says; firmware, GRUB and installers do not, and a
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 
 #: So many are let in, unless something else is said.
 AT_ONCE = 512
@@ -23,11 +23,15 @@ def queues(agent: str, size: int) -> bool:
 
 
 class HttpAdmission:
-    """Lets `at_once` in, and of those that were sent away the first ones first."""
+    """Lets `at_once` in, no more than a quarter of them of one client, and of those that were sent
+    away the first ones first.
+    """
 
     def __init__(self, at_once: int) -> None:
         self.sending = 0
         self._at_once = at_once
+        self._share = max(at_once // 4, 1)
+        self._of_clients: Counter[str] = Counter()  # that are in
         self._waiting: OrderedDict[str, float] = OrderedDict()  # when they came last
 
     def enter(self, client: str, now: float) -> int:
@@ -37,19 +41,25 @@ class HttpAdmission:
         """
         while self._waiting and now - next(iter(self._waiting.values())) > _FORGOTTEN:
             self._waiting.popitem(last=False)
+        if self._of_clients[client] >= self._share:
+            return 1
         free = self._at_once - self.sending
         place = self._place(client, free)
         if place < free:
             self._waiting.pop(client, None)
             self.sending += 1
+            self._of_clients[client] += 1
             return 0
         if client in self._waiting or len(self._waiting) < _REMEMBERED:
             self._waiting[client] = now
         return min(1 + place // (2 * self._at_once), 5)
 
-    def leave(self) -> None:
+    def leave(self, client: str) -> None:
         """Know that one was served, or has left."""
         self.sending -= 1
+        self._of_clients[client] -= 1
+        if not self._of_clients[client]:
+            del self._of_clients[client]
 
     def _place(self, client: str, free: int) -> int:
         """Return how many were sent away before it: exactly, if that decides."""

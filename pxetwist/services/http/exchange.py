@@ -169,7 +169,7 @@ class ContentExchange:
         try:
             await self._send(content, request)
         finally:
-            admission.leave()
+            admission.leave(self.channel.peer)
 
     async def _answer_file(self, question: AnswerQuestion) -> None:
         """Give an answer file to who may have it."""

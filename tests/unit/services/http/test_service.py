@@ -24,6 +24,7 @@ from pxetwist.model.boot import BootRequest, Login
 from pxetwist.model.content import ContentInfo
 from pxetwist.model.event import EventKind
 from pxetwist.model.identity import ClientIdentity, Firmware
+from pxetwist.services.http.admission import HttpAdmission
 from pxetwist.services.http.service import ContentFactory, HttpService, Settings
 from pxetwist.testing import FakeBoot, MemoryContent, MemoryStore, make_site
 from pxetwist.wire.iana import Architecture
@@ -198,18 +199,25 @@ class AdmissionTests(ServiceCase):
             self.assertIn("Retry-After: 1\r\n", answer)
         self.assertIn(" 200 OK", self.asks(second, "User-Agent: UefiHttpBoot/1.0"))
         self.assertIn(" 200 OK", self.asks(second, path="/small"))
-        admission.leave()
+        admission.leave("10.0.0.1")
         self.assertIn(" 503 ", self.asks(third))  # the second was there before it
         self.assertIn(" 200 OK", self.asks(second))
         self.assertIn(" 200 OK", self.asks(third))
         self.assertEqual(admission.sending, 0)
         self.assertEqual(self.service.counts()["503"], 3)
 
+    def test_one_client_cannot_have_all_turns(self) -> None:
+        admission = HttpAdmission(8)
+        self.assertEqual([admission.enter("10.0.0.1", 1000.0) for _ in range(4)], [0, 0, 1, 1])
+        self.assertEqual([admission.enter("10.0.0.2", 1000.0) for _ in range(2)], [0, 0])
+        admission.leave("10.0.0.1")
+        self.assertEqual(admission.enter("10.0.0.1", 1000.0), 0)
+
     def test_who_does_not_come_again_loses_its_place(self) -> None:
         admission = self.service.factory.admission
         admission.enter("10.0.0.1", 1000.0)
         self.assertEqual(admission.enter("10.0.0.2", 1000.0), 1)
-        admission.leave()
+        admission.leave("10.0.0.1")
         self.assertEqual(admission.enter("10.0.0.3", 1001.0), 1)
         self.assertEqual(admission.enter("10.0.0.3", 1031.0), 0)
 
