@@ -71,9 +71,10 @@ class Provided:
 
 @attrs.frozen
 class Catalogue:
-    """All plugins that are there, by kind and name."""
+    """All plugins that are there, by kind and name; not `whole` if some could not be imported."""
 
     provided: Mapping[tuple[str, str], Provided]
+    whole: bool = True
 
     def get(self, kind: str, name: str) -> Provided | None:
         """Return a plugin, if there is one."""
@@ -89,18 +90,20 @@ def discover(
 ) -> Catalogue:
     """Find all plugins; `location` is where the INI names the folder of the site's own."""
     location = location or Location("plugins")
-    found = len(errors)
+    if site_plugins is not None and str(site_plugins) in twisted.plugins.__path__:
+        twisted.plugins.__path__.remove(str(site_plugins))  # these we import ourselves
+    found = [*_dropins(errors, location)]
+    before = len(errors)
     if site_plugins is not None:
-        _import_site_plugins(site_plugins, location, errors)
-    if len(errors) > found:
-        return Catalogue({})
+        found += _import_site_plugins(site_plugins, location, errors)
+    whole = len(errors) == before
     provided: dict[tuple[str, str], Provided] = {}
-    for each in (*_dropins(errors, location), *_entry_points()):
+    for each in (*found, *_entry_points()):
         first = provided.setdefault((each.kind, each.name), each)
         if first is not each:
             message = f"{each.kind} plugin {each.name!r} comes from {first.source}"
             errors.append(ConfigError(location, f"{message} and from {each.source}"))
-    return Catalogue(provided)
+    return Catalogue(provided, whole)
 
 
 def _dropins(errors: list[ConfigError], location: Location) -> Iterator[Provided]:
@@ -139,22 +142,22 @@ def _loader(point: EntryPoint) -> Callable[[], IPluginFactory]:
     return load
 
 
-def _import_site_plugins(folder: Path, location: Location, errors: list[ConfigError]) -> None:
+def _import_site_plugins(
+    folder: Path, location: Location, errors: list[ConfigError]
+) -> list[Provided]:
     """Import the site's own plugins: Twisted would merely log those that cannot be."""
     if not folder.is_dir():
         errors.append(ConfigError(location, f"[pxe] site-plugins: there is no folder {folder}"))
-        return
+        return []
     files = sorted(folder.glob("*.py"))
     untrusted = [found for found in (folder, *files) if not _trusted(found)]
     for found in untrusted:
         message = f"[pxe] site-plugins: others may write {found}; mend: chmod go-w {found}"
         errors.append(ConfigError(location, f"{message}, owned by root or the server's user"))
     if untrusted:
-        return
-    if str(folder) not in twisted.plugins.__path__:
-        twisted.plugins.__path__.append(str(folder))
-    for file in files:
-        _import_site_plugin(file, errors)
+        return []
+    twisted.plugins.__path__.append(str(folder))
+    return [each for file in files for each in _import_site_plugin(file, errors)]
 
 
 def _trusted(path: Path) -> bool:
@@ -162,19 +165,30 @@ def _trusted(path: Path) -> bool:
     return status.st_uid in (0, os.geteuid()) and not status.st_mode & 0o022
 
 
-def _import_site_plugin(file: Path, errors: list[ConfigError]) -> None:
+def _import_site_plugin(file: Path, errors: list[ConfigError]) -> Iterator[Provided]:
+    """Yield the plugins of one file."""
     try:
         module = import_module(f"twisted.plugins.{file.stem}")
     except SyntaxError as error:
         errors.append(
             ConfigError(Location(error.filename or str(file), error.lineno or 0), str(error.msg))
         )
+        return
     except Exception as error:
         errors.append(ConfigError(place_of(error, file), f"{type(error).__name__}: {error}"))
-    else:
-        if module.__file__ != str(file):
-            message = f"there is another plugin module of this name: {module.__file__}"
+        return
+    if module.__file__ != str(file):
+        message = f"there is another plugin module of this name: {module.__file__}"
+        errors.append(ConfigError(Location(str(file)), message))
+        return
+    for name, factory in vars(module).items():
+        if not IPluginFactory.providedBy(factory):
+            continue
+        if factory.kind not in KINDS:
+            message = f"{name}: expected a kind of {', '.join(KINDS)}, got {factory.kind!r}"
             errors.append(ConfigError(Location(str(file)), message))
+            continue
+        yield Provided(factory.kind, factory.name, module.__name__, _constant(factory))
 
 
 def place_of(error: Exception, file: Path) -> Location:

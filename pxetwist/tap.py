@@ -18,10 +18,10 @@ from twisted.python import usage
 from twisted.python.failure import Failure
 
 from pxetwist.config.advice import advice
-from pxetwist.config.assemble import Assembly, assemble
+from pxetwist.config.assemble import Assembly, also_mistaken, assemble
 from pxetwist.config.changed import tell_changes
 from pxetwist.config.greeting import greet
-from pxetwist.config.load import load
+from pxetwist.config.load import read
 from pxetwist.config.status import status, tell_counts
 from pxetwist.errors import ConfigErrors, StartError
 from pxetwist.services.clock_steps import keep_timers
@@ -64,7 +64,10 @@ def assembled(file: Path, duty: Duty | None = None) -> Assembly:
     from twisted.internet import reactor  # noqa: TID251, PLC0415  the one place; late, so that twistd may choose it
 
     keep_timers(reactor)
-    return assemble(load(file, duty.texts if duty else None), reactor, duty)
+    configuration, errors = read(file, duty.texts if duty else None)
+    if configuration is None or errors:
+        raise ConfigErrors(also_mistaken(configuration, errors, reactor))
+    return assemble(configuration, reactor, duty)
 
 
 def completed(work: Coroutine[Any, Any, T]) -> T:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from pxetwist.boot.loaders import BUILT_IN, FAMILIES
-from pxetwist.config.bind import did_you_mean
+from pxetwist.config.bind import bug, did_you_mean
 from pxetwist.config.certificates import (
     certificates_unfit,
     http_beside_only_https,
@@ -48,11 +48,13 @@ def advice(configuration: Configuration, built: Sequence[tuple[Instance, Any]] =
     policies and directories know is not looked at.
     """
     lines = [line for look in ADVICE for line in look(configuration)]
-    listed, complete = _listed(built)
+    listed, complete = _listed(built, lines)
     machines = listed if complete else None
-    policies = [thing for instance, thing in built if instance.kind == "policy"]
-    for policy in filter(IAdvises.providedBy, policies):
-        lines += policy.advice(machines, _architectures(configuration, machines or ()))
+    policies = [(instance, thing) for instance, thing in built if instance.kind == "policy"]
+    for instance, policy in policies:
+        if IAdvises.providedBy(policy):
+            with _noted(instance, lines):
+                lines += policy.advice(machines, _architectures(configuration, machines or ()))
     lines += dhcp_advice(configuration, listed)
     lines += proxy_advice(configuration, listed)
     for each in configuration.classes:
@@ -61,6 +63,16 @@ def advice(configuration: Configuration, built: Sequence[tuple[Instance, Any]] =
     lines += labels_misspelt(listed)
     lines += passwords_unchecked(built)
     return [*lines, *profiles_unused(configuration, policies, machines)]
+
+
+@contextmanager
+def _noted(instance: Instance, lines: list[str]) -> Iterator[None]:
+    """Make a line of what a plugin raises: it may serve all the same."""
+    try:
+        yield
+    except Exception as error:
+        module = getattr(instance.factory, "module", "")
+        lines.append(f"[{instance.title}] {bug(error, module)}")
 
 
 def labels_misread(configuration: Configuration, machines: Collection[Machine]) -> Iterator[str]:
@@ -102,12 +114,23 @@ def labels_misspelt(machines: Collection[Machine]) -> Iterator[str]:
             yield f"{who}{name!r} is taken for a label; did you mean {meant[0]!r}?"
 
 
-def _listed(built: Sequence[tuple[Instance, Any]]) -> tuple[list[Machine], bool]:
+def _listed(built: Sequence[tuple[Instance, Any]], lines: list[str]) -> tuple[list[Machine], bool]:
     """Return the machines that directories can list, and whether these are all."""
-    directories = [thing for instance, thing in built if instance.kind == "hosts"]
-    able = [each for each in directories if IListsMachines.providedBy(each)]
-    machines = [machine for each in able for machine in each.machines()]
-    return machines, len(able) == len(directories)
+    machines: list[Machine] = []
+    complete = True
+    for instance, thing in built:
+        if instance.kind != "hosts":
+            continue
+        complete = complete and IListsMachines.providedBy(thing)
+        if IListsMachines.providedBy(thing):
+            with _noted(instance, lines):
+                listed = list(thing.machines())
+                if strange := [each for each in listed if not isinstance(each, Machine)]:
+                    raise TypeError(f"machines: {strange[0]!r} is no Machine")
+                machines += listed
+                continue
+            complete = False
+    return machines, complete
 
 
 def _architectures(configuration: Configuration, machines: Collection[Machine]) -> set[str]:
@@ -150,13 +173,18 @@ def portmapper_missing(configuration: Configuration) -> Iterator[str]:
 
 def profiles_unused(
     configuration: Configuration,
-    policies: Sequence[Any],
+    policies: Sequence[tuple[Instance, Any]],
     machines: Collection[Machine] | None,
 ) -> Iterator[str]:
     """Profiles that no policy gives, no menu offers and no other profile extends."""
     used: set[str] = set()
-    for policy in policies:
-        names = policy.profiles_named(machines) if IAdvises.providedBy(policy) else None
+    for instance, policy in policies:
+        names: Collection[str] | None = None
+        said: list[str] = []
+        if IAdvises.providedBy(policy):
+            with _noted(instance, said):
+                names = policy.profiles_named(machines)
+        yield from said
         if names is None:
             return  # it may give any
         used |= set(names)

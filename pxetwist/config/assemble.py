@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from inspect import iscoroutine
 from typing import Any
 
 import attrs
 from twisted.application.service import IService
 from twisted.logger import Logger
-from zope.interface import Invalid
+from zope.interface import Invalid, providedBy
 from zope.interface.verify import verifyObject
 
 from pxetwist import interfaces
 from pxetwist.boot.facade import BootFacade
 from pxetwist.boot.mounts import Mounted
 from pxetwist.boot.resolver import Identification
+from pxetwist.boot.sightings import Sightings
 from pxetwist.config.answers import answers_in_the_clear
-from pxetwist.config.load import Configuration, Instance
+from pxetwist.config.bind import bug
+from pxetwist.config.load import Configuration, Instance, in_order
 from pxetwist.config.server import Server
 from pxetwist.config.web import http_port, https_ports, nfs_options, takes_logs
 from pxetwist.config.workers import board_of, has_part, make_workers, mistakes, sightings_on
@@ -31,6 +32,9 @@ from pxetwist.services.workers.feed import EventFeed, feed
 from pxetwist.services.workers.processes import Workers
 from pxetwist.state.board import Board
 from pxetwist.state.redemptions import Redemptions
+
+#: Mistakes that leave policies what they name: profiles, networks, directories and exports.
+_APART = ("[pxe] unknown option", "[service:", "[content:", "[observer:", "[policy:", "[loader:")
 
 
 @attrs.frozen
@@ -84,19 +88,7 @@ def assemble(configuration: Configuration, reactor: Any, duty: Duty | None = Non
     :raises ConfigErrors: with the mistakes of all instances.
     """
     board = board_of(configuration, duty)
-    boot = BootFacade(
-        reactor,
-        sightings=sightings_on(board, duty),
-        loaders=configuration.loaders,
-        networks=configuration.networks,
-        state_folder=configuration.state_folder,
-        http_port=http_port(configuration),
-        https=https_ports(configuration),
-        address=configuration.settings.boot_address,
-        identification=Identification(
-            configuration.settings.merge_hosts, configuration.settings.shared_macs
-        ),
-    )
+    boot = _facade(configuration, reactor, sightings_on(board, duty))
     profiles = configuration.profiles.values()
     errors: list[ConfigError] = list(answers_in_the_clear(profiles, boot.https))
     sites = [
@@ -119,6 +111,46 @@ def assemble(configuration: Configuration, reactor: Any, duty: Duty | None = Non
         assembly = attrs.evolve(assembly, workers=make_workers(assembly, board, reactor))
     _join(assembly, board, reactor)
     return assembly
+
+
+def also_mistaken(
+    configuration: Configuration | None, errors: list[ConfigError], reactor: Any
+) -> list[ConfigError]:
+    """Return the mistakes of an INI with those in its files of machines and in its rules, as far
+    as these do not come from others.
+    """
+    if configuration is None:
+        return errors
+    kinds = ["hosts"]
+    if all(error.message.startswith(_APART) for error in errors):
+        kinds.append("policy")
+    boot = _facade(configuration, reactor)
+    found = list(errors)
+    sites = [
+        (instance, _site(instance, configuration, boot, reactor))
+        for instance in configuration.instances
+        if instance.kind in kinds
+    ]
+    list(_built(sites, found))
+    return in_order(found, configuration.texts)
+
+
+def _facade(
+    configuration: Configuration, reactor: Any, sightings: Sightings | None = None
+) -> BootFacade:
+    return BootFacade(
+        reactor,
+        sightings=sightings,
+        loaders=configuration.loaders,
+        networks=configuration.networks,
+        state_folder=configuration.state_folder,
+        http_port=http_port(configuration),
+        https=https_ports(configuration),
+        address=configuration.settings.boot_address,
+        identification=Identification(
+            configuration.settings.merge_hosts, configuration.settings.shared_macs
+        ),
+    )
 
 
 def _site(
@@ -166,18 +198,26 @@ def _build(instance: Instance, site: Site) -> object:
     def error(message: str) -> ConfigError:
         return ConfigError(instance.location, f"[{instance.title}] {message}")
 
+    factory = instance.factory
+    module = getattr(factory, "module", "")
     try:
-        thing = instance.factory.build(instance.settings, site)
+        thing = factory.build(instance.settings, site)
     except (ConfigError, ConfigErrors):
         raise
     except Exception as problem:
-        last = traceback.extract_tb(problem.__traceback__)[-1]
-        place = f"{Path(last.filename).name}:{last.lineno}"
-        raise error(f"{type(problem).__name__}: {problem} ({place})") from problem
+        raise error(bug(problem, module)) from problem
+    if thing is None or iscoroutine(thing):
+        what = "nothing"
+        if thing is not None:
+            thing.close()
+            what = "a coroutine: it must not be async"
+        raise error(f"plugin {factory.name!r}: build returns {what}")
+    also = [each for each in providedBy(thing) if each.__module__.startswith("pxetwist.")]
     try:
-        verifyObject(getattr(interfaces, KINDS[instance.kind]), thing)
+        for interface in dict.fromkeys([getattr(interfaces, KINDS[instance.kind]), *also]):
+            verifyObject(interface, thing)
     except Invalid as problem:
-        raise error(f"plugin {instance.factory.name!r}: {problem}") from problem
+        raise error(f"plugin {factory.name!r}: {problem}") from problem
     return thing
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
@@ -101,3 +104,13 @@ def _bind_option(
         errors.append(ConfigError(error.location, title + message))
     except ValueError as error:
         errors.append(section.error(str(error), option.name))
+    except Exception as error:  # a converter of somebody's plugin
+        errors.append(section.error(bug(error), option.name))
+
+
+def bug(error: Exception, module: str = "") -> str:
+    """Name what the code of a plugin raised, and its place: in the module, if it went there."""
+    frames = traceback.extract_tb(error.__traceback__)
+    file = getattr(sys.modules.get(module), "__file__", None)
+    last = next((each for each in reversed(frames) if each.filename == file), frames[-1])
+    return f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"

@@ -117,7 +117,13 @@ def option(convert: Callable[[str], T], *, default: D = REQUIRED, doc: str) -> T
     """Declare one option of a settings class; without a default it must be given.
 
     `default` is a value, not text. The annotated type is what `convert` returns.
+
+    :raises TypeError: if `convert` is none, or `default` is the text of a value.
     """
+    if not callable(convert) or convert in (integer, choice, list_of, per_architecture):
+        raise TypeError(f"{getattr(convert, '__name__', convert)!r} is no converter: call it")
+    if isinstance(default, str) and not isinstance(value := _value(convert, default), str):
+        raise TypeError(f"default is the text {default!r}, not the value {value!r}")
     made: Any = attrs.field(
         default=default,
         kw_only=True,
@@ -125,6 +131,14 @@ def option(convert: Callable[[str], T], *, default: D = REQUIRED, doc: str) -> T
         metadata={"convert": convert, "doc": doc},
     )
     return made  # type: ignore[no-any-return]  # attrs turns it into the value
+
+
+def _value(convert: Callable[[str], Any], text: str) -> Any:
+    """Return what a text is converted to; a text that is no value stays as it is."""
+    try:
+        return convert(text)
+    except Exception:
+        return text
 
 
 def expects(convert: Callable[[str], Any]) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 import attrs
 
 from pxetwist.boot.loaders import Loader
-from pxetwist.config.bind import bind, did_you_mean, options_of
-from pxetwist.config.ini import Ini, Section
+from pxetwist.config.bind import bind, bug, did_you_mean, options_of
+from pxetwist.config.fields import OptionText
+from pxetwist.config.ini import Ini, Option, Section
 from pxetwist.config.networks import read_networks
 from pxetwist.config.profiles import read_profiles
 from pxetwist.config.sections import MountSettings, PxeSettings, read_loader
@@ -91,16 +92,32 @@ def load(file: Path, texts: Mapping[str, str] | None = None) -> Configuration:
 
     :raises ConfigErrors: with all mistakes, in the order of the files.
     """
+    configuration, errors = read(file, texts)
+    if errors or configuration is None:
+        raise ConfigErrors(errors)
+    return configuration
+
+
+def read(
+    file: Path, texts: Mapping[str, str] | None = None
+) -> tuple[Configuration | None, list[ConfigError]]:
+    """Return what an INI says beside its mistakes, and these, in the order of the files; `None`
+    if it says nothing.
+    """
     errors: list[ConfigError] = []
     ini = Ini(file, errors, texts)
     configuration = _configuration(file, ini, errors)
-    if errors or configuration is None:
-        order = {name: number for number, name in enumerate(ini.files)}
-        errors.sort(
-            key=lambda error: (order.get(error.location.file, len(order)), error.location.line)
-        )
-        raise ConfigErrors(errors)
-    return configuration
+    return configuration, in_order(errors, ini.files)
+
+
+def in_order(errors: Iterable[ConfigError], files: Iterable[str]) -> list[ConfigError]:
+    """Sort mistakes by the order of the files; those in others come last."""
+    order = {name: number for number, name in enumerate(files)}
+
+    def place(error: ConfigError) -> tuple[int, int]:
+        return order.get(error.location.file, len(order)), error.location.line
+
+    return sorted(errors, key=place)
 
 
 def _configuration(file: Path, ini: Ini, errors: list[ConfigError]) -> Configuration | None:
@@ -111,17 +128,17 @@ def _configuration(file: Path, ini: Ini, errors: list[ConfigError]) -> Configura
     _check_titles(ini, errors)
     pxe = ini.sections["pxe"]
     settings = bind(PxeSettings, pxe, errors)
+    mistaken = settings is None
+    settings = settings or _right_ones(pxe)
     networks = read_networks(
         _of_kind(ini, "subnet"), _of_kind(ini, "shared-network"), _of_kind(ini, "class"), errors
     )
     networks6 = read_networks6(_of_kind(ini, "subnet6"), errors)
     loaders = [read_loader(s, errors) for s in _of_kind(ini, "loader")]
     profiles = read_profiles(_of_kind(ini, "profile"), errors)
-    if settings is None:
-        return None
     named = pxe.options.get("site-plugins")
     catalogue = discover(errors, settings.site_plugins, named.location if named else pxe.location)
-    instances = _Instances(ini, catalogue, errors).read(settings)
+    instances = _Instances(ini, catalogue, errors).read(settings, all_sections=mistaken)
     _check_roots(ini, errors)
     return Configuration(
         file=file,
@@ -134,6 +151,20 @@ def _configuration(file: Path, ini: Ini, errors: list[ConfigError]) -> Configura
         classes=networks.classes,
         texts=ini.texts,
     )
+
+
+def _right_ones(pxe: Section) -> PxeSettings:
+    """Return what a mistaken ``[pxe]`` says beside its mistakes."""
+    settings = PxeSettings(services=("",))  # which is nobody's name
+    for option in pxe.options.values():
+        if option.name not in options_of(PxeSettings):
+            continue
+        needed = {"services": Option("services", OptionText.of("none"), pxe.location)}
+        alone = Section(pxe.title, pxe.location, {**needed, option.name: option})
+        if (bound := bind(PxeSettings, alone, [])) is not None:
+            field = options_of(PxeSettings)[option.name].name
+            settings = attrs.evolve(settings, **{field: getattr(bound, field)})
+    return settings
 
 
 def _check_roots(ini: Ini, errors: list[ConfigError]) -> None:
@@ -182,16 +213,22 @@ class _Instances:
         self._errors = errors
         self._used: set[str] = set()
 
-    def read(self, settings: PxeSettings) -> tuple[Instance, ...]:
-        """Return all instances, in order."""
+    def read(self, settings: PxeSettings, *, all_sections: bool) -> tuple[Instance, ...]:
+        """Return all instances, in order; with `all_sections` also those that no list names, for
+        nobody knows what the lists were meant to be.
+        """
         found: list[Instance | None] = []
         for option, kind in LISTS.items():
             names = getattr(settings, option)
-            for name in (names,) if isinstance(names, str) else names:
+            for name in filter(None, (names,) if isinstance(names, str) else names):
                 found.append(self._instance(option, kind, name))
         found += [self._instance("", "export", name) for name in self._sections["export"]]
         for section in (s for sections in self._sections.values() for s in sections.values()):
-            if section.title not in self._used:
+            if section.title in self._used:
+                continue
+            if all_sections:
+                found.append(self._instance("", section.kind, section.name))
+            else:
                 message = f"section [{section.title}] is never used"
                 self._errors.append(ConfigError(section.location, message))
         return tuple(instance for instance in found if instance)
@@ -202,7 +239,8 @@ class _Instances:
         if section is None:
             location = listed.location if listed else self._pxe.location
             if self._catalogue.get(kind, name) is None:
-                self._errors.append(ConfigError(location, self._unknown(option, kind, name)))
+                if self._catalogue.whole:
+                    self._errors.append(ConfigError(location, self._unknown(option, kind, name)))
                 return None
             section = Section(f"{kind}:{name}", location)
         if section.title in self._used:
@@ -212,6 +250,8 @@ class _Instances:
         self._used.add(section.title)
         plugin = section.options.get("plugin")
         provided = self._catalogue.get(kind, plugin.text if plugin else name)
+        if provided is None and not self._catalogue.whole:
+            return None  # it may be that of a module which cannot be imported
         if provided is None:
             self._errors.append(self._no_plugin(section, kind, plugin.text if plugin else ""))
             return None
@@ -243,7 +283,12 @@ class _Instances:
             self._errors.append(section.error(unusable(provided, error)))
             return None
         shared = set(options_of(MountSettings)) if provided.kind == "content" else set()
-        settings = bind(settings_class, section, self._errors, besides={"plugin", *shared})
+        try:
+            settings = bind(settings_class, section, self._errors, besides={"plugin", *shared})
+        except Exception as error:
+            message = f"plugin {provided.name!r}: its Settings: {bug(error)}"
+            self._errors.append(section.error(message))
+            return None
         mount = bind(MountSettings, section, self._errors, besides=set(section.options) - shared)
         if settings is None or mount is None:
             return None

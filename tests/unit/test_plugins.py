@@ -57,6 +57,30 @@ class Discovery(IniCase):
         )
         self.assertEqual(self.flushLoggedErrors(), [])
 
+    def test_a_broken_plugin_hides_no_others(self) -> None:
+        self.write("plugins/broken_among_others.py", "def\n")
+        self.write("plugins/quiet_among_others.py", QUIET)
+        for _ in range(2):  # the INI is read again at SIGHUP
+            catalogue, errors = self.discover()
+            self.assertEqual(errors, ["plugins/broken_among_others.py:1: invalid syntax"])
+            self.assertFalse(catalogue.whole)
+            for kind, name in (("hosts", "static"), ("service", "quiet")):
+                self.assertIsNotNone(catalogue.get(kind, name))
+
+    def test_a_kind_that_there_is_not(self) -> None:
+        self.write(
+            "plugins/of_no_kind.py",
+            """
+            from pxetwist.plugins import PluginFactory
+            mine = PluginFactory("host", "mine", __name__)
+            """,
+        )
+        _, [error] = self.discover()
+        self.assertEqual(
+            error,
+            f"plugins/of_no_kind.py: mine: expected a kind of {', '.join(KINDS)}, got 'host'",
+        )
+
     def test_missing_folder(self) -> None:
         _, errors = self.discover("nix")
         self.assertEqual(errors, ["pxe.ini:3: [pxe] site-plugins: there is no folder nix"])

@@ -327,6 +327,21 @@ class AdviceOfPolicies(IniCase):
         self.assertEqual(self.advice(RULES), [f"pxe.ini:{line}: {mistake}"])
         self.assertEqual(self.advice(RULES.replace("roon", "room")), [])
 
+    def test_a_plugin_that_cannot_tell_is_told_of(self) -> None:
+        """It may serve all the same: the server starts."""
+        broken = MUTE.replace("IHostDirectory,", "IHostDirectory, IListsMachines,")
+        broken = broken.replace("(IHostDirectory)", "(IHostDirectory, IListsMachines)")
+        for name, lists in {"raising": "{}['x']", "naming": "['ws1']", "empty": "None"}.items():
+            code = broken.replace('"mute"', f'"{name}"').replace(
+                "    async def",
+                f"    def machines(self):\n            return {lists}\n        async def",
+            )
+            self.write(f"plugins/{name}_lister.py", code)
+            content = RULES.replace("plugin = static\nfile = hosts.csv", f"plugin = {name}")
+            content = content.replace("hosts = known", "hosts = known\nsite-plugins = plugins")
+            [line] = [each for each in self.advice(content) if "Error" in each]
+            self.assertIn("[hosts:known] ", line)
+
     def test_directories_that_cannot_list(self) -> None:
         """Nothing is said of labels and profiles that may well be there."""
         self.write("plugins/mute_for_advice.py", MUTE)

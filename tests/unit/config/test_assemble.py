@@ -29,7 +29,7 @@ FAULTY = """
     from zope.interface import implementer
     from pxetwist.config.fields import option, text
     from pxetwist.errors import ConfigError, Location
-    from pxetwist.interfaces import IHostDirectory, IPluginFactory
+    from pxetwist.interfaces import IHostDirectory, IPluginFactory, IReservations
 
     @attrs.frozen
     class Settings:
@@ -39,12 +39,23 @@ FAULTY = """
     class Half:
         pass
 
+    @implementer(IHostDirectory, IReservations)
+    class Reserves:
+        async def find_machine(self, identity):
+            return None
+
     @implementer(IPlugin, IPluginFactory)
     class Factory:
         kind, name, summary = "hosts", "faulty", "Faulty."
         def settings(self):
             return Settings
         def build(self, settings, site):
+            if settings.fault == "none":
+                return None
+            if settings.fault == "async":
+                return self.later()
+            if settings.fault == "reserves":
+                return Reserves()
             if settings.fault == "half":
                 return Half()
             if settings.fault == "other":
@@ -52,6 +63,8 @@ FAULTY = """
             if settings.fault == "file":
                 raise ConfigError(Location("hosts.csv", 4), "twice the same name")
             return {}[settings.fault]
+        async def later(self):
+            return None
 
     faulty = Factory()
 """
@@ -135,8 +148,20 @@ class Assembling(IniCase):
         self.assertTrue(lines[1].startswith("pxe.ini:14: [hosts:other] plugin 'faulty': The obj"))
         self.assertEqual(lines[2], "hosts.csv:4: [hosts:file] twice the same name")
         self.assertEqual(
-            lines[3], "pxe.ini:20: [hosts:key] KeyError: 'key' (faulty_for_assembly.py:28)"
+            lines[3], "pxe.ini:20: [hosts:key] KeyError: 'key' (faulty_for_assembly.py:39)"
         )
+
+    def test_what_is_built_is_what_it_says_it_is(self) -> None:
+        self.write("plugins/faulty_for_assembly.py", FAULTY)
+        faults = ("none", "async", "reserves")
+        content = INI.replace("hosts =", f"hosts = {', '.join(faults)}")
+        for fault in faults:
+            content += f"[hosts:{fault}]\nplugin = faulty\nfault = {fault}\n"
+        errors = self.assertRaises(ConfigErrors, self.assemble, content).errors
+        nothing, coroutine, reserves = (each.message for each in errors)
+        self.assertEqual(nothing, "[hosts:none] plugin 'faulty': build returns nothing")
+        self.assertIn("build returns a coroutine: it must not be async", coroutine)
+        self.assertIn("reserved_addresses() attribute was not provided", reserves)
 
     def test_a_mistake_in_another_file(self) -> None:
         """It says where the INI names that file, unless the mistake has a line of its own."""

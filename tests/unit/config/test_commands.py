@@ -44,8 +44,41 @@ class Commands(IniCase):
         file = self.write("pxe.ini", "[pxe]\nservices = http\nzonk = 1\nstate = sqlit\n")
         code, out, err = self.run_main("check", str(file))
         self.assertEqual((code, out), (1, ""))
-        self.assertEqual(len(err.splitlines()), 1, err)
+        self.assertEqual(len(err.splitlines()), 2, err)
         self.assertIn(f"{file}:3: [pxe] unknown option 'zonk' (known: services, ", err)
+        self.assertIn(f"{file}:4: state names 'sqlit'; did you mean 'sqlite'?", err)
+
+    def test_check_shows_all_mistakes_in_one_round(self) -> None:
+        """One in [pxe] hides none in a section, a rule or a file of machines."""
+        self.write("hosts.csv", "name,mac\nws1,52:54:zz\n")
+        file = self.write(
+            "pxe.ini",
+            """
+            [pxe]
+            services = http
+            hots = known
+            policies = main
+            workers = two
+            [hosts:known]
+            plugin = static
+            file = hosts.csv
+            [policy:main]
+            plugin = rules
+            rules =
+                known -> locla
+            [profile:local]
+            kind = local
+            [service:http]
+            port = 1000000
+            """,
+        )
+        code, out, err = self.run_main("check", str(file))
+        lines = err.replace(f"{self.folder}/", "").splitlines()
+        self.assertEqual((code, out), (1, ""))
+        self.assertEqual(
+            [line.partition(": ")[0] for line in lines],
+            ["pxe.ini:3", "pxe.ini:5", "pxe.ini:16", "hosts.csv:2"],
+        )
 
     def test_check_of_a_missing_file(self) -> None:
         file = self.folder / "nix.ini"

@@ -48,6 +48,13 @@ class Converters(SynchronousTestCase):
         self.refuses(fields.integer(maximum=1), "a whole number of at most 1", "2")
         self.refuses(fields.integer(), "a whole number", "1.5")
 
+    def test_options_that_nobody_meant(self) -> None:
+        """A default that is the text of a value, and what only makes converters."""
+        self.assertRaises(TypeError, option, fields.integer(1), default="5", doc="Text.")
+        self.assertRaises(TypeError, option, fields.integer, default=5, doc="Not called.")
+        self.assertRaises(TypeError, option, 5, default=5, doc="No converter.")
+        option(fields.choice("a", "b"), default="", doc="Text is its value; empty is none.")
+
     def test_boolean(self) -> None:
         self.accepts(fields.boolean, {"yes": True, "True": True, "off": False, "no": False})
         self.refuses(fields.boolean, "yes or no", "maybe", "")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import textwrap
 from ipaddress import IPv4Address, IPv4Network
 
 from pxetwist.boot.loaders import Loader
@@ -275,6 +276,38 @@ option.65 = 10.0.0.9
                 "pxe.ini:6: [hosts:lacking] plugin 'lacking' of twisted.plugins.lacking:"
                 " ModuleNotFoundError: No module named 'twisted.plugins.lacking_code'"
             ],
+        )
+
+    def test_a_broken_plugin_is_the_only_mistake(self) -> None:
+        """Built-in plugins are there, and what it may have provided is not asked for."""
+        self.write("plugins/broken_alone.py", "def\n")
+        ini = HEAD + "hosts = mine, known\n[hosts:known]\nplugin = static\nfile = x.csv\n"
+        self.assertEqual(
+            self.mistakes(ini + "[hosts:mine]\n"), ["plugins/broken_alone.py:1: invalid syntax"]
+        )
+
+    def test_settings_with_mistakes_of_their_author(self) -> None:
+        """They are named with section and option, not by a traceback."""
+        head = """
+            from __future__ import annotations
+            import attrs
+            from pxetwist.config.fields import integer, option
+            from pxetwist.plugins import PluginFactory
+            {0} = PluginFactory("hosts", "{0}", __name__)
+            """
+        options = "option(lambda text: {}[text], default=0, doc='Raises.')"
+        for name, body in {
+            "plain_one": "class Settings:\n    size = 5",
+            "bare_field": "@attrs.frozen\nclass Settings:\n    size: int",
+            "raising_one": f"@attrs.frozen\nclass Settings:\n    size: int = {options}",
+        }.items():
+            self.write(f"plugins/{name}.py", textwrap.dedent(head).format(name) + body + "\n")
+        ini = HEAD + "hosts = plain_one, bare_field, raising_one\n"
+        plain, bare, raising = self.mistakes(ini + "[hosts:raising_one]\nsize = 7\n")
+        self.assertIn("[hosts:plain_one] plugin 'plain_one': its Settings: NotAnAttrs", plain)
+        self.assertIn("[hosts:bare_field] plugin 'bare_field': its Settings: TypeError:", bare)
+        self.assertEqual(
+            raising, "pxe.ini:8: [hosts:raising_one] size: KeyError: '7' (raising_one.py:8)"
         )
 
     def test_an_extra_that_is_not_installed(self) -> None:
