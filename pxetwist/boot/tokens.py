@@ -8,9 +8,11 @@ import hmac
 import os
 import secrets
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
+from twisted.logger import Logger
 
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.wire.iana import Architecture
@@ -22,6 +24,7 @@ REPORT_LIFE = 86400
 _BODY = struct.Struct("!6sHH4s")  # MAC, architecture, boot id, end of life
 _SIGNATURE = 12
 _NO_ARCHITECTURE = 0xFFFF
+_LOG = Logger()
 
 
 @attrs.define
@@ -86,16 +89,23 @@ class Tokens:
 
 
 def _stored_key(path: Path) -> bytes:
-    """Read the key, or make it; readable by nobody else."""
-    try:
-        key = path.read_bytes()
-        if len(key) == 32:
-            return key
-    except FileNotFoundError:
-        pass
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Read the key, or make it; readable by nobody else. One that cannot be kept lasts as long as
+    this process: machines boot all the same.
+    """
     key = secrets.token_bytes(32)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(key)
+    try:
+        with suppress(FileNotFoundError):
+            stored = path.read_bytes()
+            if len(stored) == len(key):
+                return stored
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(key)
+    except OSError as error:
+        _LOG.error(
+            "{path}: {why}; URLs of scripts and call-backs are good until this server ends",
+            path=path,
+            why=error.strerror,
+        )
     return key

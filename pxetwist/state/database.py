@@ -30,6 +30,8 @@ Rows = Sequence[tuple[Any, ...]]
 #: How long one statement, or the wait for somebody else's transaction, may take, in seconds.
 BUSY = 2.0
 
+#: Primary codes of SQLite's errors that pass when others have finished.
+_LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 _PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
 
 
@@ -93,10 +95,10 @@ class SqliteDatabase:
         return str(self.path)
 
     def connect(self, schema: Schema, *, change: bool) -> Session | None:
-        """Open the file."""
-        if not change and not self.path.exists():
-            return None
+        """Open the file. Who made an empty one could store nothing in it."""
         try:
+            if not change and not (self.path.exists() and self.path.stat().st_size):
+                return None
             make_file(self.path)
             session = SqliteSession(self.path, self.durability)
             try:
@@ -146,8 +148,9 @@ class SqliteSession:
             try:
                 self._connection.execute("pragma journal_mode = wal")
                 return
-            except sqlite3.OperationalError:
-                if time.monotonic() > until:
+            except sqlite3.OperationalError as error:
+                locked = error.sqlite_errorcode & 0xFF in _LOCKED
+                if not locked or time.monotonic() > until:
                     raise
             time.sleep(0.01)
 

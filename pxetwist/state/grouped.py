@@ -290,7 +290,9 @@ class GroupedLeases(MemoryLeases, Service, ABC):
         """Log once that it does not work, and once that it does again."""
         if error is not None and not self._error:
             self._site.log.error(
-                "leases cannot be stored, nobody is acknowledged: {error}", error=error
+                "leases cannot be stored, nobody is acknowledged: {title}: {error}",
+                title=self.title,
+                error=error,
             )
         elif error is None and self._error:
             self._site.log.info("leases can be stored again")

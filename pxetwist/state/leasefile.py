@@ -112,6 +112,7 @@ class LeaseFile:
                 raise StartError(f"cannot use {path}: {error}") from error
             undo.pop_all()
         self._version = -1
+        self._failing = False  # the last time that something was to be stored
 
     def load(self) -> Iterable[Lease]:
         """Return every record, those that end first first."""
@@ -121,7 +122,7 @@ class LeaseFile:
         """Store what has changed, forget what is too old, and look what commands have asked."""
         answers = [(DONE, change.request) for change in group.changes if change.request]
         answers += [(refusal.reason, refusal.number) for refusal in group.refusals]
-        if group.changes or answers:
+        if group.changes or answers or self._failing:
             self.store((change.record for change in group.changes), answers)
         if group.prune > 0:
             for table in _TABLES:
@@ -154,8 +155,11 @@ class LeaseFile:
             row = (where, r.key, r.network, r.hostname, r.state.value, r.ends)
             rows[_TABLES[0] if four else _TABLES[1]].append(row)
         database = self._database
+        failed, self._failing = self._failing, True
         database.execute("begin immediate")
         try:
+            if failed:  # what can be read may still not be written
+                database.execute(f"pragma user_version = {len(UPGRADES)}")
             for table, changed in rows.items():
                 for start in range(0, len(changed), _ROWS):
                     self._upsert(table, changed[start : start + _ROWS])
@@ -165,6 +169,7 @@ class LeaseFile:
             if database.in_transaction:
                 database.execute("rollback")
             raise
+        self._failing = False
 
     def _expire(self) -> None:
         """Remove requests that nobody waits for any more."""

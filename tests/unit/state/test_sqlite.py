@@ -21,7 +21,7 @@ from pxetwist.interfaces import ILeaseReader, INotes
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, LeaseState, Network, Pool
 from pxetwist.state import leasefile, sqlite
-from pxetwist.state.groups import Group
+from pxetwist.state.groups import Change, Group
 from pxetwist.testing import make_site, result_of
 from pxetwist.testing.contracts import ThreadClock
 
@@ -408,6 +408,20 @@ class StartTests(SqliteTestCase):
         file._expired -= 4000
         file.exchange(Group())
         self.assertEqual(left(), kept + kept)
+
+    def test_a_disk_that_is_full_is_not_taken_for_one_that_has_room_again(self) -> None:
+        """It can be read all the time. It is tried whether it can be written."""
+        file = leasefile.LeaseFile(self.file, "normal")
+        self.addCleanup(file.close)
+        lease = Lease(IPv4Address("10.0.0.10"), "k", NOW, "lab", "", LeaseState.LEASED)
+        change = Change(lease, None, NOW, NOW, lambda _: None)
+        file._database.execute("pragma query_only = on")  # for want of a full disk
+        for group in (Group([change]), Group(), Group()):
+            self.assertRaises(sqlite3.Error, file.exchange, group)
+        file._database.execute("pragma query_only = off")
+        file.exchange(Group())
+        file.exchange(Group([change]))
+        self.assertEqual([each.key for each in file.load()], ["k"])
 
     def test_durability(self) -> None:
         """The setting reaches SQLite: 2 is FULL, 1 is NORMAL."""
