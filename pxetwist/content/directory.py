@@ -14,6 +14,7 @@ from pxetwist.config import fields
 from pxetwist.config.fields import option
 from pxetwist.content.listing import page
 from pxetwist.content.small_files import SmallFiles
+from pxetwist.content.spellings import Spellings
 from pxetwist.errors import ContentDenied, ContentNotFound
 from pxetwist.interfaces import IContent, IContentStore, IListsFolders, Site
 from pxetwist.model.boot import BootRequest, Protocol
@@ -63,6 +64,7 @@ class Directory:
     root: Path
     ignore_case: bool = True
     _small: SmallFiles = attrs.field(init=False, factory=SmallFiles, eq=False, repr=False)
+    _spellings: Spellings = attrs.field(init=False, factory=Spellings, eq=False, repr=False)
 
     async def open(self, path: ContentPath, request: BootRequest) -> IContent:
         """Open a file; a small one may be in memory already."""
@@ -156,7 +158,7 @@ class Directory:
         except OSError as error:
             if error.errno not in _ABSENT:
                 raise
-        other = _any_case(_link(root), parts) if self.ignore_case else None
+        other = self._spellings.spell(_link(root), parts) if self.ignore_case else None
         if other is None or other == parts:
             raise ContentNotFound(os.fsdecode(name))
         return self._find(root, other)
@@ -195,22 +197,6 @@ def _listed(entry: os.DirEntry[bytes], inside: bytes) -> Listed | None:
         return Listed(name, facts.st_size, facts.st_mtime) if entry.is_file() else None
     except OSError:
         return None  # it is gone by now, or leads in circles
-
-
-def _any_case(folder: bytes, parts: tuple[bytes, ...]) -> tuple[bytes, ...] | None:
-    """Spell a name as it is on the disk, part by part; `None` if there is no such name."""
-    spelled: list[bytes] = []
-    for part in parts:
-        try:
-            names = os.listdir(b"/".join((folder, *spelled)))
-        except OSError:
-            return None
-        folded = part.lower()
-        alike = [part] if part in names else sorted(n for n in names if n.lower() == folded)
-        if not alike:
-            return None
-        spelled.append(alike[0])
-    return tuple(spelled)
 
 
 def _link(descriptor: int) -> bytes:

@@ -88,6 +88,12 @@ class IsoStore(Service):
         self._site = site
         self._threads = Threads(site.reactor, f"content {site.name}")
         self._indexes: OrderedDict[str, _Index] = OrderedDict()
+        self._directories: dict[Path, Directory] = {}  # the one of the root
+
+    def _directory(self, folder: Path) -> Directory:
+        if folder not in self._directories:
+            self._directories[folder] = Directory(folder, self._ignore_case)
+        return self._directories[folder]
 
     def stopService(self) -> Deferred[None] | None:
         """Fire when no image is being read any more."""
@@ -98,7 +104,7 @@ class IsoStore(Service):
         """Open an image, or a file in it."""
         for folder, image, inside in image_places(self._root, path.parts):
             try:
-                file = Directory(folder, self._ignore_case).open_file(image)
+                file = self._directory(folder).open_file(image)
             except ContentNotFound:
                 continue
             if not inside:
