@@ -50,6 +50,10 @@ def _boundary() -> str:
     return secrets.token_hex(16)
 
 
+def _spans(result: Answer) -> list[Span]:
+    return [piece for piece in result.body if isinstance(piece, Span)]
+
+
 class ContentExchange:
     """One request; what it needs of its site and its client is the connection's, `channel`.
 
@@ -130,7 +134,7 @@ class ContentExchange:
         boot = self._site.boot
         standing = self._standing.get(self._question) if self._asked.common else None
         if standing is not None and standing.holds(who, boot):
-            await self._send(standing.content, standing.request)
+            await self._send(standing.content, standing.request, *self._result(standing.content))
             return
         edition = boot.edition()
         request = self._request(target, *who)
@@ -157,9 +161,9 @@ class ContentExchange:
             content.close()
 
     async def _send_in_turn(self, content: IContent, request: BootRequest) -> None:
-        size = content.info.size if self._method == "GET" else 0
+        result, size = self._result(content)
         if not queues(self._header("user-agent") or "", size):
-            await self._send(content, request)
+            await self._send(content, request, result, size)
             return
         admission: HttpAdmission = self.channel.factory.admission
         wait = admission.enter(self.channel.peer, self._site.reactor.seconds())
@@ -167,7 +171,7 @@ class ContentExchange:
             self._short(text_answer(503, "Try again", ("Retry-After", str(wait))))
             return
         try:
-            await self._send(content, request)
+            await self._send(content, request, result, size)
         finally:
             admission.leave(self.channel.peer)
 
@@ -278,17 +282,22 @@ class ContentExchange:
         head = head_bytes(result, self._site.reactor.seconds(), last=self.channel.last)
         self.channel.write(b"".join((head, *body)))
 
-    async def _send(self, content: IContent, request: BootRequest) -> None:
+    def _result(self, content: IContent) -> tuple[Answer, int]:
+        """Return the answer, and how many bytes of the content go with it."""
         info = content.info
         if self._asked.whole:
-            result, size = whole_answer(info), info.size
-        else:
-            result = answer(info, self._method, self._header, _boundary)
-            spans = [piece for piece in result.body if isinstance(piece, Span)]
-            if self._method == "HEAD" or not spans:
-                self._short(result)
-                return
-            size = sum([span.end - span.start for span in spans])
+            return whole_answer(info), info.size
+        result = answer(info, self._method, self._header, _boundary)
+        if self._method == "HEAD":
+            return attrs.evolve(result, body=()), 0
+        return result, sum([piece.end - piece.start for piece in _spans(result)])
+
+    async def _send(
+        self, content: IContent, request: BootRequest, result: Answer, size: int
+    ) -> None:
+        if not (self._asked.whole or _spans(result)):
+            self._short(result)
+            return
         started = self._site.reactor.seconds()
         whole = False
         try:

@@ -213,6 +213,13 @@ class AdmissionTests(ServiceCase):
         admission.leave("10.0.0.1")
         self.assertEqual(admission.enter("10.0.0.1", 1000.0), 0)
 
+    def test_pieces_of_a_disk_do_not_wait(self) -> None:
+        """sanboot reads an image in hundreds of them, one after the other."""
+        self.service.factory.admission.enter("10.0.0.1", 1000.0)
+        reader = self.client("10.0.0.2")
+        self.assertIn(" 206 ", self.asks(reader, self.IPXE, "Range: bytes=0-2047"))
+        self.assertIn(" 503 ", self.asks(reader, self.IPXE, "Range: bytes=0-299999"))
+
     def test_who_does_not_come_again_loses_its_place(self) -> None:
         admission = self.service.factory.admission
         admission.enter("10.0.0.1", 1000.0)
