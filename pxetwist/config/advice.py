@@ -29,7 +29,7 @@ from pxetwist.hosts.sql_sessions import SqliteFile
 from pxetwist.interfaces import IAdvises, IAuthenticator, IListsMachines
 from pxetwist.model.content import ContentPath
 from pxetwist.model.machine import Machine
-from pxetwist.model.nfs_root import own_root
+from pxetwist.model.nfs_root import by_nfs, own_root
 from pxetwist.model.profile import ARGUMENTED, INSTALLERS, BootProfile, ProfileKind
 from pxetwist.services.tftp.settings import BLOCK_SIZE_LABEL, block_size
 from pxetwist.wire.iana import ARCHITECTURE_NAMES
@@ -295,22 +295,36 @@ def content_missing(configuration: Configuration) -> Iterator[str]:
             yield f"{who} names {loader.file}, which no content folder has"
 
 
+def content_unreadable(configuration: Configuration) -> Iterator[str]:
+    """Files that profiles and loaders name, which are there and yet not served."""
+    folders = content_folders(configuration)
+    profiles = configuration.profiles.values()
+    named = [file for p in profiles for files in _files_by_architecture(p) for file in files]
+    named += [loader.file for loader in (*configuration.loaders, *BUILT_IN)]
+    for file in dict.fromkeys(file for file in named if "://" not in file and not by_nfs(file)):
+        with suppress(ValueError):
+            path = ContentPath.parse(file)
+            holder = next((folder for folder in folders if folder.has(path)), None)
+            if holder and (why := holder.hindrance(path)):
+                yield f"{file} is in {holder.directory.root}, and is not served: {why}"
+
+
 def menus_shortened(configuration: Configuration) -> Iterator[str]:
     """Entries that a menu leaves out on every machine."""
     has = files_in_content(configuration)
     for name, menu in configuration.profiles.items():
         wanted = {entry.name: list(_files_by_architecture(entry)) for entry in menu.entries}
         left_out = [
-            entry
+            f"{entry} ({next(file for file in choices[0] if not has(file))})"
             for entry, choices in wanted.items()
             if choices and not any(all(map(has, files)) for files in choices)
         ]
         if left_out:
             yield f"menu {name!r} leaves out {', '.join(left_out)}: no folder has their files"
-        by_nfs = [entry.name for entry in menu.entries if entry.by_nfs]
-        if by_nfs and menu.loader not in ("", "ipxe"):
+        over_nfs = [entry.name for entry in menu.entries if entry.by_nfs]
+        if over_nfs and menu.loader not in ("", "ipxe"):
             why = f"{menu.loader} loads nothing by NFS, only iPXE does"
-            yield f"menu {name!r} leaves out {', '.join(by_nfs)}: {why}"
+            yield f"menu {name!r} leaves out {', '.join(over_nfs)}: {why}"
 
 
 def loaders_missing(configuration: Configuration) -> Iterator[str]:
@@ -404,6 +418,7 @@ ADVICE = (
     grub_with_proxydhcp,
     loaders_missing,
     content_missing,
+    content_unreadable,
     roots_unserved,
     portmapper_missing,
     installers_incomplete,

@@ -12,6 +12,7 @@ from pxetwist.config.load import Configuration
 from pxetwist.content.directory import Directory
 from pxetwist.content.iso import image_places
 from pxetwist.content.iso_index import Folder, Stored, find, read_index
+from pxetwist.errors import ContentError
 from pxetwist.model.content import ContentPath
 from pxetwist.model.image_use import FOLDER
 from pxetwist.model.nfs_root import by_nfs
@@ -35,6 +36,16 @@ class ContentFolder:
     def has(self, path: ContentPath) -> bool:
         """Whether there is a file of that name."""
         return self.place(path) is not None
+
+    def hindrance(self, path: ContentPath) -> str:
+        """Return why a file that is there is not served to anybody; nothing, if it is."""
+        below = _below(self.prefix, path)
+        try:
+            if below and self.directory.place(below):
+                self.directory.open_file(below).close()
+        except ContentError as error:
+            return str(error)
+        return ""
 
     def read(self, path: ContentPath) -> bytes | None:
         """Return what is in a file; `None`: there is none.

@@ -134,12 +134,15 @@ class Directory:
             facts = os.fstat(found)
             if not stat.S_ISREG(facts.st_mode):
                 raise ContentNotFound("no regular file")
-            if not _place(found).startswith(_place(root).rstrip(b"/") + b"/"):
-                raise ContentDenied("a symbolic link leads out of the folder")
+            place = _place(found)
+            if not place.startswith(_place(root).rstrip(b"/") + b"/"):
+                out = f"a symbolic link leads out of {self.root} to {os.fsdecode(place)}"
+                raise ContentDenied(f"{out}; mend: copy or mount it there")
             # Only what was checked is opened: the same inode, by its descriptor.
             descriptor = os.open(_link(found), os.O_RDONLY | os.O_CLOEXEC)
         except PermissionError as error:
-            raise ContentDenied("the server may not read it") from error
+            mend = f"mend: chmod a+r {os.fsdecode(_place(found))}"
+            raise ContentDenied(f"the server may not read it; {mend}") from error
         finally:
             os.close(found)
         tag = f"{facts.st_dev:x}-{facts.st_ino:x}-{facts.st_mtime_ns:x}-{facts.st_size:x}"
@@ -154,7 +157,8 @@ class Directory:
         try:
             return os.open(name, os.O_PATH | os.O_CLOEXEC, dir_fd=root)
         except PermissionError as error:
-            raise ContentDenied("the server may not look there") from error
+            mend = f"mend: chmod a+x for the folders of {os.fsdecode(name)} in {self.root}"
+            raise ContentDenied(f"the server may not look there; {mend}") from error
         except OSError as error:
             if error.errno not in _ABSENT:
                 raise

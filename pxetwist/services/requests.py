@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
-from pxetwist.errors import ContentError, ContentIncomplete, PxeError
+from pxetwist.errors import ContentDenied, ContentError, ContentIncomplete, PxeError
 from pxetwist.interfaces import Site
 from pxetwist.model.boot import BootRequest, BootStage, Endpoints, Protocol, Resolution, Verdict
 from pxetwist.model.content import ContentPath
@@ -106,18 +106,20 @@ def tell_of(
 
 def tell_missing(site: Site, resolution: Resolution, error: ContentError) -> None:
     """Say that there is no such file, and what is to be mended, if that is known: what broke if
-    the machine has none for want of a plan, or what it would be made from. `debug` marks the
-    well-known probes of loaders.
+    the machine has none for want of a plan, or what it would be made from, or why one that is
+    there is not given. `debug` marks the well-known probes of loaders.
     """
     request = resolution.request
     path = str(request.wanted)
     debug = _PROBE.fullmatch(path) is not None
-    reason = ""
+    what, reason = "no such file", ""
     if resolution.verdict is Verdict.BROKEN:
         reason = f"it has no plan: {resolution.reason}"
     elif isinstance(error, ContentIncomplete):
         reason = str(error)
-    summary = f"no such file: {path}" + (f"; {reason}" if reason else "")
+    elif isinstance(error, ContentDenied):
+        what, reason = "did not give", str(error)
+    summary = f"{what}: {path}" + (f"; {reason}" if reason else "")
     details = {"debug": debug, "missing": True, "reason": reason}
     tell(site, request, EventKind.FAILED, summary, details)
 
@@ -141,9 +143,10 @@ def tell_sent(
     seconds: float,
     whole: bool,
     more: Mapping[str, object] = MappingProxyType({}),
+    why: str = "the connection is lost",
 ) -> None:
-    """Say how a transfer of `size` bytes ended, of which so many were sent; programs are told
-    `more`.
+    """Say how a transfer of `size` bytes ended, of which so many were sent, and `why` not all;
+    programs are told `more`.
     """
     path = request.wanted
     if whole:
@@ -151,7 +154,7 @@ def tell_sent(
     else:
         done, total = octets_text(octets), octets_text(size)
         kind = EventKind.FAILED
-        summary = f"stopped sending {path} after {done} of {total}: the connection is lost"
+        summary = f"stopped sending {path} after {done} of {total}: {why}"
     details = {
         "bytes": octets,
         "size": size,

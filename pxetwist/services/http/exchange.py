@@ -233,7 +233,8 @@ class ContentExchange:
             await delivery.complete(reactor)
         whole = delivery.arrived()
         delivery.close()
-        self._tell(request, self.octets, reactor.seconds() - started, whole=whole)
+        seconds = reactor.seconds() - started
+        self._tell(request, self.octets, seconds, whole=whole, why="the connection is lost")
         if whole and not self.channel.lost:
             self.channel.answered()
         elif not self.channel.lost:
@@ -299,7 +300,7 @@ class ContentExchange:
             self._short(result)
             return
         started = self._site.reactor.seconds()
-        whole = False
+        whole, why = False, "the connection is lost"
         try:
             if size <= _SMALL:
                 await self._send_at_once(result, content)
@@ -307,9 +308,12 @@ class ContentExchange:
             else:
                 await self._send_pieces(result, content)
             whole = True
+        except ContentError as error:
+            why = str(error)
+            raise
         finally:
             seconds = self._site.reactor.seconds() - started
-            self._tell(request, size, seconds, whole=whole)
+            self._tell(request, size, seconds, whole=whole, why=why)
         self.channel.answered()
 
     async def _send_at_once(self, result: Answer, content: IContent) -> None:
@@ -332,7 +336,9 @@ class ContentExchange:
             elif piece.start < piece.end:
                 await send_span(self, content, piece)
 
-    def _tell(self, request: BootRequest, size: int, seconds: float, *, whole: bool) -> None:
+    def _tell(
+        self, request: BootRequest, size: int, seconds: float, *, whole: bool, why: str
+    ) -> None:
         if not self._site.boot.observed:
             return
         more = {
@@ -340,5 +346,9 @@ class ContentExchange:
             "debug": whole and self._status == 206,  # sanboot reads a disk in hundreds of pieces
         }
         requests.tell_sent(
-            self._site, request, self.octets, size, seconds=seconds, whole=whole, more=more
+            *(self._site, request, self.octets, size),
+            seconds=seconds,
+            whole=whole,
+            more=more,
+            why=why,
         )

@@ -235,6 +235,22 @@ class Advice(IniCase):
             ],
         )
 
+    def test_what_is_there_and_not_served(self) -> None:
+        """The kernel that is a link to where the distribution keeps it, and a folder."""
+        kernel = self.write("boot/vmlinuz", "")
+        root = self.folder / "content"
+        (root / "vmlinuz").symlink_to(kernel)
+        (root / "initrd").mkdir()
+        content = HEAD + "[profile:x]\nkind = linux\nkernel = vmlinuz\ninitrds = linux initrd\n"
+        link = f"a symbolic link leads out of {root} to {kernel}; mend: copy or mount it there"
+        self.assertEqual(
+            self.advice(content),
+            [
+                f"vmlinuz is in {root}, and is not served: {link}",
+                f"initrd is in {root}, and is not served: no regular file",
+            ],
+        )
+
     def test_menus_leave_out_what_is_not_there(self) -> None:
         content = HEAD + (
             "[profile:x]\nkind = menu\nentries = disk here there gone\n"
@@ -244,7 +260,7 @@ class Advice(IniCase):
             "[profile:gone]\nkind = linux\nkernel = linux\ninitrds = a\n"
         )
         self.assertEqual(
-            self.advice(content), ["menu 'x' leaves out gone: no folder has their files"]
+            self.advice(content), ["menu 'x' leaves out gone (a): no folder has their files"]
         )
 
     def test_no_loader(self) -> None:

@@ -110,6 +110,22 @@ class DirectoryTests(SynchronousTestCase):
         for name in ("relative", "absolute", "folder/secret", "neighbour", "FOLDER/SECRET"):
             self.assertRaises(ContentDenied, self.open, name)
 
+    def test_what_the_server_may_not_read(self) -> None:
+        """It says what mends it."""
+        opened = os.open
+
+        def refusing(name: Any, flags: int, **more: Any) -> int:
+            if not flags & os.O_PATH:
+                raise PermissionError
+            return opened(name, flags, **more)
+
+        file = self.root / "grub" / "closed.bin"
+        file.write_bytes(b"x" * 100_000)
+        self.patch(os, "open", refusing)
+        error = self.assertRaises(ContentDenied, self.open, "grub/closed.bin")
+        said = f"the server may not read it; mend: chmod a+r {file}"
+        self.assertEqual(str(error), said)
+
     def test_a_loop_of_links(self) -> None:
         (self.root / "loop").symlink_to("loop")
         self.assertRaises(ContentError, self.open, "loop")

@@ -18,7 +18,12 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from pxetwist.errors import ContentDenied, ContentIncomplete, LoginNeeded, PolicyError
+from pxetwist.errors import (
+    ContentDenied,
+    ContentIncomplete,
+    LoginNeeded,
+    PolicyError,
+)
 from pxetwist.interfaces import IBootService, IContent
 from pxetwist.model.boot import BootRequest, Login
 from pxetwist.model.content import ContentInfo
@@ -443,6 +448,13 @@ class EventTests(ServiceCase):
         self.assertEqual(self.status("/boot.cfg"), 404)
         self.assertEqual(self.boot.events[-1].summary, f"no such file: boot.cfg; {lacking}")
 
+    def test_what_is_there_and_not_given(self) -> None:
+        """A person who sees the file in its folder must not read that there is none."""
+        why = "the server may not read it; mend: chmod a+r /srv/tftp/linux"
+        self.files["linux"] = ContentDenied(why)
+        self.assertEqual(self.status("/linux"), 404)
+        self.assertEqual(self.boot.events[-1].summary, f"did not give: linux; {why}")
+
     def test_what_is_little_news(self) -> None:
         self.get("/boot/nbp.efi", method="HEAD")
         self.assertEqual(self.boot.events, [])
@@ -465,6 +477,8 @@ class EventTests(ServiceCase):
     def test_content_that_is_cut_short(self) -> None:
         self.files["short"] = MemoryContent(b"abc", ContentInfo(10))
         self.get("/short")
+        said = "stopped sending short after 0 bytes of 10 bytes: the content was cut short"
+        self.assertEqual(self.boot.events[-1].summary, said)
         self.assertTrue(self.connection.transport.disconnected)
         self.assertEqual(self.boot.events[0].kind, EventKind.FAILED)
 
