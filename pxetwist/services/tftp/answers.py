@@ -29,6 +29,9 @@ _READ_ONLY = Error(ErrorCode.ILLEGAL_OPERATION, "This server takes no files")
 _NOT_HERE = Error(ErrorCode.ACCESS_VIOLATION, "No files here")
 _TOO_MANY = Error(ErrorCode.UNDEFINED, "Too many files at a time")
 _BROKEN = Error(ErrorCode.UNDEFINED, "Internal trouble")
+_NO_TEXT = Error(ErrorCode.ILLEGAL_OPERATION, "Too large for netascii: ask for octet")
+#: A text is no larger (bytes): all of it is read to tell its size, for whoever sends one packet.
+_LARGEST_TEXT = 1 << 20
 _TOLD_OF_STRANGERS = 20  # requests in a second that failed
 
 
@@ -127,6 +130,10 @@ class TftpAnswers:
             return
         try:
             if packet.mode == "netascii":
+                if content.info.size > _LARGEST_TEXT:
+                    content.close()
+                    self.refuse(asked, _NO_TEXT)
+                    return
                 clock = self._site.reactor
                 content = await NetasciiContent.translate(content, lambda: deferLater(clock, 0))
             self._running.begin(

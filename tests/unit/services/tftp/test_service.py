@@ -235,6 +235,12 @@ class TransferTests(ServiceCase):
         self.assertEqual(download.received, b"one\r\ntwo\r\0" * 20000)
         self.assertEqual(download.agreed, (("blksize", "1000"),))
 
+    def test_a_large_file_is_no_text(self) -> None:
+        """One packet costs no reading of gigabytes."""
+        self.files["image"] = b"x" * ((1 << 20) + 1)
+        error = Error(ErrorCode.ILLEGAL_OPERATION, "Too large for netascii: ask for octet")
+        self.assertEqual(self.answers(ReadRequest(b"image", "netascii")), [error])
+
     def test_loss_both_ways(self) -> None:
         self.files["nbp"] = os.urandom(40000)
         for seed, window in enumerate(("1", "4", "16")):
