@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from inspect import iscoroutine
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 from zope.interface import implementer
 
 from pxetwist.boot.answers import Answers
 from pxetwist.boot.contents import Contents
 from pxetwist.boot.decisions import Decisions
 from pxetwist.boot.first_files import FirstFiles
+from pxetwist.boot.guard import Bugs
 from pxetwist.boot.https import Https
 from pxetwist.boot.loader_trials import LoaderTrials
 from pxetwist.boot.loaders import Loader, Loaders
@@ -57,8 +58,6 @@ class BootFacade:
     since the plugins that it asks are given the facade themselves.
     """
 
-    log = Logger()
-
     def __init__(
         self,
         reactor: IReactorTime,
@@ -73,6 +72,7 @@ class BootFacade:
         sightings: Sightings | None = None,
     ) -> None:
         self._reactor = reactor
+        self._bugs = Bugs(reactor)
         self.networks = networks
         self.http_port = http_port
         self.https = https
@@ -113,7 +113,7 @@ class BootFacade:
         self._promises = Promises(self.sightings, directories, leases)
         self._guards = {name: each for name, each in hosts if IAuthenticator.providedBy(each)}
         self.policies = Policies(self.resolver, self.sightings, policies)
-        self._contents = Contents(tuple(store for _, store in content), self.loaders)
+        self._contents = Contents(content, self.loaders, self._bugs)
         self._observers = observers
         self.redemptions = redemptions
         self._exports = exports
@@ -314,6 +314,9 @@ class BootFacade:
             attending.notice(event)
         for name, observer in self._observers:
             try:
-                observer.notice(event)
-            except Exception:
-                self.log.failure("observer {name}", name=name)
+                notice: Callable[[BootEvent], object] = observer.notice
+                if iscoroutine(returned := notice(event)):
+                    returned.close()
+                    raise TypeError("notice must not be async: nobody awaits it")
+            except Exception as error:
+                self._bugs.note(f"observer {name}", error)

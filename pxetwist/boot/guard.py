@@ -29,23 +29,55 @@ PATIENCE = 2.0
 _BURST = 60.0
 
 
+#: A plugin that keeps everybody waiting so long (seconds) is told of.
+_BLOCKED = 0.25
+
+
+class Bugs:
+    """Logs the tracebacks of plugins' bugs: that of one place once a minute."""
+
+    log = Logger()
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._logged: dict[tuple[str, int], float] = {}
+
+    def note(self, who: str, error: Exception) -> None:
+        """Log what was caught just now."""
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place, now = (last.filename, last.lineno or 0), self._clock.seconds()
+        if now - self._logged.get(place, float("-inf")) >= _BURST:
+            self._logged[place] = now
+            self.log.failure("{who} has a bug", who=who)
+
+
 class Unanswered(PxeError):
     """A plugin did not answer: it hangs, it is left in peace for that, or it has a bug."""
 
 
-async def within(limit: float, clock: IReactorTime, work: Awaitable[T]) -> T:
+async def within(
+    limit: float,
+    clock: IReactorTime,
+    work: Awaitable[T],
+    blocked: Callable[[float], None] = lambda seconds: None,
+) -> T:
     """Await work for so many seconds, also if it does not heed that it is cancelled then.
 
-    Work that has to wait for nothing costs neither a Deferred nor a timer.
+    Work that has to wait for nothing costs neither a Deferred nor a timer. `blocked` is told how
+    many seconds it took to begin, if those were too many.
 
     :raises twisted.internet.defer.TimeoutError: at the end of the time.
     """
     if not isinstance(work, CoroutineType):
         work = _awaiting(work)
+    began = clock.seconds()
     try:
         awaited = work.send(None)
     except StopIteration as finished:
         return finished.value  # type: ignore[no-any-return]  # the T of the coroutine
+    finally:
+        if (took := clock.seconds() - began) > _BLOCKED:
+            blocked(took)
     rest = Deferred.fromCoroutine(rest_of(work, awaited))
     result: Deferred[T] = Deferred()
     rest.addBoth(lambda outcome: None if result.called else result.callback(outcome))
@@ -55,6 +87,10 @@ async def within(limit: float, clock: IReactorTime, work: Awaitable[T]) -> T:
         return await result
     finally:
         rest.cancel()  # of no effect on what has ended
+
+
+def _name(method: Callable[..., object]) -> str:
+    return str(getattr(method, "__name__", method))
 
 
 async def _awaiting(work: Awaitable[T]) -> T:
@@ -75,12 +111,17 @@ def rest_of(work: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T
             return finished.value  # type: ignore[no-any-return]  # as above
 
 
+class _Misfit(PxeError):
+    """A plugin's answer is not what its interface says."""
+
+
 class Guard(Generic[Q, T]):
     """Stands before one method of a plugin.
 
     A plugin that hangs is left in peace for a while. What fails at once is asked again each
     time: that costs no more than to refuse it, and one machine on which a plugin stumbles
-    must not take it away from all others.
+    must not take it away from all others. `fault` says what is wrong with an answer; empty:
+    nothing.
     """
 
     log = Logger()
@@ -91,6 +132,7 @@ class Guard(Generic[Q, T]):
         plugin: object,
         method: Callable[[Q], Awaitable[T | None]],
         clock: IReactorTime,
+        fault: Callable[[T], str] = lambda answer: "",
     ) -> None:
         self.who = who
         self._plugin = plugin
@@ -98,7 +140,8 @@ class Guard(Generic[Q, T]):
         self._clock = clock
         self._breaker = Breaker(since=clock.seconds())
         self._counters: Counter[str] = Counter()
-        self._logged: dict[tuple[str, int], float] = {}
+        self._bugs = Bugs(clock)
+        self._fault = fault
         #: A plugin that knows its health keeps its own deadline, and has a breaker.
         self._patience = float("inf") if IHealth.providedBy(plugin) else PATIENCE
 
@@ -115,18 +158,27 @@ class Guard(Generic[Q, T]):
         limit = min(self._patience, left)
         self._counters["asked"] += 1
         try:
-            answer = await within(limit, self._clock, self._method(question))
+            work = self._method(question)
+            if not isinstance(work, Awaitable):
+                raise _Misfit(f"{_name(self._method)} must be async def")
+            answer = await within(limit, self._clock, work, self._blocked)
+            if answer is not None and (fault := self._fault(answer)):
+                raise _Misfit(f"{_name(self._method)} {fault}")
         except DeferredTimeout:
             raise self._hung(limit) from None
         except CancelledError:  # who has asked has left
             raise
+        except _Misfit as error:
+            self._counters["bugs"] += 1
+            self._spoke()
+            raise Unanswered(str(error)) from error
         except (DirectoryUnavailable, PolicyError):
             self._counters["failed"] += 1
             self._spoke()
             raise
         except Exception as error:
             self._counters["bugs"] += 1
-            self._log_bug(error)
+            self._bugs.note(self.who, error)
             self._spoke()
             raise Unanswered(f"{type(error).__name__}, see the traceback in the log") from error
         self._spoke()
@@ -138,6 +190,14 @@ class Guard(Generic[Q, T]):
             return IHealth(self._plugin).health()
         breaker = self._breaker
         return Health(breaker.state, breaker.since, breaker.error, dict(self._counters))
+
+    def _blocked(self, seconds: float) -> None:
+        self._counters["blocked"] += 1
+        self.log.warn(
+            "{who} kept the whole server waiting for {seconds:.2g} s: it must await",
+            who=self.who,
+            seconds=seconds,
+        )
 
     def _spoke(self) -> None:
         if self._breaker.succeeded(self._clock.seconds()):
@@ -151,10 +211,3 @@ class Guard(Generic[Q, T]):
         if self._breaker.failed(error, self._clock.seconds()):
             self.log.warn("{who} hangs: {error}", who=self.who, error=error)
         return Unanswered(error)
-
-    def _log_bug(self, error: Exception) -> None:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        place, now = (last.filename, last.lineno or 0), self._clock.seconds()
-        if now - self._logged.get(place, float("-inf")) >= _BURST:
-            self._logged[place] = now
-            self.log.failure("{who} has a bug", who=self.who)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from ipaddress import IPv4Address
 from typing import TypeVar
 
 import attrs
@@ -15,6 +16,7 @@ from pxetwist.boot.loaders import FAMILIES
 from pxetwist.errors import DirectoryUnavailable, PolicyError
 from pxetwist.interfaces import IBootPolicy, IHostDirectory
 from pxetwist.model.boot import BootPlan, BootRequest, Resolution, Step, Verdict
+from pxetwist.model.boots import Boot
 from pxetwist.model.health import Health
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.machine import Machine
@@ -95,10 +97,11 @@ class BootResolver:
         self._identification = identification
         self._family_of = family_of
         self._hosts = [
-            Guard(f"hosts {name}", each, each.find_machine, reactor) for name, each in hosts
+            Guard(f"hosts {name}", each, each.find_machine, reactor, machine_fault)
+            for name, each in hosts
         ]
         self._policies = [
-            (name, Guard(f"policy {name}", each, each.plan_boot, reactor))
+            (name, Guard(f"policy {name}", each, each.plan_boot, reactor, plan_fault))
             for name, each in policies
         ]
         self.failures = 0
@@ -194,6 +197,32 @@ def _merged(first: Machine, later: Machine) -> Machine:
         groups=tuple(dict.fromkeys((*first.groups, *later.groups))),
         provenance="; ".join(filter(None, (first.provenance, later.provenance))),
     )
+
+
+def machine_fault(machine: object) -> str:
+    """Say what is wrong with the answer of a directory; empty: nothing."""
+    if not isinstance(machine, Machine):
+        return f"returns a {type(machine).__name__}, no Machine"
+    if not isinstance(machine.name, str) or not machine.name:
+        return "returns a Machine without a name"
+    if not isinstance(machine.macs, tuple):
+        return f"returns {machine.name} with macs that are no tuple"
+    if not isinstance(machine.address, IPv4Address | None):
+        return f"returns {machine.name} with an address that is no IPv4Address"
+    labels = machine.labels
+    texts = isinstance(labels, Mapping) and all(isinstance(each, str) for each in labels.values())
+    if not texts:
+        return f"returns {machine.name} with labels that are no texts"
+    return ""
+
+
+def plan_fault(plan: object) -> str:
+    """Say what is wrong with the answer of a policy; empty: nothing."""
+    if not isinstance(plan, BootPlan):
+        return f"returns a {type(plan).__name__}, no BootPlan"
+    if not isinstance(plan.boot, Boot) or not isinstance(plan.profile, str):
+        return "returns a BootPlan without boot or profile"
+    return ""
 
 
 def _describe_machine(machine: Machine) -> str:

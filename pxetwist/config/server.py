@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Sequence
+from functools import partial
+from inspect import iscoroutine
 from types import FrameType
 from typing import Any
 
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 
+from pxetwist.config.bind import bug
 from pxetwist.errors import Location, PxeError, StartError
 from pxetwist.interfaces import IBootService
+
+#: So long (seconds) one instance may take to stop; others, which store leases, stop after it.
+_PATIENCE = 20.0
 
 _log = Logger(namespace="pxetwist")
 
@@ -75,18 +81,25 @@ class Server(MultiService):
         }
         for child in self:
             if IBootService.providedBy(child):
-                where = ", ".join(map(spelled, child.listening())) or "nothing"
-                _log.info("{name} listens on {where}", name=self._titles[child], where=where)
+                self._attempt(child, partial(self._tell_listening, child))
         self.greet()
 
     def _attempt(self, child: IService, start: Callable[[], object]) -> None:
         try:
-            start()
-        except (PxeError, CannotListenError, OSError) as error:
-            message = f"{self._places[child]}: {self._titles[child]} {error}"
+            if iscoroutine(begun := start()):
+                begun.close()
+                raise StartError("startService must not be async: nobody awaits it")
+        except Exception as error:
+            expected = isinstance(error, PxeError | CannotListenError | OSError)
+            what = str(error) if expected else bug(error, type(child).__module__)
+            message = f"{self._places[child]}: {self._titles[child]} {what}"
             if self.logs_failure:
                 _log.critical("{message}", message=message)
             raise StartError(message) from error
+
+    def _tell_listening(self, child: IBootService) -> None:
+        where = ", ".join(map(spelled, child.listening())) or "nothing"
+        _log.info("{name} listens on {where}", name=self._titles[child], where=where)
 
     def stopService(self) -> Deferred[None]:
         """Stop everything, in reverse; each waits for the one before."""
@@ -99,7 +112,10 @@ class Server(MultiService):
     async def _stop_children(self) -> None:
         for child in reversed(list(self)):
             try:
-                await maybeDeferred(child.stopService)
+                await maybeDeferred(child.stopService).addTimeout(_PATIENCE, self._reactor)
+            except TimeoutError:
+                name = self._titles[child]
+                _log.error("{name} does not stop: {s:.0f} s are over", name=name, s=_PATIENCE)
             except Exception:
                 _log.failure("stopping {name}", name=self._titles[child])
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 
+from twisted.logger import Logger
+
 from pxetwist.config.assemble import Assembly
 from pxetwist.interfaces import ICounts, IHealth
 from pxetwist.model.health import Health, HealthState, in_words
 from pxetwist.services.workers.feed import Feed
+
+_log = Logger(namespace="pxetwist")
 
 
 def status(assembly: Assembly) -> list[str]:
@@ -34,11 +38,14 @@ def _told(who: str, health: Health) -> str:
 
 def counts(assembly: Assembly) -> Mapping[str, Mapping[str, int]]:
     """Return what each service has counted."""
-    return {
-        f"{instance.kind} {instance.name}": ICounts(thing).counts()
-        for instance, thing in assembly.built
-        if ICounts.providedBy(thing) and not assembly.served_elsewhere(instance)
-    }
+    found: dict[str, Mapping[str, int]] = {}
+    for instance, thing in assembly.built:
+        if ICounts.providedBy(thing) and not assembly.served_elsewhere(instance):
+            try:
+                found[f"{instance.kind} {instance.name}"] = dict(ICounts(thing).counts())
+            except Exception:
+                _log.failure("[{title}] counts", title=instance.title)
+    return found
 
 
 def _leases(assembly: Assembly) -> Iterator[str]:

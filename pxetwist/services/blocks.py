@@ -16,12 +16,18 @@ from pxetwist.wire.netascii import PIECE, NetasciiIndex, encode
 async def read_exactly(content: IContent, offset: int, length: int) -> bytes:
     """Read `length` bytes, fewer only at the end of the content.
 
-    :raises ContentError: if the content is shorter than its size was said to be.
+    :raises ContentError: if the content is not what it was said to be: its file was cut short, or
+        the plugin that reads it has a bug.
     """
     data = await content.read(offset, length)
-    if len(data) != min(length, content.info.size - offset):
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise ContentError(f"read returns a {type(data).__name__}, no bytes")
+    wanted = min(length, content.info.size - offset)
+    if len(data) > wanted:
+        raise ContentError(f"read returns {len(data)} bytes instead of {wanted}")
+    if len(data) < wanted:
         raise ContentError("the content was cut short")
-    return data
+    return data if isinstance(data, bytes) else bytes(data)
 
 
 @implementer(IContent)

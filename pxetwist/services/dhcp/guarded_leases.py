@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any
+from types import NoneType
+from typing import Any, TypeVar
 
+from twisted.internet.defer import CancelledError
+from twisted.internet.defer import TimeoutError as DeferredTimeout
 from zope.interface import alsoProvides, implementer
 
+from pxetwist.boot.guard import Bugs, within
+from pxetwist.errors import PxeError, StateUnavailable
 from pxetwist.interfaces import IAtHand, IBoot, ICounts, ILeaseStore, INotes, IRemembers
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.identity import ClientIdentity
@@ -16,8 +21,12 @@ from pxetwist.model.lease import Lease, Network
 from pxetwist.services.dhcp.conflicts import BUDGET, ConflictCheck
 from pxetwist.services.dhcp.strangers import Strangers
 
+#: So long (seconds) the store may take; those built in give up before.
+_PATIENCE = 30.0
 #: So many addresses are looked at for one offer, while there is time.
 _TRIES = 8
+
+T = TypeVar("T")
 
 _Address = IPv4Address | IPv6Address
 
@@ -31,6 +40,7 @@ class GuardedLeases:
     def __init__(self, store: ILeaseStore, boot: IBoot, reactor: Any) -> None:
         self.counters: Counter[str] = Counter()
         self._reactor = reactor
+        self._bugs = Bugs(reactor)
         self.conflicts = ConflictCheck(reactor, self.counters)
         self.store = store
         self._boot = boot
@@ -61,11 +71,15 @@ class GuardedLeases:
             self.counters["strangers refused"] += 1
             return None
         if not network.conflict_check:
-            return await self.store.offer(identity, network, wanted, reserved, avoid, now)
+            return await self._asked(
+                self.store.offer(identity, network, wanted, reserved, avoid, now), Lease, NoneType
+            )
         begun = self._reactor.seconds()
         for _ in range(_TRIES):
-            held = await self.store.held(identity, network, now)
-            lease = await self.store.offer(identity, network, wanted, reserved, avoid, now)
+            held = await self._asked(self.store.held(identity, network, now), Lease, NoneType)
+            lease = await self._asked(
+                self.store.offer(identity, network, wanted, reserved, avoid, now), Lease, NoneType
+            )
             left = BUDGET - (self._reactor.seconds() - begun)
             if lease is None or left <= 0 or (held and held.address == lease.address):
                 return lease
@@ -83,7 +97,7 @@ class GuardedLeases:
         if who is None:
             return False
         self.counters["conflicts"] += 1
-        await self.store.decline(lease.address, identity, now)
+        await self._asked(self.store.decline(lease.address, identity, now), bool)
         self._boot.tell(
             BootEvent(
                 now,
@@ -107,7 +121,7 @@ class GuardedLeases:
 
     async def commit(self, lease: Lease, now: float) -> Lease:
         """Store a lease."""
-        stored = await self.store.commit(lease, now)
+        stored = await self._asked(self.store.commit(lease, now), Lease)
         self._strangers.took(lease.key, lease.network)
         return stored
 
@@ -137,19 +151,19 @@ class GuardedLeases:
 
     async def release(self, address: _Address, identity: ClientIdentity, now: float) -> bool:
         """End a lease."""
-        return await self.store.release(address, identity, now)
+        return await self._asked(self.store.release(address, identity, now), bool)
 
     async def decline(self, address: _Address, identity: ClientIdentity, now: float) -> bool:
         """Put an address out of use."""
-        return await self.store.decline(address, identity, now)
+        return await self._asked(self.store.decline(address, identity, now), bool)
 
     async def held(self, identity: ClientIdentity, network: Network, now: float) -> Lease | None:
         """Return what this client holds in this network."""
-        return await self.store.held(identity, network, now)
+        return await self._asked(self.store.held(identity, network, now), Lease, NoneType)
 
     async def holder(self, address: _Address, now: float) -> Lease | None:
         """Return who holds this address."""
-        return await self.store.holder(address, now)
+        return await self._asked(self.store.holder(address, now), Lease, NoneType)
 
     def remembers(self, mac: str) -> bool:
         """Ask the store, if it can tell."""
@@ -158,6 +172,24 @@ class GuardedLeases:
     def counts(self) -> Mapping[str, int]:
         """Return how often the guard said no."""
         return self.counters
+
+    async def _asked(self, work: Awaitable[T], *kinds: type) -> T:
+        """Await an answer of the store, which must be of one of the kinds.
+
+        :raises StateUnavailable: also if it has a bug, or never answers.
+        """
+        try:
+            answer = await within(_PATIENCE, self._reactor, work)
+        except DeferredTimeout:
+            raise StateUnavailable(f"the state gave no answer within {_PATIENCE:.0f} s") from None
+        except (PxeError, CancelledError):
+            raise
+        except Exception as error:
+            self._bugs.note("state", error)
+            raise StateUnavailable(f"the state has a bug: {type(error).__name__}") from error
+        if not isinstance(answer, kinds):
+            raise StateUnavailable(f"the state has a bug: it returns a {type(answer).__name__}")
+        return answer
 
     def leases(self) -> Iterable[Lease]:
         """Return every record."""

@@ -99,10 +99,12 @@ class ContentExchange:
             self._failed(error)
 
     def _failed(self, error: Exception) -> None:
+        target = self._asked.target
+        path = target.path if isinstance(target, Target) else "?"
         if not isinstance(error, ContentError | OSError):
-            self._site.log.failure("An HTTP request failed", Failure(error))
+            self._site.log.failure("An HTTP request for {path} failed", Failure(error), path=path)
         elif not isinstance(error, ConnectionError):  # that is the client's, and was told
-            self._site.log.warn("An answer broke off: {error}", error=error)
+            self._site.log.warn("Sending {path} broke off: {error}", path=path, error=error)
         if self.channel.lost:
             return
         if self._status:

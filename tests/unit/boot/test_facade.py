@@ -34,7 +34,7 @@ from pxetwist.model.boot import (
     Verdict,
 )
 from pxetwist.model.boots import Boot, Files, Image, LocalDisk, Nbp, Script
-from pxetwist.model.content import ContentPath
+from pxetwist.model.content import ContentInfo, ContentPath
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.installers import Esxi, Windows
@@ -43,6 +43,7 @@ from pxetwist.model.network6 import Network6
 from pxetwist.model.report import MachineReport
 from pxetwist.state.memory import MemoryLeases
 from pxetwist.testing import FakeHosts, FakeObserver, FakePolicy, MemoryStore, result_of
+from pxetwist.testing.content import MemoryContent
 from pxetwist.wire.iana import Architecture
 
 MAC = "52:54:00:12:34:56"
@@ -540,6 +541,33 @@ class ContentAndEventTests(SynchronousTestCase):
         with self.assertRaises(ContentNotFound):
             result_of(world.boot.open(ContentPath.parse("b"), request))
 
+    def test_a_store_with_a_bug(self) -> None:
+        """It is named; what it returns is looked at before it is sent."""
+        world = World(self)
+        request = world.resolve().request
+        sizeless = MemoryContent(b"x", info=ContentInfo(None))  # type: ignore[arg-type]
+        world.store = MemoryStore(
+            {
+                "raising": KeyError("x"),
+                "unreadable": PermissionError("no"),
+                "text": "text",  # type: ignore[dict-item]
+                "sizeless": sizeless,
+            }
+        )
+        world.attach(world.boot, [], [])
+        for path, fault in (
+            ("raising", "KeyError: 'x'"),
+            ("raising", "KeyError: 'x'"),
+            ("unreadable", "PermissionError: no"),
+            ("text", "open returns a str, which provides no IContent"),
+            ("sizeless", "open returns a content of the size None"),
+        ):
+            with self.assertRaises(PolicyError) as caught:
+                result_of(world.boot.open(ContentPath.parse(path), request))
+            self.assertEqual(str(caught.exception), f"content files failed: {fault}")
+        self.assertTrue(sizeless.closed)
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+
     def test_a_call_back_when_the_boot_is_over(self) -> None:
         """Installers take their time: the event has the machine's name nevertheless."""
         world = World(self)
@@ -602,8 +630,16 @@ class ContentAndEventTests(SynchronousTestCase):
             def notice(self, event: BootEvent) -> None:
                 raise ZeroDivisionError
 
-        world.attach(world.boot, [], [], [("bad", Broken()), ("good", keeping)])
+        @implementer(IBootObserver)
+        class Async:
+            async def notice(self, event: BootEvent) -> None:  # type: ignore[override]
+                raise AssertionError("never run")
+
+        bad: list[tuple[str, IBootObserver]] = [("bad", Broken()), ("async", Async())]
+        world.attach(world.boot, [], [], [*bad, ("good", keeping)])
         event = BootEvent(0.0, EventKind.ANSWERED, "dhcp", "ws1")
-        world.boot.tell(event)
-        self.assertEqual(keeping.events, [event])
+        for _ in range(3):
+            world.boot.tell(event)
+        self.assertEqual(keeping.events, [event] * 3)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.boot.contents import Contents
+from pxetwist.boot.guard import Bugs
 from pxetwist.boot.loaders import Loader, Loaders
 from pxetwist.errors import ContentNotFound
 from pxetwist.model.boot import BootPlan, BootRequest, BootStage, Protocol
@@ -33,7 +35,7 @@ class NamesCase(SynchronousTestCase):
     ) -> str:
         """Return which of the files is served under a name; empty: none."""
         store = MemoryStore({file: file.encode() for file in files})
-        contents = Contents((store,), self.loaders)
+        contents = Contents([("files", store)], self.loaders, Bugs(Clock()))
         request = BootRequest(identity, BootStage.LOADER, Protocol.TFTP, plan=BootPlan(boot))
         try:
             content = result_of(contents.open(ContentPath.parse(name), request))

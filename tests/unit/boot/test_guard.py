@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
+import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -71,6 +74,10 @@ async def hang_for_ever() -> None:
 
 async def stumble() -> None:
     raise ZeroDivisionError("bug")
+
+
+async def give(answer: Any) -> Any:
+    return answer
 
 
 class World:
@@ -206,6 +213,55 @@ class Hanging(SynchronousTestCase):
         clock.advance(2.3)
         self.assertEqual(found, ["who"])
         self.assertEqual(guard.health(), Health(HealthState.DEGRADED, 7.0, "slow"))
+
+
+class Misfits(SynchronousTestCase):
+    """Answers that are none: the plugin is named, and others are asked."""
+
+    def test_directories(self) -> None:
+        good: Any = Machine("ws2", (MAC,))
+        evolve: Any = attrs.evolve
+        for answer, fault in (
+            ("ws1", "returns a str, no Machine"),
+            (evolve(good, name=None), "returns a Machine without a name"),
+            (evolve(good, macs=MAC), "returns ws2 with macs that are no tuple"),
+            (evolve(good, address="10.0.0.1"), "an address that is no IPv4Address"),
+            (evolve(good, labels={"room": 12}), "returns ws2 with labels that are no texts"),
+            (evolve(good, labels=None), "returns ws2 with labels that are no texts"),
+        ):
+            world = World(partial(give, answer))
+            [found] = world.ask()
+            self.assertEqual(found.verdict, Verdict.PLANNED)
+            self.assertIn("failed: find_machine returns ", found.steps[0].answer)
+            self.assertIn(fault, found.steps[0].answer)
+            self.assertEqual(world.health.counters["bugs"], 1)
+
+    def test_policies(self) -> None:
+        for answer in ("debian", False, BootPlan(None, "debian")):  # type: ignore[arg-type]
+            plugin = Plugin(partial(give, answer))
+            resolver = BootResolver(Clock(), [], [("bad", plugin)])
+            found = result_of(resolver.resolve(REQUEST))
+            self.assertEqual(found.verdict, Verdict.BROKEN)
+            self.assertIn("policy bad failed: plan_boot returns a ", found.reason)
+
+    def test_a_method_that_is_not_async(self) -> None:
+        plugin = Plugin(stumble)
+        guard: Guard[Any, Any] = Guard("hosts x", plugin, lambda _: None, Clock())  # type: ignore[arg-type,return-value]
+        with self.assertRaisesRegex(Unanswered, "must be async def"):
+            result_of(guard.ask(WHO, 1))
+
+    def test_who_keeps_all_waiting_is_told_of(self) -> None:
+        """Nothing can be done against it, but it has a name."""
+        world = World(hang)
+
+        async def block() -> None:
+            world.clock.rightNow += 1.0
+
+        world.plugin.way = block
+        with capturedLogs() as logs:
+            world.ask()
+        [text] = [formatEvent(each) for each in logs]
+        self.assertEqual(text, "hosts bad kept the whole server waiting for 1 s: it must await")
 
 
 class Raising(SynchronousTestCase):

@@ -3,10 +3,13 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Callable
+from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock
 
 from pxetwist.config.assemble import Assembly, assemble
+from pxetwist.config.server import Server
 from pxetwist.errors import ConfigErrors, StartError
 from tests.unit.config.inis import QUIET, IniCase
 
@@ -134,6 +137,40 @@ class Assembling(IniCase):
         root = self.assemble(INI + "fails = port 69 is in use\n").root
         error = self.assertRaises(StartError, root.privilegedStartService)
         self.assertEqual(str(error), f"{self.folder}/pxe.ini:9: [service:two] port 69 is in use")
+
+    def test_a_start_with_a_bug_names_its_section(self) -> None:
+        """So does one that nobody awaits."""
+
+        def stumble() -> None:
+            raise KeyError("x")
+
+        async def later() -> None:
+            raise AssertionError("never run")
+
+        for method, way, message in (
+            ("privilegedStartService", stumble, "KeyError: 'x' (test_assemble.py:"),
+            ("startService", later, "startService must not be async: nobody awaits it"),
+            ("listening", lambda: None, "TypeError: 'NoneType' object is not iterable"),
+        ):
+            root = self.assemble(INI).root
+            setattr(self.second_of(root), method, way)
+            with self.assertRaises(StartError) as caught:
+                root.privilegedStartService()
+                root.startService()
+            place = f"{self.folder}/pxe.ini:9: [service:two] "
+            self.assertIn(place + message, str(caught.exception))
+
+    def second_of(self, root: Server) -> Any:
+        return [each for each in root if hasattr(each, "settings")][1]
+
+    def test_what_does_not_stop_keeps_nobody_from_it(self) -> None:
+        root = self.assemble(INI).root
+        self.second_of(root).stopService = Deferred
+        stopped: list[object] = []
+        root.stopService().addCallback(stopped.append)
+        self.assertEqual(stopped, [])
+        self.reactor.advance(20)
+        self.assertEqual((stopped, self.journal()[-1]), ([None], "stop one"))
 
     def test_mistakes_of_all_plugins(self) -> None:
         self.write("plugins/faulty_for_assembly.py", FAULTY)

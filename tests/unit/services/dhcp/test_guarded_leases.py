@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Address, IPv4Network
+from typing import Any
 
 import attrs
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from pxetwist.errors import StateUnavailable
 from pxetwist.interfaces import ICounts, ILeaseStore
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, Network, Pool
@@ -70,6 +74,43 @@ class GuardTests(SynchronousTestCase):
         """So a site without any directory may use its whole pool."""
         addresses = {self.lease(stranger(n)).address for n in range(10)}
         self.assertEqual(len(addresses), 10)
+
+
+class BuggyStores(SynchronousTestCase):
+    """Whatever a store does, nothing is acknowledged that it has not stored, and it is named."""
+
+    def commit(self, way: Callable[[], Awaitable[Any]]) -> Deferred[Lease]:
+        class Buggy(MemoryLeases):
+            async def commit(self, lease: Lease, now: float) -> Lease:
+                return await way()  # type: ignore[no-any-return]
+
+        self.clock = Clock()
+        boot = FakeBoot(machine=Machine("ws1", (KNOWN.mac,)))
+        leases = GuardedLeases(Buggy(), boot, self.clock)
+        lease = result_of(leases.offer(KNOWN, LAB, None, None, (), NOW))
+        assert lease is not None
+        return Deferred.fromCoroutine(leases.commit(lease, NOW))
+
+    def test_raises(self) -> None:
+        async def stumble() -> None:
+            raise ZeroDivisionError
+
+        error = self.failureResultOf(self.commit(stumble), StateUnavailable)
+        self.assertIn("ZeroDivisionError", str(error.value))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_returns_no_lease(self) -> None:
+        async def forget() -> None:
+            pass
+
+        error = self.failureResultOf(self.commit(forget), StateUnavailable)
+        self.assertIn("it returns a NoneType", str(error.value))
+
+    def test_never_answers(self) -> None:
+        waiting = self.commit(Deferred)
+        self.clock.advance(30)
+        error = self.failureResultOf(waiting, StateUnavailable)
+        self.assertIn("no answer within 30 s", str(error.value))
 
 
 class StrangersOnlyContract(NotesContract, SynchronousTestCase):
