@@ -19,7 +19,6 @@ from pxetwist.model.identity import ClientIdentity, Firmware
 SCRIPT_NAME = "boot.ipxe"
 #: iPXE puts its settings into the names that it is given; these two no DHCP message has.
 _MARKS = "?serial.hex=${serial:hexraw}&asset.hex=${asset:hexraw}"
-_STARTS_NOTHING = (Firmware.SYSTEM, Firmware.UNKNOWN)
 
 
 @attrs.frozen
@@ -35,7 +34,7 @@ class FirstFiles:
     def choose(self, request: BootRequest, now: float) -> BootFile | None:
         """Choose the first file of a resolved request."""
         plan, identity, base = request.plan, request.identity, request.endpoints
-        if plan is None or identity.firmware in _STARTS_NOTHING:
+        if plan is None or not identity.firmware.boots:
             return None
         script = f"{base.web}/{SCRIPT_NAME}"
         if identity.firmware is Firmware.IPXE:  # nobody else is given a script

@@ -18,7 +18,7 @@ from twisted.logger import Logger
 
 from pxetwist.errors import DirectoryUnavailable, PolicyError, PxeError
 from pxetwist.interfaces import IHealth
-from pxetwist.model.health import Breaker, Health
+from pxetwist.model.health import Breaker, Health, HealthState
 
 Q = TypeVar("Q")
 T = TypeVar("T")
@@ -142,6 +142,7 @@ class Guard(Generic[Q, T]):
         self._counters: Counter[str] = Counter()
         self._bugs = Bugs(clock)
         self._fault = fault
+        self._stumbles: tuple[float, str] | None = None  # since when it does, and over what
         #: A plugin that knows its health keeps its own deadline, and has a breaker.
         self._patience = float("inf") if IHealth.providedBy(plugin) else PATIENCE
 
@@ -170,17 +171,18 @@ class Guard(Generic[Q, T]):
             raise
         except _Misfit as error:
             self._counters["bugs"] += 1
-            self._spoke()
+            self._spoke(str(error))
             raise Unanswered(str(error)) from error
-        except (DirectoryUnavailable, PolicyError):
+        except (DirectoryUnavailable, PolicyError) as error:
             self._counters["failed"] += 1
-            self._spoke()
+            self._spoke(str(error))
             raise
         except Exception as error:
             self._counters["bugs"] += 1
             self._bugs.note(self.who, error)
-            self._spoke()
-            raise Unanswered(f"{type(error).__name__}, see the traceback in the log") from error
+            seen = f"{type(error).__name__}, see the traceback in the log"
+            self._spoke(seen)
+            raise Unanswered(seen) from error
         self._spoke()
         return answer
 
@@ -189,6 +191,8 @@ class Guard(Generic[Q, T]):
         if IHealth.providedBy(self._plugin):
             return IHealth(self._plugin).health()
         breaker = self._breaker
+        if breaker.state is HealthState.UP and self._stumbles:
+            return Health(HealthState.DEGRADED, *self._stumbles, dict(self._counters))
         return Health(breaker.state, breaker.since, breaker.error, dict(self._counters))
 
     def _blocked(self, seconds: float) -> None:
@@ -199,7 +203,10 @@ class Guard(Generic[Q, T]):
             seconds=seconds,
         )
 
-    def _spoke(self) -> None:
+    def _spoke(self, trouble: str = "") -> None:
+        """Note that it does not hang, and what it said of this one: `trouble`, or an answer."""
+        since = self._stumbles[0] if self._stumbles else self._clock.seconds()
+        self._stumbles = (since, trouble) if trouble else None
         if self._breaker.succeeded(self._clock.seconds()):
             self.log.info("{who} answers again", who=self.who)
 

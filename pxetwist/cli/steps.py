@@ -31,7 +31,7 @@ from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine
 from pxetwist.services.dhcp.addressing import AddressServer
 from pxetwist.services.dhcp.client_options import ClientView
-from pxetwist.services.dhcp.incoming import Answer, Incoming
+from pxetwist.services.dhcp.incoming import Answer, Incoming, no_loader
 from pxetwist.services.dhcp.proxy import ProxyServer
 from pxetwist.services.dhcp6.addressing import Answer6, Incoming6
 from pxetwist.wire import dhcp6_text
@@ -112,7 +112,8 @@ class Explanation:
         if answer is None or only:
             return
         if answer.boot_file is None:
-            self.say("no boot file: the machine starts nothing from the network")
+            why = f" ({no_loader(identity)})" if identity.firmware.boots else ""
+            self.say(f"no boot file: the machine starts nothing from the network{why}")
             return
         if answer.boot_file.family == "ipxe":
             self.say("")

@@ -61,6 +61,11 @@ class Firmware(enum.Enum):
     SYSTEM = "system"  # the DHCP client of an operating system or an initramfs
     UNKNOWN = "unknown"
 
+    @property
+    def boots(self) -> bool:
+        """Whether it starts a file that it is told."""
+        return self not in (Firmware.SYSTEM, Firmware.UNKNOWN)
+
 
 def parse_mac(text: str) -> str:
     """Return a MAC address as ``52:54:00:12:34:56``, from any usual spelling.

@@ -11,7 +11,7 @@ from pxetwist.exchange.dhcp4_replies import BootData
 from pxetwist.model.boot import BootFile, Resolution
 from pxetwist.model.lease import Network
 from pxetwist.services.dhcp.client_options import ClientView
-from pxetwist.services.dhcp.incoming import Answer, Incoming, boot_data
+from pxetwist.services.dhcp.incoming import Answer, Incoming, boot_data, no_loader
 from pxetwist.services.dhcp.leasing import Client
 from pxetwist.services.dhcp.questions import Reply, Situation
 from pxetwist.wire.dhcp4 import Dhcp4Message
@@ -79,5 +79,8 @@ class Case:
         return said.acknowledged(self.incoming.message)
 
     def _addressed(self, reply: Dhcp4Message) -> Reply:
-        request = self.incoming.message
-        return Reply(request, reply, dhcp4.reply_destination(request, reply, self.incoming.source))
+        request, resolved = self.incoming.message, self.resolution.request
+        lacking = self.boot_file is None and resolved.plan and resolved.identity.firmware.boots
+        note = no_loader(resolved.identity) if lacking else ""
+        destination = dhcp4.reply_destination(request, reply, self.incoming.source)
+        return Reply(request, reply, destination, note)

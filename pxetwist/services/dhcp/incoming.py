@@ -117,6 +117,12 @@ def _endpoints(server: int, http_port: int) -> Endpoints:
     return Endpoints(str(IPv4Address(server)), http_port)
 
 
+def no_loader(identity: ClientIdentity) -> str:
+    """Say that there is no boot file for the likes of this machine."""
+    architecture = identity.architecture.short if identity.architecture is not None else "?"
+    return f"no loader for architecture {architecture}, firmware {identity.firmware.value}"
+
+
 async def resolve_incoming(
     boot: IBoot, incoming: Incoming, protocol: Protocol, http_port: int
 ) -> tuple[Resolution, BootFile | None, str]:

@@ -22,7 +22,13 @@ from pxetwist.model.boots import Menu
 from pxetwist.model.event import BootEvent, EventKind
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine
-from pxetwist.services.dhcp.incoming import Answer, Incoming, boot_data, resolve_incoming
+from pxetwist.services.dhcp.incoming import (
+    Answer,
+    Incoming,
+    boot_data,
+    no_loader,
+    resolve_incoming,
+)
 from pxetwist.services.dhcp.neighbour_watch import WatchingService, watch_option
 from pxetwist.services.dhcp.proxy_lessons import LessonKeeper
 from pxetwist.services.dhcp.proxy_offers import FIRMWARES, Labels, Wanted, offer_option
@@ -114,8 +120,7 @@ class ProxyServer:
         if resolution.plan is None:
             return dhcp4.unserved(incoming.identity, resolution.reason)
         if boot_file is None:
-            what = _describe(incoming.identity)
-            return dhcp4.unserved(incoming.identity, f"no loader for {what}")
+            return dhcp4.unserved(incoming.identity, no_loader(incoming.identity))
         return resolved
 
     # Port 67
@@ -262,11 +267,6 @@ def _refusal(asks: Asks, identity: ClientIdentity) -> Silence | None:
     if asks is Asks.BOOT_SERVER and identity.firmware is Firmware.UEFI_HTTP:
         return Silence("HTTP boot does not use port 4011")  # quirk H15
     return None
-
-
-def _describe(identity: ClientIdentity) -> str:
-    architecture = identity.architecture.short if identity.architecture is not None else "?"
-    return f"architecture {architecture}, firmware {identity.firmware.value}"
 
 
 class ProxyDhcpService(WatchingService):

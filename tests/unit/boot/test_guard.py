@@ -290,6 +290,23 @@ class Raising(SynchronousTestCase):
         self.flushLoggedErrors(ZeroDivisionError)
         self.assertEqual(world.plugin.asked, 50)
 
+    def test_how_it_is(self) -> None:
+        """Not up, while it answers nobody; since when, and why not."""
+
+        async def fail() -> None:
+            if world.clock.seconds() < 1e9 + 9:
+                raise DirectoryUnavailable("file is not a database")
+
+        world = World(fail)
+        for _ in range(2):
+            world.ask()
+            world.clock.advance(5)
+        seen = world.health
+        self.assertEqual(seen.state, HealthState.DEGRADED)
+        self.assertEqual((seen.since, seen.error), (1e9, "file is not a database"))
+        world.ask()
+        self.assertEqual(world.health.state, HealthState.UP)
+
     def test_nobody_else_knows_it(self) -> None:
         world = World(stumble)
         world.hosts.machines = {}

@@ -76,6 +76,12 @@ class ExplainTests(IniCase):
         self.assertIn("server-id (54): 10.0.0.1\n", told)
         self.assertIn("kernel http://192.0.2.7/debian12/vmlinuz", told)
 
+    def test_no_loader(self) -> None:
+        ini = INI.replace("proxydhcp", "dhcp")
+        ini += "[subnet:lab]\nnetwork = 10.0.0.0/24\npool = 10.0.0.100 - 10.0.0.110\n"
+        told = self.explained("--arch", "riscv64", ini=ini)
+        self.assertIn("(no loader for architecture riscv64, firmware uefi)", told)
+
     def test_a_raspberry_pi(self) -> None:
         """What its ROM believes, and what its kernel is told."""
         ini = INI.replace("kernel = debian12/vmlinuz", "folder = rpi\narguments = host={{ who }}")

@@ -127,6 +127,20 @@ class AddressServerTests(SynchronousTestCase):
         assert isinstance(answer, Silence)
         self.assertEqual(answer.reason, "banned")
 
+    def test_no_loader(self) -> None:
+        """An address alone starts nothing; who looks for the reason finds it."""
+        world = World(self)
+        boot = {
+            O.VENDOR_CLASS: b"PXEClient:Arch:00027:UNDI:003000",
+            O.CLIENT_ARCHITECTURE: b"\0\x1b",
+        }
+        answer = world.ask(Dhcp4Type.DISCOVER, MAC, boot)
+        assert isinstance(answer, Answer)
+        self.assertIn("no loader for architecture riscv64, firmware uefi", answer.summary)
+        answer = world.ask(Dhcp4Type.DISCOVER)
+        assert isinstance(answer, Answer)
+        self.assertNotIn("no loader", answer.summary)
+
     def test_no_opinion(self) -> None:
         """Without any plan a system still gets an address, a boot client silence."""
         world = World(self)
