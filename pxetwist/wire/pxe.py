@@ -32,6 +32,8 @@ _NAMES = {
     MENU_PROMPT: "menu-prompt",
     BOOT_ITEM: "boot-item",
 }
+#: Option 93 has room for no larger number.
+MOST_ARCHITECTURE = 0xFFFF
 _VENDOR_CLASS = re.compile(r"(?:PXE|HTTP)Client:Arch:([0-9]{1,5})(?![0-9A-Za-z])")
 
 
@@ -63,7 +65,8 @@ def architectures(raw: bytes) -> tuple[Architecture, ...]:
 def vendor_architecture(vendor_class: str) -> Architecture | None:
     """Read the decimal number in ``PXEClient:Arch:00007:UNDI:003016`` or ``HTTPClient:Arch:…``."""
     match = _VENDOR_CLASS.match(vendor_class)
-    return Architecture(int(match[1])) if match else None
+    number = int(match[1]) if match else None
+    return None if number is None or number > MOST_ARCHITECTURE else Architecture(number)
 
 
 def machine_id(raw: bytes) -> bytes | None:

@@ -47,6 +47,7 @@ class ArchitectureTests(SynchronousTestCase):
     def test_vendor_class_is_decimal(self) -> None:
         for text, architecture in (
             ("PXEClient:Arch:00011:UNDI:003000", Architecture.ARM64_UEFI),
+            ("PXEClient:Arch:65536:UNDI:003000", None),
             ("HTTPClient:Arch:00016:UNDI:003001", Architecture.X64_UEFI_HTTP),
             ("PXEClient:Arch:00000", Architecture.X86_BIOS),
             ("PXEClient", None),

@@ -15,6 +15,7 @@ from pxetwist.interfaces import Site
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity, Firmware, inventory_mark, parse_mac
 from pxetwist.wire.iana import Architecture
+from pxetwist.wire.pxe import MOST_ARCHITECTURE
 
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})|%00")
 _ABSOLUTE = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
@@ -112,7 +113,8 @@ def _said(query: dict[str, str]) -> ClientIdentity:
         uuid = UUID(query.get("uuid", ""))
     name = query.get("arch", "")
     if name.isascii() and name.isdigit() and len(name) < 6:
-        architecture = Architecture(int(name))
+        number = int(name)
+        architecture = Architecture(number) if number <= MOST_ARCHITECTURE else None
     elif name:
         architecture = next((code for code in Architecture if code.short == name), None)
     return ClientIdentity(

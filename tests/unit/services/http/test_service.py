@@ -370,9 +370,18 @@ class IdentityTests(ServiceCase):
         self.assertEqual(self.asked.identity.architecture, Architecture.X86_BIOS)
 
     def test_nonsense_in_the_query_is_passed_over(self) -> None:
-        for query in ("mac=${net0/mac}", "uuid=x", "arch=none", "mac", "=", "mac=%zz"):
+        for query in (
+            "mac=${net0/mac}",
+            "uuid=x",
+            "arch=none",
+            "mac",
+            "=",
+            "mac=%zz",
+            "arch=65536",
+        ):
             self.get(f"/boot/nbp.efi?{query}")
             self.assertEqual(self.asked.identity.mac, self.identity.mac, query)
+            self.assertEqual(self.asked.identity.architecture, self.identity.architecture, query)
 
     def marks(self, query: str) -> tuple[str, str]:
         """Ask with a query; return serial and asset tag, as the boot was told."""
