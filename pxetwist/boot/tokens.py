@@ -97,10 +97,12 @@ def _stored_key(path: Path) -> bytes:
         with suppress(FileNotFoundError):
             stored = path.read_bytes()
             if len(stored) == len(key):
+                _warn_of_readers(path)
                 return stored
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, 0o600)  # one that was damaged may have had other rights
             file.write(key)
     except OSError as error:
         _LOG.error(
@@ -109,3 +111,13 @@ def _stored_key(path: Path) -> bytes:
             why=error.strerror,
         )
     return key
+
+
+def _warn_of_readers(path: Path) -> None:
+    """Say that others can read the key, as after a copy from a backup."""
+    if path.stat().st_mode & 0o077:
+        _LOG.error(
+            "{path} can be read by others, who could make URLs of any machine with it; mend:"
+            " chmod 600 {path}",
+            path=path,
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
 import time
@@ -20,6 +21,7 @@ from pxetwist.errors import ContentDenied, ContentError, ContentNotFound
 from pxetwist.model.content import ContentPath, Listed
 
 _PREFIX, _SUFFIX = ".pxetwist-", ".part"
+_CONTROL = re.compile(r"[\0-\x1f\x7f]")
 _STALE = 86400.0  # seconds after which a part is of a server that was killed
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -51,6 +53,8 @@ class Uploads:
         """
         if any(part.startswith(".") for part in path.parts):
             raise ContentDenied("names with a dot in front are not for clients")
+        if _CONTROL.search(path.name):  # what reads names line by line would take it for two
+            raise ContentDenied("a name with a control character")
         if (announced or 0) > self.limit:
             raise UploadTooLarge(f"{announced} bytes are more than {self.limit}")
         folder = self._folder(path.parts[:-1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 from pathlib import Path
 
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.boot.tokens import Tokens
@@ -28,3 +29,22 @@ class TokenTests(SynchronousTestCase):
         token = tokens.issue(ClientIdentity(mac="52:54:00:00:00:01"), "12ab", 0.0)
         self.assertIsNotNone(tokens.redeem(token, 1.0))
         self.assertNotEqual(Tokens(folder).sign(b"", ""), tokens.sign(b"", ""))
+
+    def test_a_key_that_others_can_read(self) -> None:
+        """It is told, and used: what runs by NFS knows files by it."""
+        folder = Path(self.mktemp())
+        signed = Tokens(folder).sign(b"", "")
+        (folder / "token.key").chmod(0o644)
+        with capturedLogs() as logs:
+            self.assertEqual(Tokens(folder).sign(b"", ""), signed)
+        (told,) = [formatEvent(each) for each in logs]
+        self.assertIn("token.key can be read by others", told)
+        self.assertIn("chmod 600", told)
+
+    def test_a_damaged_key_is_made_anew_for_nobody_else(self) -> None:
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        (folder / "token.key").write_bytes(b"half")
+        (folder / "token.key").chmod(0o644)
+        Tokens(folder).sign(b"", "")
+        self.assertEqual((folder / "token.key").stat().st_mode & 0o777, 0o600)

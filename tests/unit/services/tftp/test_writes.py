@@ -143,6 +143,7 @@ class WriteTests(ServiceCase):
         (self.folder / "pipe").mkdir()
         for name in (
             *(b"../x", b"..\\x", b"dumps/../../x", b"", b"/", b".hidden", b"dumps/.x", b".ssh/x"),
+            *(b"a\nb", b"dumps/\x1b[31m", b"a\x7f"),
             *(b"link", b"up/x", b"pipe", b"none/x", b"dumps/x/y", b"x" * 300, b"link/x"),
         ):
             sending = self.send(name, b"new")
