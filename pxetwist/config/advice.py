@@ -18,7 +18,11 @@ from pxetwist.config.certificates import (
 )
 from pxetwist.config.dhcp_advice import dhcp_advice, interfaces_elsewhere, proxy_advice
 from pxetwist.config.folders import content_folders, files_in_content
-from pxetwist.config.installer_advice import configurations_hidden, installers_incomplete
+from pxetwist.config.installer_advice import (
+    configurations_hidden,
+    hashes_unfit,
+    installers_incomplete,
+)
 from pxetwist.config.load import Configuration, Instance
 from pxetwist.errors import ConfigErrors
 from pxetwist.exports.iso_volume import image_gap
@@ -423,6 +427,7 @@ ADVICE = (
     portmapper_missing,
     installers_incomplete,
     configurations_hidden,
+    hashes_unfit,
     menus_shortened,
     hosts_left_out,
     databases_missing,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from pxetwist.config.folders import ContentFolder, ContentImages, content_places, files_in_content
@@ -16,6 +17,8 @@ from pxetwist.wire.iana import Architecture
 _WIMBOOT = "it is among the releases of https://github.com/ipxe/wimboot"
 _WINDOWS = "it is on Windows' installation medium, and copype of the Windows ADK makes one"
 _ESXI = "it is on ESXi's installation medium, all of which belongs there"
+#: Hashes by SHA-512 without rounds, by MD5, and by DES: what ESXi's `rootpw --iscrypted` takes.
+_ESXI_HASH = re.compile(r"\$6\$[\w./]{0,16}\$[\w./]{86}|\$1\$[\w.$/]{22,31}|[\w./]{13}", re.ASCII)
 #: The architectures that a medium is for, if the profile does not say.
 _USUAL = (Architecture.X86_BIOS, Architecture.X64_UEFI)
 _OTHERS = (Architecture.X86_UEFI, Architecture.ARM64_UEFI)
@@ -56,6 +59,21 @@ def configurations_hidden(configuration: Configuration) -> Iterator[str]:
             yield (
                 f"profile {name!r}: firmware gets the boot.cfg of the medium, for content names"
                 " other stores before rendered"
+            )
+
+
+def hashes_unfit(configuration: Configuration) -> Iterator[str]:
+    """ESXi's installer takes hashes of few kinds, and stops at others: yescrypt, which mkpasswd
+    makes today, is none of them.
+    """
+    for name, profile in configuration.profiles.items():
+        answer = profile.answer if profile.kind is ProfileKind.ESXI else None
+        value = answer.values.get("root_password") if answer else None
+        own = dict(profile.made_files).get("ks.cfg")
+        if value and not own and "{" not in value.text and not _ESXI_HASH.fullmatch(value.text):
+            yield (
+                f"[profile:{name}] answer.root-password: ESXi's installer wants a hash by SHA-512;"
+                " mend: mkpasswd -m sha-512"
             )
 
 

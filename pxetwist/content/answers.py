@@ -63,8 +63,8 @@ FACTS = (
     *("machine", "identity", "endpoints", "plan", "who", "callback", "report_url", "ftp_url"),
     "prefix",
 )
-#: XML cannot have these (XML 1.0 §2.2), nor does anybody need them.
-_NO_TEXT = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+#: XML cannot have these (XML 1.0 §2.2), nor UTF-8 the surrogates, nor does anybody need them.
+_NO_TEXT = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 Facts = Mapping[str, object]
 
@@ -189,11 +189,14 @@ class AnswerTexts:
         texts = dict(DEFAULTS)
         secrets = {name: value.text for name, value in answer.values.items() if value.file}
         texts |= {name: value.text for name, value in answer.values.items() if not value.file}
-        filled = {
-            name: text if "{" not in text else self.environment.from_string(text).render(facts)
-            for name, text in texts.items()
-            if name not in secrets
-        }
+
+        def fill(name: str, text: str) -> str:
+            found = text if "{" not in text else self.environment.from_string(text).render(facts)
+            if found.strip() or text == DEFAULTS.get(name, text):
+                return found
+            return fill(name, DEFAULTS[name])  # an empty label says nothing
+
+        filled = {name: fill(name, text) for name, text in texts.items() if name not in secrets}
         filled |= secrets
         if filled["network"] not in ("dhcp", "static"):
             raise ValueError("network is neither dhcp nor static")
@@ -255,6 +258,8 @@ def _shaped(name: str, text: str) -> str | list[str]:
         found = [item.strip() for item in items if item.strip()]
         if name == "packages" and any(item[0] in "%#" for item in found):
             raise ValueError("packages: one begins with % or #")
+        if name == "packages" and "-" in found:
+            raise ValueError("packages: a dash alone is none")
         return found
     return " ".join(text.split()) if name in DEFAULTS else text
 
@@ -270,6 +275,8 @@ def _checked(name: str, text: str) -> str | list[str]:
         raise ValueError(f"{name}: it has a control character")
     if name in DEFAULTS and name not in _LINES and any(item.endswith("\\") for item in items):
         raise ValueError(f"{name}: it ends with a backslash")  # joins lines of preseed
+    if name in DEFAULTS and isinstance(shaped, str) and shaped.startswith("-"):
+        raise ValueError(f"{name}: it begins with a dash")  # an option of kickstart
     return shaped
 
 

@@ -34,6 +34,6 @@ class TextContent(DataContent):
     """A text in memory."""
 
     def __init__(self, text: str, modified: float, media_type: str = "text/plain") -> None:
-        data = text.encode()
+        data = text.encode("utf-8", "replace")  # JSON can tell of surrogates
         tag = hashlib.sha256(data).hexdigest()[:16]
         super().__init__(data, ContentInfo(len(data), modified, tag, media_type))

@@ -265,6 +265,15 @@ class InstallerProfiles(IniCase):
         lines = advice(self.load(content))
         self.assertIn(f" and no {self.folder}/content/w.iso: ", "".join(lines))
 
+    def test_hashes_that_esxi_refuses(self) -> None:
+        profile = "kind = esxi\nmedia = http://10.0.0.9/esxi8\nanswer.root-password = "
+        said = "[profile:x] answer.root-password: ESXi's installer wants a hash by SHA-512; mend:"
+        good = (f"$6$salt${'a' * 86}", f"$1$salt${'a' * 22}", "{{ machine.labels.hash }}")
+        for text in good:
+            self.assertNotIn(said, "\n".join(self.advice(profile + text)))
+        for text in ("$y$j9T$salt$hash", f"$6$rounds=9999$salt${'a' * 86}", "secret"):
+            self.assertIn(said, "\n".join(self.advice(profile + text)))
+
     def test_hidden_configuration(self) -> None:
         """Only mboot that firmware starts asks by a name that the medium has as well."""
         head = HEAD.replace("content = scripts, files", "content = files, scripts")

@@ -218,10 +218,20 @@ class TemplateTests(AnswerCase):
             ("root_password", "a\x01", "answer.root-password: it has a control character"),
             ("post", "true\n\x1b[2J", "answer.post: it has a control character"),
             ("proxy", "http://p/\\", "answer.proxy: it ends with a backslash"),
+            ("locale", "--help", "answer.locale: it begins with a dash"),
+            ("hostname", "a\ud800", "answer.hostname: it has a control character"),
+            ("packages", "vim -", "answer.packages: a dash alone is none"),
         ):
             for file in ("", "a.file"):
                 refused = self.refused(answer("preseed.cfg", {name: Value(text, file)}))
                 self.assertEqual(refused, f"pxe.ini:7: [profile:deb] {said}")
+
+    def test_an_empty_label_says_nothing(self) -> None:
+        """What the installer needs is what it would be without the option."""
+        names = ("locale", "keymap", "timezone", "hostname", "root_password")
+        empty = dict.fromkeys(names, Value("{{ machine.labels.get('none', '') }}"))
+        for file in ("preseed.cfg", "kickstart.cfg"):
+            self.assertEqual(self.text(answer(file, empty)), self.text(answer(file, {})))
 
     def test_packages_are_no_commands(self) -> None:
         self.assertEqual(

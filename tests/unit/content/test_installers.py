@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from xml.etree import ElementTree
 
 import attrs
@@ -226,7 +227,7 @@ class SecretTests(InstallerCase):
         self.asked(esxi)
         self.assertIn(f" ks={FOLDER}/ks.cfg ", self.made("install/esxi/T/boot.cfg"))
         self.assertRaises(ContentNotFound, self.made, "install/esxi/T/ks.cfg")
-        self.assertIn("rootpw --iscrypted $6$x\n", self.granted(esxi, "ks.cfg"))
+        self.assertIn("rootpw --iscrypted '$6$x'\n", self.granted(esxi, "ks.cfg"))
 
     def test_mistakes(self) -> None:
         for profile, expected in (
@@ -298,8 +299,18 @@ class EsxiTests(InstallerCase):
         self.boot.machine = Machine("esx1", (MAC,))
         self.asked(attrs.evolve(ESXI, answer=values(root_password="$6$x")))
         text = self.made("install/esxi/T/ks.cfg")
-        self.assertIn("\nrootpw --iscrypted $6$x\n", text)
+        self.assertIn("\nrootpw --iscrypted '$6$x'\n", text)
         self.assertIn(" --hostname=esx1\n", text)
+
+    def test_any_value_is_one_word_of_the_kickstart(self) -> None:
+        """ESXi's installer reads lines as Python's shlex does."""
+        odd = 'a\'b "c" #d $e \\f é'
+        self.boot.machine = Machine(odd, (MAC,))
+        self.asked(attrs.evolve(ESXI, answer=values(root_password=odd)))
+        lines = self.made("install/esxi/T/ks.cfg").partition("%post")[0].splitlines()
+        words = [shlex.split(line, comments=True) for line in lines]
+        self.assertIn(["rootpw", "--iscrypted", odd], words)
+        self.assertIn(f"--hostname={odd}", [word for each in words for word in each])
 
 
 class BootCfgTests(Case):

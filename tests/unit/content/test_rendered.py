@@ -99,6 +99,12 @@ class IpxeTests(Case):
             "boot || goto failed",
         )
 
+    def test_a_name_that_no_file_can_have(self) -> None:
+        """JSON can tell of lone surrogates."""
+        named = attrs.evolve(MACHINE, name="a\ud800b")
+        request = attrs.evolve(self.request(LocalDisk()), machine=named)
+        self.assertIn("a?b: p\n", self.read("boot.ipxe", request))
+
     def test_files_in_the_root(self) -> None:
         """iPXE alone loads them; a menu for another loader has no such entry."""
         root = NfsRoot("desktop", "v2")
