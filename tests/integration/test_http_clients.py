@@ -177,6 +177,14 @@ class HttpClientTests(FilesCase):
         expected = self.file("initrd", 6_000_000)
         self.assertEqual(self.curl("--limit-rate", "3M", f"{URL}/initrd"), expected)
 
+    def test_a_client_that_sends_no_more(self) -> None:
+        expected = self.file("initrd", 6_000_000)
+        into = self.folder / "nc"
+        asks = f"printf 'GET /initrd HTTP/1.0\\r\\n\\r\\n' | busybox nc {Lan.address} 80 > {into}"
+        self.host.run("sh", "-c", asks)
+        self.assertTrue(into.read_bytes().endswith(b"\r\n\r\n" + expected))
+        self.assertEqual(self.open_files(), 0)
+
     def test_a_client_that_leaves(self) -> None:
         self.file("initrd", 60_000_000)
         words = ["curl", "-sS", "--limit-rate", "1M", "-o", "/dev/null", f"{URL}/initrd"]

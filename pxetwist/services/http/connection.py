@@ -11,8 +11,10 @@ from http import HTTPStatus
 from typing import Any
 
 from twisted.internet import tcp
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from pxetwist.exchange.http import head_bytes, text_answer
 from pxetwist.services.http.exchange import ContentExchange
@@ -29,6 +31,7 @@ _BATCH = 16  # requests that are answered before others have their turn
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
+@implementer(IHalfCloseableProtocol)
 class ContentChannel(Paced, Protocol):
     """One connection from `peer` to the address `local` of ours; over TLS it may come with the
     name of a client's `certificate`. It is the producer of its transport all the time: no further
@@ -55,6 +58,7 @@ class ContentChannel(Paced, Protocol):
         self._late = False  # a part of a request is here
         self._closing = False
         self._reading = True
+        self._ended = False  # the client sends no more, but may want its answers
         self._direct: socket.socket | None = None  # nothing waits in the transport's buffer
 
     def connectionMade(self) -> None:
@@ -81,6 +85,14 @@ class ContentChannel(Paced, Protocol):
             exchange.abandon()
         self.factory.forget(self)
 
+    def readConnectionLost(self) -> None:
+        """Answer what has come, and close: busybox nc says that its input has ended, and waits."""
+        self._ended = True
+        self._go_on()
+
+    def writeConnectionLost(self) -> None:
+        """We never end but both directions."""
+
     def dataReceived(self, data: bytes) -> None:
         """Take a part of a request, a whole one, or many."""
         if self._closing:
@@ -101,6 +113,8 @@ class ContentChannel(Paced, Protocol):
             self._looping = False
         if answered == _BATCH and self._ready() and self._data:
             self.factory.reactor.callLater(0, self._continue)
+        elif self._ended and self._ready():
+            self.close()
         self._listen(not self._closing and (self._ready() or len(self._data) < HEAD))
 
     def _continue(self) -> None:
@@ -157,7 +171,7 @@ class ContentChannel(Paced, Protocol):
 
     def _listen(self, wanted: bool) -> None:
         """Read on, or do not for now: what is sent waits in the kernel, then at the client."""
-        if wanted is self._reading or self.lost or self._closing:
+        if wanted is self._reading or self._ended or self.lost or self._closing:
             return
         self._reading = wanted
         if wanted:

@@ -50,6 +50,15 @@ class OrderTests(ConnectionCase):
         self.assertTrue(self.connection.transport.disconnecting)
         self.assertEqual(self.connection.ask(GET), "")
 
+    def test_who_sends_no_more_gets_its_answers(self) -> None:
+        waiting = self.slow()
+        self.connection.ask(GET.replace("boot/nbp.efi", "slow") + GET)
+        self.connection.channel.readConnectionLost()
+        self.assertFalse(self.connection.transport.disconnecting)
+        waiting.callback(None)
+        self.assertLess(self.sent.index("slow"), self.sent.index("0123456789"))
+        self.assertTrue(self.connection.transport.disconnecting)
+
     def test_who_waits_before_its_body_is_told_to_go_on(self) -> None:
         start = "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"
         self.assertEqual(self.connection.ask(start), "HTTP/1.1 100 Continue\r\n\r\n")
