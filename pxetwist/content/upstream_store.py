@@ -20,6 +20,7 @@ from pxetwist.content.digests import read_digests
 from pxetwist.content.directory import File, media_type_of
 from pxetwist.content.fetches import ArrivingFile, Fetch, Receiver
 from pxetwist.content.mirror import Mirror, MirrorAway, MirrorError
+from pxetwist.content.waiting import Signal
 from pxetwist.errors import ContentNotFound, StartError
 from pxetwist.interfaces import IContent, IContentStore, Site
 from pxetwist.model.boot import BootRequest
@@ -62,6 +63,7 @@ class UpstreamStore(Service):
         self._close = close
         self._threads = Threads(site.reactor, f"content {site.name}", 2)
         self._fetches: dict[str, Fetch] = {}
+        self._ended = Signal()  # wakes who waits until there are fewer
         self._running: set[Deferred[None]] = set()
         self._paused: dict[str, float] = {}
         self._away_until = 0.0
@@ -97,14 +99,21 @@ class UpstreamStore(Service):
 
     async def _open(self, path: ContentPath, digest: str) -> IContent:
         key = str(path)
-        record = self._kept(key, digest)
-        if record is not None and (self._is_fresh(record) or self._pauses(key)):
-            content = self._file(record)
-            if content is not None:
-                return content
-        elif self._pauses(key):
-            raise ContentNotFound(f"{path}: the mirror was asked a moment ago, in vain")
-        fetch = self._fetches.get(key) or self._begin(path, record, digest)
+        while True:
+            record = self._kept(key, digest)
+            if record is not None and (self._is_fresh(record) or self._pauses(key)):
+                content = self._file(record)
+                if content is not None:
+                    return content
+            elif self._pauses(key):
+                raise ContentNotFound(f"{path}: the mirror was asked a moment ago, in vain")
+            fetch = self._fetches.get(key)
+            if fetch is not None or len(self._fetches) < _MOST_FETCHES:
+                break
+            await self._ended.wait()
+            if not self.running:
+                raise ContentNotFound(f"{path}: the server stops")
+        fetch = fetch or self._begin(path, record, digest)
         while not fetch.over and fetch.part is None:
             await fetch.signal.wait()
         if fetch.part is not None and fetch.info is not None and not fetch.over:
@@ -169,8 +178,6 @@ class UpstreamStore(Service):
     # What is fetched
 
     def _begin(self, path: ContentPath, record: Record | None, digest: str) -> Fetch:
-        if len(self._fetches) >= _MOST_FETCHES:
-            raise ContentNotFound(f"{path}: too many files are on their way")
         fetch = self._fetches[str(path)] = Fetch()
         running = Deferred.fromCoroutine(self._run(path, fetch, record, digest))
         self._running.add(running)
@@ -196,6 +203,7 @@ class UpstreamStore(Service):
             self._site.log.failure("Fetching {path} failed", path=path)
         del self._fetches[str(path)]
         fetch.end(failure)
+        self._ended.wake()
 
     async def _fetch(
         self, path: ContentPath, fetch: Fetch, record: Record | None, digest: str

@@ -19,7 +19,7 @@ from twisted.web.http_headers import Headers
 
 from pxetwist.config.fields import OptionText
 from pxetwist.content import mirror as mirrors_of
-from pxetwist.content import upstream
+from pxetwist.content import upstream, upstream_store
 from pxetwist.content.cache_folder import CacheFolder
 from pxetwist.content.digests import digests, read_digests
 from pxetwist.content.upstream_store import Trust, UpstreamStore
@@ -248,6 +248,29 @@ class ArrivingTests(UpstreamCase):
         self.assertEqual(len(self.mirror.asked), 1)
         for content in (first[0], second[0], third[0]):
             content.close()
+
+    def test_one_too_many_waits(self) -> None:
+        self.patch(upstream_store, "_MOST_FETCHES", 1)
+        self.mirror.files |= {"initrd": b"rd", "modules": b"mods"}
+        first, _ = self.opening()
+        others = [self.opening(name) for name in ("initrd", "modules", "initrd")]
+        self.assertEqual(len(self.mirror.asked), 1)
+        self.slow.deliver(b"0123456789")
+        self.slow.finish()
+        self.settle(lambda: all(opened for opened, _ in others))
+        self.finish()
+        self.assertEqual(len(self.mirror.asked), 3)
+        for content in (first[0], *(opened[0] for opened, _ in others)):
+            content.close()
+
+    def test_one_that_waits_when_the_server_stops(self) -> None:
+        self.patch(upstream_store, "_MOST_FETCHES", 1)
+        first, _ = self.opening()
+        _, failed = self.opening("initrd")
+        self.stop(self.store)
+        self.settle(lambda: bool(failed))
+        self.assertIn("the server stops", str(failed[0]))
+        first[0].close()
 
     def test_it_goes_on_when_the_first_leaves(self) -> None:
         first, _ = self.opening()
