@@ -229,5 +229,13 @@ def batch_quote(text: str) -> str:
     return '"' + text.replace("%", "%%") + '"'
 
 
+def windows_name(name: str) -> str:
+    """Spell a name as that of a computer: Setup stops at signs, at blanks and at digits alone.
+    ``*`` lets it choose one.
+    """
+    spelled = re.sub(r"[^\w-]+", "-", name.partition(".")[0])[:15].strip("-")
+    return "*" if not spelled or spelled.isdigit() else spelled
+
+
 #: The names of the built-in templates.
 TEMPLATES = tuple(f"{name}.j2" for name in (*WINDOWS_TEXTS, *ESXI_TEXTS))

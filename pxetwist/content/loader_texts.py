@@ -13,7 +13,7 @@ from pxetwist.content.answers import AnswerTexts
 from pxetwist.content.context import Later
 from pxetwist.content.installers import InstallerFiles
 from pxetwist.content.rendered_texts import RenderedTexts
-from pxetwist.content.spelling import grub_device, grub_path, tidy, url_below
+from pxetwist.content.spelling import grub_device, grub_path, one_line, tidy, url_below
 from pxetwist.errors import PolicyError
 from pxetwist.interfaces import Site
 from pxetwist.model.answer import Answer
@@ -91,7 +91,7 @@ class LoaderTexts:
             "identity": request.identity,
             "endpoints": request.endpoints,
             "plan": request.plan,
-            "who": request.machine.name if request.machine else str(request.identity),
+            "who": one_line(request.machine.name if request.machine else str(request.identity)),
             "nfs_options": self._site.nfs_options,
             "bootif": f"01-{request.identity.mac.replace(':', '-')}"
             if request.identity.mac

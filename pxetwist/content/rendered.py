@@ -19,7 +19,7 @@ from pxetwist.content.context import Compiled, QuickContext
 from pxetwist.content.loader_texts import LoaderTexts
 from pxetwist.content.logins import Logins
 from pxetwist.content.rendered_texts import RenderedTexts
-from pxetwist.content.spelling import grub_quote, grub_words
+from pxetwist.content.spelling import grub_quote, grub_words, ipxe_text, one_line
 from pxetwist.content.startable import lacks_text, startable
 from pxetwist.content.text import TextContent
 from pxetwist.content.text_names import COMMAND_LINE, NAMED, flavour_of, is_locked
@@ -226,10 +226,13 @@ def build(settings: Settings, site: Site) -> RenderedStore:
     )
     environment.context_class = QuickContext
     environment.filters["basename"] = lambda text: text.rsplit("/", 1)[-1]
+    environment.filters["one_line"] = one_line
+    environment.filters["ipxe_text"] = ipxe_text
     environment.filters["grub_quote"] = grub_quote
     environment.filters["grub_words"] = grub_words
     environment.filters["batch_quote"] = installers.batch_quote
     environment.filters["batch_words"] = installers.batch_words
+    environment.filters["windows_name"] = installers.windows_name
     environment.filters.update(answers.filters())
     rendered = RenderedTexts()
     rendered.watch(environment)

@@ -50,6 +50,17 @@ def grub_words(text: str) -> str:
     return " ".join(word if plain.fullmatch(word) else grub_quote(word) for word in text.split())
 
 
+def one_line(text: str) -> str:
+    """Make one line of what others say: it must begin no line of a script."""
+    return text if text.isprintable() else " ".join(text.split())
+
+
+def ipxe_text(text: str) -> str:
+    """Spell a text that iPXE prints, so that nothing in it is a variable or ends the command."""
+    words = [word for word in text.split() if word not in ("||", "&&", ";")]
+    return " ".join(words).replace("${", "$ {")
+
+
 def tidy(text: str) -> str:
     """Take away the blanks and empty lines that those of a template leave behind."""
     lines = [line.rstrip() for line in text.splitlines()]

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import attrs
 
 from pxetwist.content import bootcfg
-from pxetwist.content.installers import batch_words
+from pxetwist.content.installers import batch_words, windows_name
 from pxetwist.content.rendered import RenderedStore, Settings, build
 from pxetwist.errors import ConfigErrors, ContentIncomplete, ContentNotFound, Location, PolicyError
 from pxetwist.model.answer import Answer, Value
@@ -114,7 +114,7 @@ class WindowsTests(InstallerCase):
         self.asked(attrs.evolve(WINDOWS, answer=values(locale="{{ machine.labels.locale }}")))
         text = self.made("install/win 11/T/unattend.xml")
         root = ElementTree.fromstring(text.encode())
-        self.assertEqual(root.findtext(f".//{SCHEMA}ComputerName"), "ws<1>&")
+        self.assertEqual(root.findtext(f".//{SCHEMA}ComputerName"), "ws-1")
         self.assertEqual(root.findtext(f".//{SCHEMA}UILanguage"), "de-DE")
         path = root.findtext(f".//{SCHEMA}Path") or ""
         self.assertIn("http://10.0.0.1:8080/callback/TOKEN/done", path)
@@ -142,6 +142,18 @@ class WindowsTests(InstallerCase):
         self.assertEqual(self.made("install/win 11/T/more.bat"), "\\\\s\\50%\r\n")
         shell = self.made("install/win 11/T/winpeshl.ini")
         self.assertTrue(shell.startswith("[LaunchApps]\r\n%SYSTEMROOT%"))
+
+    def test_names_of_computers(self) -> None:
+        for name, spelled in (
+            ("PC_12.lab.example", "PC_12"),
+            ("pc 12 (old)", "pc-12-old"),
+            ("a-very-long-name-of-a-machine", "a-very-long-nam"),
+            ("pc-of-fourteen-x", "pc-of-fourteen"),
+            ("büro", "büro"),
+            ("0412", "*"),
+            ("...", "*"),
+        ):
+            self.assertEqual(windows_name(name), spelled)
 
     def test_batch_words(self) -> None:
         self.assertEqual(batch_words('a&b|c>d%e^f"g\r\nh!'), 'a^&b^|c^>d%%e^^f^"gh^!')

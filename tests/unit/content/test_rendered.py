@@ -105,6 +105,19 @@ class IpxeTests(Case):
         request = attrs.evolve(self.request(LocalDisk()), machine=named)
         self.assertIn("a?b: p\n", self.read("boot.ipxe", request))
 
+    def test_a_name_is_no_command(self) -> None:
+        """What directories and policies say begins no line, and ends no command of iPXE."""
+        named = attrs.evolve(MACHINE, name="a\nshell\u2028reboot && b || c ${net0/mac}")
+        boot = Files("linux")
+        request = attrs.evolve(self.request(boot, reason="so\nreboot"), machine=named)
+        for loader, name in TEXTS.items():
+            protocol = Protocol.TFTP if loader == "grub" else Protocol.HTTP
+            text = self.read(name, attrs.evolve(request, protocol=protocol))
+            for line in text.splitlines():
+                self.assertFalse(line.startswith(("shell", "reboot")), text)
+            if loader == "ipxe":
+                self.assertIn("\necho a shell reboot b c $ {net0/mac}: p\n", text)
+
     def test_files_in_the_root(self) -> None:
         """iPXE alone loads them; a menu for another loader has no such entry."""
         root = NfsRoot("desktop", "v2")
