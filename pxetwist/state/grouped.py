@@ -34,6 +34,8 @@ from pxetwist.state.pool import HOLD
 
 #: So often (seconds) records that are too old are forgotten.
 PRUNE = 3600.0
+#: Whoever waits for longer (seconds) waits for a disk that hangs; it is looked for as often.
+HANGS = 5.0
 #: Under load so long (seconds) more is waited for before it is stored: each transaction takes time
 #: from those who answer.
 GATHER = 0.010
@@ -72,6 +74,8 @@ class GroupedLeases(MemoryLeases, Service, ABC):
         self._counters = {"stored": 0, "groups": 0, "conflicts": 0, "failed": 0}
         self._pruning = LoopingCall(self._prune)
         self._pruning.clock = site.reactor
+        self._watching = LoopingCall(self._watch)
+        self._watching.clock = site.reactor
 
     @abstractmethod
     def open(self) -> Ledger:
@@ -94,14 +98,16 @@ class GroupedLeases(MemoryLeases, Service, ABC):
         self._thread = Thread(target=self._work, args=(ledger,), name="leases", daemon=True)
         self._thread.start()
         super().startService()
+        self._watching.start(HANGS, now=False)
         if self._keep:
             self._pruning.start(PRUNE)
 
     def stopService(self) -> Deferred[None]:
         """Store what waits and close; fires when the threads have ended."""
         super().stopService()
-        if self._pruning.running:
-            self._pruning.stop()
+        for each in (self._pruning, self._watching):
+            if each.running:
+                each.stop()
         ending = [each for each in (self._notes.stop(),) if each is not None]
         if self._thread is not None:
             self._queue.put(None)
@@ -211,6 +217,13 @@ class GroupedLeases(MemoryLeases, Service, ABC):
         before = self._site.reactor.seconds() - self._keep
         self._table.forget(before)
         self._queue.put(before)
+
+    def _watch(self) -> None:
+        """Say so if the thread hangs: who waits for it is not answered, not even by an error."""
+        now = self._site.reactor.seconds()
+        waiting = (change.since for changes in self._pending.values() for change in changes)
+        if now - min(waiting, default=now) >= HANGS:
+            self._tell(StateUnavailable(f"no answer within {HANGS:g} s"))
 
     # In the thread
 

@@ -183,7 +183,7 @@ class Refreshed:
 
     async def _attempt(self, began: float) -> None:
         """Load; it goes on if who asked first has left, since others may wait."""
-        before, self._error = self._error, ""
+        before = self._error  # while there is one, nobody waits who can do with the old copy
         try:
             await self._load()
         except StateUnavailable as error:
@@ -194,7 +194,7 @@ class Refreshed:
             self._error = repr(bug)
             self._log.failure("reading the database")
         else:
-            self._read, self._loaded = began, True
+            self._read, self._loaded, self._error = began, True, ""
             if before:
                 self._log.info("the database can be read again")
         waiting, self._waiting = self._waiting or [], None

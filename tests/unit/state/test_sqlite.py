@@ -13,11 +13,12 @@ from typing import Any, cast
 
 import attrs
 from twisted.internet.defer import Deferred
-from twisted.logger import ILogObserver, LogEvent, Logger
+from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel
 from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.errors import LeaseConflict, StartError, StateUnavailable
 from pxetwist.interfaces import ILeaseReader, INotes
+from pxetwist.model.health import HealthState
 from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, LeaseState, Network, Pool
 from pxetwist.state import leasefile, sqlite
@@ -225,6 +226,28 @@ class WritingTests(SqliteTestCase):
         self.wait(released, again)
         third = Deferred.fromCoroutine(store.commit(attrs.evolve(lease, ends=NOW + 3600), NOW))
         self.successResultOf(third)
+
+    def test_a_disk_that_hangs(self) -> None:
+        """Nobody can be told that waits for it; the log and SIGUSR2 can."""
+        store, thawed = self.start(), Event()
+        original = leasefile.LeaseFile.store
+
+        def hanging(file: leasefile.LeaseFile, *changes: Any) -> None:
+            thawed.wait(30)
+            original(file, *changes)
+
+        self.patch(leasefile.LeaseFile, "store", hanging)
+        self.clock.advance(NOW - self.clock.seconds())
+        committing = self.committing(store, 1)
+        for _ in range(5):
+            self.clock.advance(2)
+        self.assertEqual(store.health().state, HealthState.DOWN)
+        [said] = self.logged
+        self.assertEqual(said["log_level"], LogLevel.error)
+        self.assertIn("no answer within 5 s", str(said["error"]))
+        thawed.set()
+        self.wait(committing)
+        self.assertEqual(store.health().state, HealthState.UP)
 
     def test_commits_that_wait_share_one_transaction(self) -> None:
         store = self.start()
