@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -42,6 +44,7 @@ _NEED_LOADER = (*ARGUMENTED, ProfileKind.IMAGE, ProfileKind.MENU, ProfileKind.LO
 #: A line of authorized_keys without options (sshd(8)).
 _PUBLIC_KEY = re.compile(rb"^(ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/]{40}", re.MULTILINE)
 _ALIKE = 0.85  # so much: adress, group, client_id
+_ROOM = 1 << 20  # a start with less (bytes) may not even make its databases
 _FILE_SERVICES = ("tftp", "http", "https")
 
 
@@ -204,6 +207,25 @@ def policies_missing(configuration: Configuration) -> Iterator[str]:
     """Without a policy there is silence."""
     if not configuration.of_kind("policy"):
         yield "policies is empty: nothing tells machines what to boot"
+
+
+def state_unwritable(configuration: Configuration) -> Iterator[str]:
+    """Where leases, orders and keys are to be kept, but cannot be. The server makes the folder."""
+    folder = configuration.state_folder
+    present = next(each for each in (folder, *folder.parents) if os.path.exists(each))
+    room = os.statvfs(present)
+    if room.f_bavail * room.f_frsize < _ROOM:
+        yield f"the disk of the state folder {folder} is full: no lease and no order can be stored"
+    elif not os.access(present, os.W_OK | os.X_OK):
+        readonly = "; its file system is read-only" if room.f_flag & os.ST_RDONLY else ""
+        yield f"the user {_user()} may not write to the state folder {folder}{readonly}"
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def subnet_missing(configuration: Configuration) -> Iterator[str]:
@@ -412,6 +434,7 @@ def _files_by_architecture(profile: BootProfile) -> Iterator[list[str]]:
 #: Every look at a configuration; a generator of sentences.
 ADVICE = (
     policies_missing,
+    state_unwritable,
     subnet_missing,
     interfaces_elsewhere,
     families_unheard,

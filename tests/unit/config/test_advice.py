@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import pwd
+
 from twisted.internet.task import Clock
 
 from pxetwist.config.advice import advice
@@ -44,6 +47,21 @@ class Advice(IniCase):
             self.advice("[pxe]\nservices = tftp\n"),
             ["policies is empty: nothing tells machines what to boot"],
         )
+
+    def test_nothing_can_be_stored(self) -> None:
+        content = HEAD + "[profile:x]\nkind = linux\nkernel = linux\n"
+        folder, user = self.folder / "var", pwd.getpwuid(os.geteuid()).pw_name
+        self.patch(os, "access", lambda path, mode: path != self.folder)
+        said = f"the user {user} may not write to the state folder {folder}"
+        self.assertEqual(self.advice(content), [said])
+        folder.mkdir()
+        self.assertEqual(self.advice(content), [])
+        full = os.statvfs_result((4096, 4096, 100, 9, 1, 0, 0, 0, 0, 255))
+        self.patch(os, "statvfs", lambda path: full)
+        said = (
+            f"the disk of the state folder {folder} is full: no lease and no order can be stored"
+        )
+        self.assertEqual(self.advice(content), [said])
 
     def test_roots_that_nothing_serves(self) -> None:
         content = HEAD + "[profile:x]\nkind = linux\nkernel = linux\nroot = export:a\n"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
 from twisted.trial.unittest import SynchronousTestCase
 
 from pxetwist.errors import StateUnavailable
@@ -15,7 +17,9 @@ class RefreshedTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.loading: list[Deferred[None]] = []
-        self.copy = Refreshed(self.load, self.clock, Logger(observer=lambda event: None))
+        self.copy = Refreshed(
+            self.load, self.clock, Logger(observer=cast(ILogObserver, lambda event: None))
+        )
 
     async def load(self) -> None:
         self.loading.append(Deferred())
