@@ -14,7 +14,7 @@ from pxetwist.services.tftp.running_transfer import ITransferOwner, RunningTrans
 from pxetwist.services.tftp.transfer_interfaces import ITransferSocket
 from pxetwist.services.uploads import Upload, UploadExists, UploadTooLarge
 from pxetwist.wire.netascii import NetasciiDecoder
-from pxetwist.wire.tftp import Error, ErrorCode, WriteRequest
+from pxetwist.wire.tftp import Error, ErrorCode, WriteRequest, encode
 
 EXISTS = Error(ErrorCode.FILE_EXISTS, "There is such a file")
 TOO_LARGE = Error(ErrorCode.DISK_FULL, "The file is too large")
@@ -65,6 +65,8 @@ class FileReception(RunningTransfer[WriteTransfer]):
         elif isinstance(action, Keep):
             self._keep(action)
         else:
+            if action.outcome is Outcome.LOST and action.error is not None:  # it is ours
+                self._socket.send(encode(action.error))
             self._finish(action)
 
     def _keep(self, block: Keep) -> None:

@@ -157,6 +157,16 @@ class WriteTests(ServiceCase):
         self.send(os.fsencode(self.outside / "y"), b"new")  # a slash in front means nothing
         self.assertFalse((self.outside / "y").exists())
 
+    def test_a_block_longer_than_was_agreed(self) -> None:
+        client = self.network.client(CLIENT, 3000)
+        client.send(encode(WriteRequest(b"x")), SERVER)
+        self.run_for(0)
+        client.send(encode(Data(1, bytes(513))), client.received[0].source)
+        self.run_for(0)
+        error = Error(ErrorCode.ILLEGAL_OPERATION, "A long block")
+        self.assertEqual(decode(client.received[-1].data), error)
+        self.assertEqual((self.kept(), self.network.connected), ([], 0))
+
     def test_names_that_are_taken(self) -> None:
         (self.folder / "x").write_bytes(b"old")
         error = self.send(b"x", b"new").error
