@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 from twisted.internet.interfaces import IReactorTime
 
+from pxetwist.boot.guard import Bugs
 from pxetwist.boot.https import Https
 from pxetwist.boot.loader_trials import LoaderTrials
 from pxetwist.boot.offered import Offers
@@ -35,7 +36,10 @@ class Decisions:
         trials: LoaderTrials,
         https: Https,
         address: IPv4Address | None,
+        *,
+        bugs: Bugs,
     ) -> None:
+        self._bugs = bugs
         self._reactor = reactor
         self._sightings = sightings
         self._trials = trials
@@ -159,7 +163,11 @@ class Decisions:
         """Return what all that is asked answers from; `None`: not everything can tell."""
         if self._editions is None:
             return None
-        editions = [edition() for edition in self._editions]
+        try:
+            editions = [edition() for edition in self._editions]
+        except Exception as error:
+            self._bugs.note("an edition()", error)
+            return None
         return None if None in editions else (self._trials.edition, *editions)
 
     def choose(self, identity: ClientIdentity, entry: str, now: float) -> None:

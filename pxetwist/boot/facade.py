@@ -83,7 +83,9 @@ class BootFacade:
         self.tokens = Tokens(state_folder)
         self._urls = Urls(self.tokens)
         self._recognition = Recognition(self.sightings, self.tokens)
-        self._decisions = Decisions(reactor, self.sightings, self._trials, https, address)
+        self._decisions = Decisions(
+            reactor, self.sightings, self._trials, https, address, bugs=self._bugs
+        )
         self._first_files = FirstFiles(
             *(self.loaders, self._trials, self.sightings, https, self._urls)
         )
@@ -110,7 +112,7 @@ class BootFacade:
         self.leases: Any = leases  # ILeaseStore; `None` only before the plugins are there
         directories, deciding = [each for _, each in hosts], [each for _, each in policies]
         self._decisions.attach(self.resolver, [*directories, *deciding])
-        self._promises = Promises(self.sightings, directories, leases)
+        self._promises = Promises(self.sightings, hosts, leases, self._bugs)
         self._guards = {name: each for name, each in hosts if IAuthenticator.providedBy(each)}
         self.policies = Policies(self.resolver, self.sightings, policies)
         self._contents = Contents(content, self.loaders, self._bugs)

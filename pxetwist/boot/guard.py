@@ -189,7 +189,10 @@ class Guard(Generic[Q, T]):
     def health(self) -> Health:
         """Return what the plugin says of itself, else what was seen of it."""
         if IHealth.providedBy(self._plugin):
-            return IHealth(self._plugin).health()
+            try:
+                return IHealth(self._plugin).health()
+            except Exception as error:
+                self._bugs.note(self.who, error)
         breaker = self._breaker
         if breaker.state is HealthState.UP and self._stumbles:
             return Health(HealthState.DEGRADED, *self._stumbles, dict(self._counters))

@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from pxetwist.boot.guard import Bugs
 from pxetwist.boot.sightings import Sightings
 from pxetwist.interfaces import IRemembers, IReservations
 
@@ -30,18 +31,37 @@ class _Joined(Collection[IPv4Address | IPv6Address]):
 
 
 class Promises:
-    """Asks the directories, and the leases, as far as they have it at hand."""
+    """Asks the directories, and the leases, as far as they have it at hand. One that has a bug
+    takes nothing from the others: what it promised before still counts.
+    """
 
-    def __init__(self, sightings: Sightings, directories: Collection[Any], leases: Any) -> None:
+    def __init__(
+        self,
+        sightings: Sightings,
+        directories: Collection[tuple[str, Any]],
+        leases: Any,
+        bugs: Bugs,
+    ) -> None:
         self._sightings = sightings
-        self._reservations = [each for each in directories if IReservations.providedBy(each)]
-        memories = (*directories, leases)
-        self._memories = [each for each in memories if IRemembers.providedBy(each)]
+        self._bugs = bugs
+        named = [(f"hosts {name}", each) for name, each in directories]
+        self._reservations = [pair for pair in named if IReservations.providedBy(pair[1])]
+        self._promised: dict[str, Collection[IPv4Address | IPv6Address]] = {}
+        memories = (*named, ("state", leases))
+        self._memories = [pair for pair in memories if IRemembers.providedBy(pair[1])]
 
     def addresses(self) -> Collection[IPv4Address | IPv6Address]:
         """Collect what the directories have promised."""
-        parts = [each.reserved_addresses() for each in self._reservations]
-        filled = tuple(part for part in parts if part)
+        for who, each in self._reservations:
+            try:
+                part = each.reserved_addresses()
+                if part and not isinstance(one := next(iter(part)), IPv4Address | IPv6Address):
+                    raise TypeError(f"reserved_addresses returns a {type(one).__name__}")
+            except Exception as error:
+                self._bugs.note(who, error)
+            else:
+                self._promised[who] = part
+        filled = tuple(part for part in self._promised.values() if part)
         return filled[0] if len(filled) == 1 else _Joined(filled) if filled else ()
 
     def remembers(self, mac: str, now: float) -> bool:
@@ -49,4 +69,11 @@ class Promises:
         sighting = self._sightings.get(mac, now)
         if sighting is not None and sighting.machine is not None:
             return True
-        return any(each.remembers(mac) for each in self._memories)
+        return any(self._remembered(who, each, mac) for who, each in self._memories)
+
+    def _remembered(self, who: str, memory: Any, mac: str) -> bool:
+        try:
+            return bool(memory.remembers(mac))
+        except Exception as error:
+            self._bugs.note(who, error)
+            return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from pathlib import Path
+from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -21,7 +22,9 @@ from pxetwist.interfaces import (
     IBootObserver,
     IBootPolicy,
     IHostDirectory,
+    IRemembers,
     IReservations,
+    ISteady,
 )
 from pxetwist.model.boot import (
     BootFile,
@@ -510,6 +513,39 @@ class ReservationTests(SynchronousTestCase):
         self.assertEqual(len(reserved), 3)
         self.assertIn(IPv4Address("10.0.0.3"), reserved)
         self.assertNotIn(IPv4Address("10.0.0.5"), reserved)
+
+    def test_a_directory_with_a_bug(self) -> None:
+        """It takes nothing from others, and what it promised before still counts."""
+        address = IPv4Address("10.0.0.2")
+
+        @implementer(IHostDirectory, IReservations, IRemembers, ISteady)
+        class Buggy(FakeHosts):
+            promised: Any = (address,)
+
+            def reserved_addresses(self) -> Any:
+                if not self.promised:
+                    raise KeyError
+                return self.promised
+
+            def remembers(self, mac: str) -> bool:
+                raise ZeroDivisionError
+
+            def edition(self) -> int:
+                raise ZeroDivisionError
+
+        world, buggy = World(self), Buggy({})
+        world.attach(world.boot, [("bad", buggy), ("rack", world.hosts)], [])
+        self.assertIn(address, world.boot.reserved_addresses())
+        for promised in ((), ("10.0.0.3",)):
+            buggy.promised = promised
+            self.assertEqual(list(world.boot.reserved_addresses()), [address])
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+        world.attach(world.boot, [("bad", buggy)], [])
+        for _ in range(3):
+            self.assertFalse(world.boot.remembers(MAC))
+            self.assertIsNone(world.boot.edition())
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
 
 
 @implementer(IBootPolicy, IBegins)
