@@ -10,6 +10,7 @@ import attrs
 from pxetwist.cli.asking import link_local, request_of, solicit_of
 from pxetwist.cli.server6 import Server6
 from pxetwist.config.assemble import Assembly
+from pxetwist.config.bind import bug
 from pxetwist.config.load import Configuration
 from pxetwist.config.web import nfs_options, takes_logs
 from pxetwist.errors import ContentDenied, ContentNotFound, PxeError
@@ -213,7 +214,11 @@ class Explanation:
         self._say_steps(others)
         if others:  # else nobody came to a policy
             for policy in self.boot.policies_that_explain():
-                for line in policy.explain(resolution.request):
+                try:
+                    lines = list(policy.explain(resolution.request))
+                except Exception as error:
+                    lines = [f"cannot explain: {bug(error, type(policy).__module__)}"]
+                for line in lines:
                     self.say(line, 2)
 
     def _say_steps(self, steps: Sequence[Step]) -> None:

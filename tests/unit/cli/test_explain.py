@@ -32,6 +32,29 @@ key = boot.key
 """
 MAC = "52:54:00:12:34:56"
 
+MUTE = """
+    import attrs
+    from zope.interface import implementer
+    from pxetwist.interfaces import IBootPolicy, IExplains
+    from pxetwist.plugins import PluginFactory
+
+    mute = PluginFactory("policy", "mute", __name__)
+
+    @attrs.frozen
+    class Settings:
+        pass
+
+    @implementer(IBootPolicy, IExplains)
+    class Mute:
+        async def plan_boot(self, request):
+            return None
+        def explain(self, request):
+            return {}["why"]
+
+    def build(settings, site):
+        return Mute()
+"""
+
 
 class ExplainTests(IniCase):
     def explained(self, *words: str, ini: str = INI) -> str:
@@ -51,6 +74,14 @@ class ExplainTests(IniCase):
         self.assertRegex(told, r"kernel https://10\.0\.0\.1/debian12/vmlinuz ")
         self.assertNotIn("http://", told)
         self.assertIn("https://10.0.0.1/boot/", self.explained("--https", "--stage", "loader"))
+
+    def test_a_policy_that_cannot_explain(self) -> None:
+        """It says so, and goes on."""
+        self.write("plugins/mute_explainer.py", MUTE)
+        ini = INI.replace("policies = fixed", "site-plugins = plugins\npolicies = mute, fixed")
+        told = self.explained(ini=ini)
+        self.assertIn("cannot explain: KeyError: 'why' (mute_explainer.py:", told)
+        self.assertIn("boot file loaders/snponly.efi", told)
 
     def test_an_ipxe_without(self) -> None:
         told = self.explained()
