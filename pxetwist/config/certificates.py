@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address
 from itertools import pairwise
 
@@ -16,10 +16,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from pxetwist.config.load import Configuration
 from pxetwist.config.web import addresses_served, https_settings
 from pxetwist.errors import ConfigError
-from pxetwist.services.http.certificates import KeyPair
+from pxetwist.services.http.certificates import KeyPair, time_faults, title_of
 
-_SOON = timedelta(days=30)
-_RENEW = "mend: pxetwist pki renew, or ask your authority"
 _HASHES = ("sha256", "sha384", "sha512")
 #: Bits of RSA that firmware accepts: that of 2022 and before any, newer one from 3072 on if its
 #: OpenSSL is at security level 3 (quirk H7).
@@ -74,23 +72,11 @@ def http_beside_only_https(configuration: Configuration) -> Iterator[str]:
 
 def faults(pair: KeyPair, uses: Uses, now: datetime) -> Iterator[str]:
     """Yield one sentence for each thing that firmware or iPXE may refuse, with the mend."""
-    yield from _time_faults(pair.chain, now)
+    yield from time_faults(pair.chain, now)
     yield from _key_faults(pair.chain, uses.profile)
     yield from _name_faults(pair.certificate, uses)
     yield from _chain_faults(pair.chain)
     yield from _purpose_faults(pair.certificate)
-
-
-def _time_faults(chain: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:
-    for each in chain:
-        ends = each.not_valid_after_utc
-        if ends <= now:
-            yield f"{_title(each)} is over since {ends:%Y-%m-%d}; {_RENEW}"
-        elif ends - now < _SOON:
-            left = (ends - now).days
-            yield f"{_title(each)} is over in {left} days, on {ends:%Y-%m-%d}; {_RENEW}"
-        if each.not_valid_before_utc > now:
-            yield f"{_title(each)} is not valid before {each.not_valid_before_utc:%Y-%m-%d}"
 
 
 def _key_faults(chain: Sequence[x509.Certificate], profile: str) -> Iterator[str]:
@@ -103,15 +89,15 @@ def _key_faults(chain: Sequence[x509.Certificate], profile: str) -> Iterator[str
     for each in chain:
         key = each.public_key()
         if isinstance(key, rsa.RSAPublicKey) and key.key_size < _LEAST_BITS:
-            yield f"the key of {_title(each)} has {key.key_size} bits: too few for anybody"
+            yield f"the key of {title_of(each)} has {key.key_size} bits: too few for anybody"
         elif isinstance(key, rsa.RSAPublicKey) and key.key_size < _SURE_BITS:
             yield (
-                f"the key of {_title(each)} has {key.key_size} bits: newer firmware calls fewer"
+                f"the key of {title_of(each)} has {key.key_size} bits: newer firmware calls fewer"
                 f" than {_SURE_BITS} too weak"
             )
         signed = each.signature_hash_algorithm
         if signed is not None and signed.name not in _HASHES:
-            yield f"{_title(each)} is signed with {signed.name}: firmware wants SHA-256"
+            yield f"{title_of(each)} is signed with {signed.name}: firmware wants SHA-256"
 
 
 def _name_faults(certificate: x509.Certificate, uses: Uses) -> Iterator[str]:
@@ -137,12 +123,12 @@ def _chain_faults(chain: Sequence[x509.Certificate]) -> Iterator[str]:
     for lower, upper in pairwise(chain):
         if lower.issuer != upper.subject:
             yield (
-                f"{_title(upper)} does not vouch for {_title(lower)} before it: the server's own"
-                " comes first, then each one's authority"
+                f"{title_of(upper)} does not vouch for {title_of(lower)} before it: the server's"
+                " own comes first, then each one's authority"
             )
     if len(chain) > 1 and chain[-1].issuer == chain[-1].subject:
         yield (
-            f"{_title(chain[-1])}, the root, is in it: iPXE may stumble over it; mend: leave it"
+            f"{title_of(chain[-1])}, the root, is in it: iPXE may stumble over it; mend: leave it"
             " out"
         )
 
@@ -178,10 +164,6 @@ def _addresses(found: x509.SubjectAlternativeName) -> list[object]:
 def _listed(found: x509.SubjectAlternativeName) -> str:
     names = [*found.get_values_for_type(x509.DNSName), *map(str, _addresses(found))]
     return ", ".join(names) or "no name"
-
-
-def _title(certificate: x509.Certificate) -> str:
-    return certificate.subject.rfc4514_string() or "a certificate without a name"
 
 
 def _kind(key: CertificatePublicKeyTypes) -> str:

@@ -6,6 +6,8 @@ never used.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from stat import S_IRWXO
 
@@ -19,6 +21,9 @@ from pxetwist.errors import ConfigError, Location
 
 #: What tells one version of a file from another.
 Stamp = tuple[int, int, int]
+
+_SOON = timedelta(days=30)
+_RENEW = "mend: pxetwist pki renew, or ask your authority"
 
 
 @attrs.frozen
@@ -71,6 +76,24 @@ def read_certificates(file: Path) -> tuple[x509.Certificate, ...]:
     except ValueError as error:
         message = f"there is no certificate in it, or a damaged one ({error}); PEM is expected"
         raise ConfigError(Location(str(file)), message) from error
+
+
+def time_faults(chain: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:
+    """Yield one sentence for each certificate that is over, or soon will be, with the mend."""
+    for each in chain:
+        ends = each.not_valid_after_utc
+        if ends <= now:
+            yield f"{title_of(each)} is over since {ends:%Y-%m-%d}; {_RENEW}"
+        elif ends - now < _SOON:
+            left = (ends - now).days
+            yield f"{title_of(each)} is over in {left} days, on {ends:%Y-%m-%d}; {_RENEW}"
+        if each.not_valid_before_utc > now:
+            yield f"{title_of(each)} is not valid before {each.not_valid_before_utc:%Y-%m-%d}"
+
+
+def title_of(certificate: x509.Certificate) -> str:
+    """Return what people call it."""
+    return certificate.subject.rfc4514_string() or "a certificate without a name"
 
 
 def _read_key(file: Path) -> PrivateKeyTypes:

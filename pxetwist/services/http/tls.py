@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from pxetwist.errors import ConfigError, Location
-from pxetwist.services.http.certificates import KeyFiles, KeyPair, read_certificates
+from pxetwist.services.http.certificates import KeyFiles, KeyPair, read_certificates, time_faults
 
 #: For clients of today: forward secrecy and authenticated encryption only.
 _MODERN = "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -27,6 +28,7 @@ PROFILES = {
 #: Groups of DHE (RFC 7919), so that firmware without ECDHE has forward secrecy, too.
 _DH_GROUP = Path(__file__).with_name("ffdhe2048.pem")
 _HTTP = b"http/1.1"
+_DAY = timedelta(days=1)
 #: SSL_MODE_ENABLE_PARTIAL_WRITE (SSL_CTX_set_mode(3)): to memory, all is written at once.
 _PARTIAL_WRITE = 0x1
 
@@ -57,6 +59,7 @@ class TlsConnections:
         self._log = log
         self._stamps: tuple[object, ...] = files.stamps()
         self._glimpse = self._stamps
+        self._warn_at = datetime.now(UTC) + _DAY  # whoever starts the server says it at the start
         self.pairs: Mapping[str, KeyPair] = {}
         self._contexts: Mapping[str, SSL.Context] = {}
         self._read()
@@ -81,6 +84,7 @@ class TlsConnections:
             self._log.error("the certificates are not read again: those of before stay in use")
             return
         self._log.info("certificates read: {names}", names=", ".join(self._described()))
+        self._warn(datetime.now(UTC))
 
     def _described(self) -> list[str]:
         return [
@@ -94,6 +98,16 @@ class TlsConnections:
         self._glimpse = stamps
         if stamps == before and stamps != self._stamps:
             self.reload()
+        now = datetime.now(UTC)
+        if now >= self._warn_at:
+            self._warn(now)
+
+    def _warn(self, now: datetime) -> None:
+        """Say once a day what is over or soon will be: a server may run for longer than that."""
+        self._warn_at = now + _DAY
+        for pair in self.pairs.values():
+            for fault in time_faults(pair.chain, now):
+                self._log.warn("{file}: {fault}", file=pair.file, fault=fault)
 
     def _named(self, connection: SSL.Connection) -> None:
         """Show the certificate of the name that the client asks for (RFC 6066 §3)."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 from twisted.internet.address import IPv4Address as TcpAddress
 from twisted.internet.error import ConnectionDone
@@ -228,6 +230,24 @@ class CertificateTests(HttpsCase):
         certificates.write_server(self.folder, "new.example", name="boot.example")
         service.reload()
         self.assertEqual(self.shown(service), "new.example")
+
+    def test_one_that_is_over_is_told_of_every_day(self) -> None:
+        """A server may run for longer than its certificate lasts."""
+        over = certificates.server("boot.example", days=-1)
+        self.server.certificate.write_bytes(over.public_bytes(Encoding.PEM))
+        service = self.service()
+        with capturedLogs() as logs:
+            service.connections.look()
+            self.assertEqual(logs, [])  # the start has said it
+            for _ in range(2):
+                service.connections._warn_at -= timedelta(days=1)
+                for _ in range(2):
+                    service.connections.look()
+        self.assertEqual([each["log_level"] for each in logs], [LogLevel.warn] * 2)
+        self.assertIn("is over since", logs[0]["fault"])
+        with capturedLogs() as logs:
+            service.reload()
+        self.assertEqual(logs[-1]["log_level"], LogLevel.warn)
 
     def test_a_broken_file_changes_nothing(self) -> None:
         service = self.service()
