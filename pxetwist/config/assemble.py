@@ -122,7 +122,10 @@ def also_mistaken(
     if configuration is None:
         return errors
     kinds = ["hosts"]
-    if all(error.message.startswith(_APART) for error in errors):
+    if all(
+        error.message.startswith(_APART) and "did you mean 'include'" not in error.message
+        for error in errors
+    ):
         kinds.append("policy")
     boot = _facade(configuration, reactor)
     found = list(errors)

@@ -36,6 +36,8 @@ LISTS = {
     "observers": "observer",
     "services": "service",
 }
+#: The options of ``[pxe]`` that name where more is; misspelt, what is there seems to be missing.
+_ELSEWHERE = ("site-plugins", "include")
 #: The kinds of sections that are no plugins.
 OTHERS = ("subnet", "shared-network", "class", "subnet6", "profile", "loader")
 
@@ -138,6 +140,9 @@ def _configuration(file: Path, ini: Ini, errors: list[ConfigError]) -> Configura
     profiles = read_profiles(_of_kind(ini, "profile"), errors)
     named = pxe.options.get("site-plugins")
     catalogue = discover(errors, settings.site_plugins, named.location if named else pxe.location)
+    unknown = set(pxe.options) - set(options_of(PxeSettings))
+    if any(did_you_mean(name, _ELSEWHERE) for name in unknown):
+        catalogue = attrs.evolve(catalogue, whole=False)
     instances = _Instances(ini, catalogue, errors).read(settings, all_sections=mistaken)
     _check_roots(ini, errors)
     return Configuration(

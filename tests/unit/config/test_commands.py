@@ -80,6 +80,35 @@ class Commands(IniCase):
             ["pxe.ini:3", "pxe.ini:5", "pxe.ini:16", "hosts.csv:2"],
         )
 
+    def test_check_says_nothing_of_what_is_elsewhere(self) -> None:
+        """What a misspelt option would have brought is not called missing."""
+        file = self.write(
+            "pxe.ini",
+            """
+            [pxe]
+            services = http, mine
+            inclde = conf.d/*.ini
+            site-plugin = plugins
+            hosts = rack
+            policies = main
+            [hosts:rack]
+            plugin = ours
+            [policy:main]
+            plugin = rules
+            rules =
+                any -> there
+            """,
+        )
+        _, _, err = self.run_main("check", str(file))
+        lines = err.replace(f"{self.folder}/", "").splitlines()
+        self.assertEqual(
+            [line.partition(" (known")[0] for line in lines],
+            [
+                "pxe.ini:3: [pxe] unknown option 'inclde'; did you mean 'include'?",
+                "pxe.ini:4: [pxe] unknown option 'site-plugin'; did you mean 'site-plugins'?",
+            ],
+        )
+
     def test_check_of_a_missing_file(self) -> None:
         file = self.folder / "nix.ini"
         self.assertEqual(
