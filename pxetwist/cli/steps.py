@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 import attrs
 
+from pxetwist.boot.loaders import FAMILIES
 from pxetwist.cli.asking import link_local, request_of, solicit_of
 from pxetwist.cli.server6 import Server6
 from pxetwist.config.assemble import Assembly
@@ -30,6 +31,7 @@ from pxetwist.model.boots import Files, Menu
 from pxetwist.model.content import ContentPath
 from pxetwist.model.identity import ClientIdentity, Firmware
 from pxetwist.model.machine import Machine
+from pxetwist.model.nfs_root import by_nfs
 from pxetwist.services.dhcp.addressing import AddressServer
 from pxetwist.services.dhcp.client_options import ClientView
 from pxetwist.services.dhcp.incoming import Answer, Incoming, no_loader
@@ -116,6 +118,10 @@ class Explanation:
             why = f" ({no_loader(identity)})" if identity.firmware.boots else ""
             self.say(f"no boot file: the machine starts nothing from the network{why}")
             return
+        if answer.boot_file.family in FAMILIES and answer.resolution is not None:
+            name = answer.boot_file.name
+            if lacking := await self._lacking(name, answer.resolution.request):
+                self.say(f"{name}{lacking}", 1)
         if answer.boot_file.family == "ipxe":
             self.say("")
             answer = await self._ask(attrs.evolve(identity, firmware=Firmware.IPXE))
@@ -272,7 +278,7 @@ class Explanation:
             self.say(f"\n{loader} asks for its text ({path.name})")
             await self.explain_content(path, answer.resolution.request, whole=True)
         if plan is not None:
-            self._explain_plan(plan)
+            await self._explain_plan(plan, answer.resolution.request)
 
     async def explain_content(self, path: ContentPath, request: BootRequest, whole: bool) -> None:
         """Say whether a path is served to this request; print it if `whole`."""
@@ -293,16 +299,28 @@ class Explanation:
         finally:
             content.close()
 
-    def _explain_plan(self, plan: BootPlan) -> None:
+    async def _lacking(self, file: str, request: BootRequest) -> str:
+        """Return words for a file of ours that would not be given."""
+        if "://" in file or by_nfs(file):
+            return ""
+        try:
+            (await self.boot.open(ContentPath.parse(file), request)).close()
+        except (PxeError, ValueError) as error:
+            return f", NOT FOUND: {error}"
+        return ""
+
+    async def _explain_plan(self, plan: BootPlan, request: BootRequest) -> None:
         self.say(f"\nprofile {plan.profile}, by policy {plan.policy}: {plan.reason}")
         entries = plan.boot.entries if isinstance(plan.boot, Menu) else ()
         for name, boot in [("", plan.boot), *((entry.name, entry.boot) for entry in entries)]:
             if isinstance(boot, Files):
                 if name:
                     self.say(f"entry {name}", 1)
-                self.say(f"kernel {boot.kernel}", 1)
-                for initrd in boot.initrds:
-                    self.say(f"initrd {initrd}", 1)
+                for what, file in (
+                    ("kernel", boot.kernel),
+                    *(("initrd", i) for i in boot.initrds),
+                ):
+                    self.say(f"{what} {file}{await self._lacking(file, request)}", 1)
                 self.say(f"arguments, as in the profile: {boot.arguments}", 1)
                 if boot.root is not None:
                     place = f"{self.server}:{boot.root.mount_path}"

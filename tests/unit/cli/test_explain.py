@@ -107,6 +107,19 @@ class ExplainTests(IniCase):
         self.assertIn("server-id (54): 10.0.0.1\n", told)
         self.assertIn("kernel http://192.0.2.7/debian12/vmlinuz", told)
 
+    def test_files_that_are_not_there(self) -> None:
+        ini = INI.replace("= rendered", "= rendered, files")
+        ini += "[content:files]\nplugin = directory\nroot = tftpboot\n"
+        self.write("tftpboot/loaders/snponly.efi", "")
+        told = self.explained(ini=ini)
+        self.assertIn("kernel debian12/vmlinuz, NOT FOUND: debian12/vmlinuz\n", told)
+        self.assertNotIn("snponly.efi, NOT FOUND", told)
+        self.write("tftpboot/debian12/vmlinuz", "")
+        (self.folder / "tftpboot/loaders/snponly.efi").unlink()
+        told = self.explained(ini=ini)
+        self.assertNotIn("vmlinuz, NOT FOUND", told)
+        self.assertIn("loaders/snponly.efi, NOT FOUND: loaders/snponly.efi\n", told)
+
     def test_no_loader(self) -> None:
         ini = INI.replace("proxydhcp", "dhcp")
         ini += "[subnet:lab]\nnetwork = 10.0.0.0/24\npool = 10.0.0.100 - 10.0.0.110\n"
