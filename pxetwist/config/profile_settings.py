@@ -67,7 +67,8 @@ class ProfileSettings(AnswerOptions):
         default=attrs.Factory(dict),
         doc="Of linux: content path or URL, or nfs:/boot/vmlinuz, a file in root = export:NAME"
         " that iPXE loads by NFS. Of windows: that of wimboot, if it is elsewhere than"
-        " in loaders. Of esxi: that of mboot, if it is elsewhere than in the medium.",
+        " in loaders. Of esxi: that of mboot, if it is elsewhere than in the medium. Only iPXE can"
+        " start one with a blank in its path.",
     )
     initrds: dict[str, str] = option(
         per_architecture(text),

@@ -11,8 +11,10 @@ _GAPS = re.compile(r"\n{3,}")
 
 
 def url_below(base: str) -> Callable[[str], str]:
-    """Return what makes the URL of a path below another; a URL stays what it is."""
-    return lambda path: path if "://" in path else f"{base}/{path.lstrip('/')}"
+    """Return what makes the URL of a path below another; a URL stays what it is. iPXE takes a
+    blank for the end of it.
+    """
+    return lambda path: path if "://" in path else f"{base}/{path.lstrip('/')}".replace(" ", "%20")
 
 
 def grub_device(request: BootRequest) -> str:

@@ -170,6 +170,11 @@ class IpxeTests(Case):
             with self.assertRaises(ContentNotFound):
                 self.text(loader, Image("images/rescue.iso"))
 
+    def test_a_blank_does_not_end_a_url(self) -> None:
+        text = self.text("ipxe", Image("images/Rescue CD.iso"))
+        url = "http://10.0.0.1:8080/images/Rescue%20CD.iso"
+        self.assert_lines(text, f"sanboot --no-describe {url} || goto failed")
+
     def test_image_in_a_menu(self) -> None:
         """It is offered if it is there, by iPXE."""
         self.files = MemoryStore({**FILES, "there.iso": b"i"})
