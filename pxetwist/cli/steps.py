@@ -305,8 +305,10 @@ class Explanation:
             return ""
         try:
             (await self.boot.open(ContentPath.parse(file), request)).close()
+        except ContentNotFound:
+            return ", NOT FOUND"
         except (PxeError, ValueError) as error:
-            return f", NOT FOUND: {error}"
+            return f", NOT GIVEN: {error}"
         return ""
 
     async def _explain_plan(self, plan: BootPlan, request: BootRequest) -> None:

@@ -112,13 +112,13 @@ class ExplainTests(IniCase):
         ini += "[content:files]\nplugin = directory\nroot = tftpboot\n"
         self.write("tftpboot/loaders/snponly.efi", "")
         told = self.explained(ini=ini)
-        self.assertIn("kernel debian12/vmlinuz, NOT FOUND: debian12/vmlinuz\n", told)
+        self.assertIn("kernel debian12/vmlinuz, NOT FOUND\n", told)
         self.assertNotIn("snponly.efi, NOT FOUND", told)
         self.write("tftpboot/debian12/vmlinuz", "")
         (self.folder / "tftpboot/loaders/snponly.efi").unlink()
         told = self.explained(ini=ini)
         self.assertNotIn("vmlinuz, NOT FOUND", told)
-        self.assertIn("loaders/snponly.efi, NOT FOUND: loaders/snponly.efi\n", told)
+        self.assertIn("loaders/snponly.efi, NOT FOUND\n", told)
 
     def test_no_loader(self) -> None:
         ini = INI.replace("proxydhcp", "dhcp")
