@@ -26,7 +26,7 @@ from pxetwist.model.identity import ClientIdentity
 from pxetwist.model.lease import Lease, LeaseState
 from pxetwist.state.database import Database
 from pxetwist.state.desk import Desk
-from pxetwist.state.groups import Change, Group, Ledger, Outcome, Refusal, Wish
+from pxetwist.state.groups import Change, Group, Ledger, Outcome, Refusal, StoredNoMore, Wish
 from pxetwist.state.leases import LeaseTable, spare
 from pxetwist.state.memory import MemoryLeases
 from pxetwist.state.notes import DatabaseNotes
@@ -70,6 +70,7 @@ class GroupedLeases(MemoryLeases, Service, ABC):
         self._pending: dict[int, list[Change]] = {}  # by address
         self._alone = False
         self._error = ""
+        self._gone = False  # also what was stored
         self._since = 0.0
         self._counters = {"stored": 0, "groups": 0, "conflicts": 0, "failed": 0}
         self._pruning = LoopingCall(self._prune)
@@ -155,6 +156,7 @@ class GroupedLeases(MemoryLeases, Service, ABC):
         """
         return (
             self._alone
+            and not self._gone
             and ends > now + HOLD
             and record.state is LeaseState.LEASED
             and 0.0 <= record.ends - ends <= spare(ends - now)
@@ -312,6 +314,7 @@ class GroupedLeases(MemoryLeases, Service, ABC):
         if bool(error) is not bool(self._error):
             self._since = self._site.reactor.seconds()
         self._error = str(error) or repr(error) if error is not None else ""
+        self._gone = isinstance(error, StoredNoMore)
 
     def _undo(self, change: Change) -> None:
         """Take back in memory what is not stored, unless more has happened since."""

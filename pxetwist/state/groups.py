@@ -9,7 +9,12 @@ from typing import Protocol
 import attrs
 from twisted.internet.defer import Deferred
 
+from pxetwist.errors import StateUnavailable
 from pxetwist.model.lease import Lease
+
+
+class StoredNoMore(StateUnavailable):
+    """What was stored has been taken away: not even that may be acknowledged."""
 
 
 @attrs.define(eq=False)

@@ -18,7 +18,7 @@ from typing import Any
 from pxetwist.errors import StartError
 from pxetwist.model.lease import Lease, LeaseState
 from pxetwist.state.database import Schema, Session
-from pxetwist.state.groups import Group, Outcome, Wish
+from pxetwist.state.groups import Group, Outcome, StoredNoMore, Wish
 
 #: How long to wait for a database that somebody else has locked, in seconds.
 BUSY = 2.0
@@ -111,6 +111,8 @@ class LeaseFile:
             except (OSError, sqlite3.Error) as error:
                 raise StartError(f"cannot use {path}: {error}") from error
             undo.pop_all()
+        self._path = path
+        self._place = _place(path)
         self._version = -1
         self._failing = False  # the last time that something was to be stored
 
@@ -119,7 +121,12 @@ class LeaseFile:
         return read(self._database, "order by ends")
 
     def exchange(self, group: Group) -> Outcome:
-        """Store what has changed, forget what is too old, and look what commands have asked."""
+        """Store what has changed, forget what is too old, and look what commands have asked.
+
+        :raises StoredNoMore: if somebody has removed or exchanged the file.
+        """
+        if _place(self._path) != self._place:
+            raise StoredNoMore("it was removed or exchanged; start the server again")
         answers = [(DONE, change.request) for change in group.changes if change.request]
         answers += [(refusal.reason, refusal.number) for refusal in group.refusals]
         if group.changes or answers or self._failing:
@@ -245,6 +252,15 @@ def find(address: IPv4Address | IPv6Address, session: Session) -> Lease | None:
 def _lease(row: Iterable[Any]) -> Lease:
     address, key, ends, network, hostname, state = row
     return Lease(ip_address(address), key, ends, network, hostname, _STATES[state])
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from all others; `None`: it is not there."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _locked(path: Path) -> int:

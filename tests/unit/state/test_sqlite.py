@@ -321,6 +321,32 @@ class WritingTests(SqliteTestCase):
         self.successResultOf(again)
         self.assertEqual([e["log_level"].name for e in self.logged], ["error", "info"])
 
+    def test_a_file_that_was_removed_or_exchanged(self) -> None:
+        """What is written there would be lost; not even a lease that was stored is confirmed."""
+        store = self.start()
+        kept = self.committing(store, 1)
+        self.wait(kept)
+        lease = self.successResultOf(kept)
+        aside = self.folder / "aside"
+        self.file.rename(aside)
+        for exchanged in (False, True):
+            if exchanged:
+                self.file.write_bytes(b"")
+            fresh = self.committing(store, 2)
+            self.wait(fresh)
+            error = self.failureResultOf(fresh, StateUnavailable).getErrorMessage()
+            self.assertIn("leases.sqlite: it was removed or exchanged; start the server", error)
+            again = Deferred.fromCoroutine(store.commit(lease, NOW))
+            self.wait(again)
+            self.failureResultOf(again, StateUnavailable)
+        self.assertEqual(store.health().state, HealthState.DOWN)
+        aside.rename(self.file)
+        fresh = self.committing(store, 2)
+        self.wait(fresh)
+        self.successResultOf(fresh)
+        self.assertEqual([e["log_level"].name for e in self.logged], ["error", "info"])
+        self.assertEqual(self.rows(), 2)
+
     def test_nobody_waits_any_more(self) -> None:
         """An answer given up at its deadline is stored all the same."""
         store = self.start()
