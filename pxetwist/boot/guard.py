@@ -160,7 +160,7 @@ class Guard(Generic[Q, T]):
         self._counters["asked"] += 1
         try:
             work = self._method(question)
-            if not isinstance(work, Awaitable):
+            if type(work) is not CoroutineType and not isinstance(work, Awaitable):
                 raise _Misfit(f"{_name(self._method)} must be async def")
             answer = await within(limit, self._clock, work, self._blocked)
             if answer is not None and (fault := self._fault(answer)):
@@ -208,9 +208,11 @@ class Guard(Generic[Q, T]):
 
     def _spoke(self, trouble: str = "") -> None:
         """Note that it does not hang, and what it said of this one: `trouble`, or an answer."""
-        since = self._stumbles[0] if self._stumbles else self._clock.seconds()
-        self._stumbles = (since, trouble) if trouble else None
-        if self._breaker.succeeded(self._clock.seconds()):
+        now = self._clock.seconds()
+        self._stumbles = (
+            (self._stumbles[0] if self._stumbles else now, trouble) if trouble else None
+        )
+        if self._breaker.succeeded(now):
             self.log.info("{who} answers again", who=self.who)
 
     def _hung(self, limit: float) -> Unanswered:

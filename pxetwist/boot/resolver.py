@@ -207,12 +207,13 @@ def machine_fault(machine: object) -> str:
         return "returns a Machine without a name"
     if not isinstance(machine.macs, tuple):
         return f"returns {machine.name} with macs that are no tuple"
-    if not isinstance(machine.address, IPv4Address | None):
+    if machine.address is not None and not isinstance(machine.address, IPv4Address):
         return f"returns {machine.name} with an address that is no IPv4Address"
-    labels = machine.labels
-    texts = isinstance(labels, Mapping) and all(isinstance(each, str) for each in labels.values())
-    if not texts:
+    if not isinstance(machine.labels, Mapping):
         return f"returns {machine.name} with labels that are no texts"
+    for each in machine.labels.values():
+        if not isinstance(each, str):
+            return f"returns {machine.name} with labels that are no texts"
     return ""
 
 
