@@ -49,7 +49,8 @@ class PluginFactory:
 
     def settings(self) -> type:
         """Return the module's ``Settings``."""
-        return import_module(self.module).Settings  # type: ignore[no-any-return]  # of any plugin
+        settings: type = import_module(self.module).Settings
+        return settings
 
     def build(self, settings: Any, site: Site) -> object:
         """Call the module's ``build``."""

@@ -27,8 +27,6 @@ T = TypeVar("T")
 PATIENCE = 2.0
 #: The traceback of a bug is logged so often (seconds), however often it is met.
 _BURST = 60.0
-
-
 #: A plugin that keeps everybody waiting so long (seconds) is told of.
 _BLOCKED = 0.25
 
@@ -74,7 +72,8 @@ async def within(
     try:
         awaited = work.send(None)
     except StopIteration as finished:
-        return finished.value  # type: ignore[no-any-return]  # the T of the coroutine
+        answer: T = finished.value
+        return answer
     finally:
         if (took := clock.seconds() - began) > _BLOCKED:
             blocked(took)
@@ -108,7 +107,8 @@ def rest_of(work: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T
             else:
                 awaited = work.send(value)
         except StopIteration as finished:
-            return finished.value  # type: ignore[no-any-return]  # as above
+            answer: T = finished.value
+            return answer
 
 
 class _Misfit(PxeError):

@@ -124,13 +124,13 @@ def option(convert: Callable[[str], T], *, default: D = REQUIRED, doc: str) -> T
         raise TypeError(f"{getattr(convert, '__name__', convert)!r} is no converter: call it")
     if isinstance(default, str) and not isinstance(value := _value(convert, default), str):
         raise TypeError(f"default is the text {default!r}, not the value {value!r}")
-    made: Any = attrs.field(
+    made: T | D = attrs.field(  # attrs turns it into the value
         default=default,
         kw_only=True,
         repr=convert is not secret_file,
         metadata={"convert": convert, "doc": doc},
     )
-    return made  # type: ignore[no-any-return]  # attrs turns it into the value
+    return made
 
 
 def _value(convert: Callable[[str], Any], text: str) -> Any:

@@ -60,10 +60,11 @@ class Session(Protocol):
 
 
 class Database(Protocol):
-    """Where sessions lead; `title` is what people call it."""
+    """Where sessions lead."""
 
     @property
-    def title(self) -> str: ...  # noqa: D102  said above
+    def title(self) -> str:
+        """What people call it."""
 
     def connect(self, query: Query, patience: float) -> Session:
         """Open a session, whose questions take at most `patience` seconds.

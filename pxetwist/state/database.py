@@ -67,12 +67,15 @@ class Session(Protocol):
 
 
 class Database(Protocol):
-    """Where sessions lead; `title` is what people call it, `threads` may use it at once."""
+    """Where sessions lead."""
 
     @property
-    def title(self) -> str: ...  # noqa: D102  said above
+    def title(self) -> str:
+        """What people call it."""
+
     @property
-    def threads(self) -> int: ...  # noqa: D102  ditto
+    def threads(self) -> int:
+        """How many may use it at once."""
 
     def connect(self, schema: Schema, *, change: bool) -> Session | None:
         """Open a session, make the tables; `None`: nothing is there, and nothing to be changed.

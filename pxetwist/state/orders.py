@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -162,8 +163,8 @@ def _selected(session: Session, where: str, **values: object) -> list[Order]:
 
 
 def _order(row: Sequence[object]) -> Order:
-    values = dict(zip(_FIELDS, row, strict=True))
-    return Order(**{**values, "state": OrderState(values["state"])})  # type: ignore[arg-type]  # as they were stored
+    values: dict[str, Any] = dict(zip(_FIELDS, row, strict=True))
+    return Order(**{**values, "state": OrderState(values["state"])})
 
 
 def _values(order: Order, change: int) -> dict[str, object]:

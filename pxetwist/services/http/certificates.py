@@ -14,7 +14,7 @@ from stat import S_IRWXO
 import attrs
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 from cryptography.x509.oid import NameOID
 
 from pxetwist.errors import ConfigError, Location
@@ -127,11 +127,10 @@ def common_name(certificate: x509.Certificate) -> str:
     return value if isinstance(value, str) and value.isprintable() else ""
 
 
-def _public(key: object) -> bytes:
-    encoded: bytes = key.public_bytes(  # type: ignore[attr-defined]  # every kind has it
+def _public(key: PublicKeyTypes) -> bytes:
+    return key.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    return encoded
 
 
 def _stamp(file: Path) -> Stamp:

@@ -231,6 +231,12 @@ class WatchTests(FilesCase):
     def look(self, times: int = 1) -> None:
         self.clock.pump([2.0] * times)
 
+    def change(self, name: str, text: str) -> None:
+        """Write a file, and wait until it is read."""
+        self.write(name, text)
+        self.look(2)
+        self.until_read()
+
     def until_read(self) -> None:
         before = len(self.logged)
         self.clock.run_until(lambda: len(self.logged) > before)
@@ -257,9 +263,7 @@ class WatchTests(FilesCase):
         self.assertEqual(self.found(self.watched, WS1), "new")
 
     def test_files_that_come_and_go(self) -> None:
-        self.write("b.yaml", "ws2: {mac: 525400000002}\n")
-        self.look(2)
-        self.until_read()
+        self.change("b.yaml", "ws2: {mac: 525400000002}\n")
         ws2 = ClientIdentity(mac="52:54:00:00:00:02")
         self.assertEqual(self.found(self.watched, ws2), "ws2")
         (self.folder / "b.yaml").unlink()
@@ -270,18 +274,14 @@ class WatchTests(FilesCase):
     def test_mistakes_are_told_once_and_change_nothing(self) -> None:
         health = IHealth(self.watched)
         self.assertEqual(health.health().state, HealthState.UP)
-        self.write("a.csv", "name,mac\nnew,525400000001\nx,bad\n")
-        self.look(2)
-        self.until_read()
+        self.change("a.csv", "name,mac\nnew,525400000001\nx,bad\n")
         self.look(5)
         self.assertEqual(self.levels(), ["error", "error"])
         self.assertEqual(self.found(self.watched, WS1), "old")
         self.assertEqual(health.health().state, HealthState.DEGRADED)
         self.assertIn("a.csv:3: mac: expected a MAC", health.health().error)
         self.assertEqual(health.health().counters, {"machines": 1})
-        self.write("a.csv", "name,mac\nmended,525400000001\n")
-        self.look(2)
-        self.until_read()
+        self.change("a.csv", "name,mac\nmended,525400000001\n")
         self.assertEqual(self.found(self.watched, WS1), "mended")
         self.assertEqual(health.health().state, HealthState.UP)
 
@@ -295,30 +295,20 @@ class WatchTests(FilesCase):
 
     def test_a_file_that_is_emptied(self) -> None:
         """Its writer failed: its machines are not gone, not even after a signal."""
-        self.write("b.yaml", "ws2: {mac: 525400000002}\nws3: {mac: 525400000003}\n")
-        self.look(2)
-        self.until_read()
-        self.write("b.yaml", "")
-        self.look(2)
-        self.until_read()
+        self.change("b.yaml", "ws2: {mac: 525400000002}\nws3: {mac: 525400000003}\n")
+        self.change("b.yaml", "")
         IReloads(self.watched).reload()
         ws2 = ClientIdentity(mac="52:54:00:00:00:02")
         self.assertEqual(self.found(self.watched, ws2), "ws2")
         self.assertEqual(self.levels(), ["info", *["error"] * 4])
         error = self.watched.health().error
         self.assertIn("b.yaml: has no machines any more, it had 2; if they", error)
-        self.write("b.yaml", "ws4: {mac: 525400000002}\n")
-        self.look(2)
-        self.until_read()
+        self.change("b.yaml", "ws4: {mac: 525400000002}\n")
         self.assertEqual(self.found(self.watched, ws2), "ws4")
 
     def test_new_warnings_only(self) -> None:
-        self.write("b.conf", "dhcp-host=52:54:00:00:00:02,ws2,1h\n")
-        self.look(2)
-        self.until_read()
-        self.write("b.conf", "dhcp-host=52:54:00:00:00:02,ws22,1h\n")
-        self.look(2)
-        self.until_read()
+        self.change("b.conf", "dhcp-host=52:54:00:00:00:02,ws2,1h\n")
+        self.change("b.conf", "dhcp-host=52:54:00:00:00:02,ws22,1h\n")
         self.assertEqual(self.levels(), ["warn", "info", "info"])
 
     def test_a_hang_up_overtakes(self) -> None:
@@ -338,9 +328,7 @@ class WatchTests(FilesCase):
             raise KeyError("bug")
 
         self.patch(static, "read", read)
-        self.write("a.csv", "name,mac\nnewer,525400000001\n")
-        self.look(2)
-        self.until_read()
+        self.change("a.csv", "name,mac\nnewer,525400000001\n")
         self.assertEqual(self.levels(), ["critical"])
         self.assertEqual(self.found(self.watched, WS1), "old")
         self.assertEqual(self.watched.health().state, HealthState.DEGRADED)
@@ -349,7 +337,5 @@ class WatchTests(FilesCase):
         self.watched.stopService()
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.watched.startService()
-        self.write("a.csv", "name,mac\nnewer,525400000001\n")
-        self.look(2)
-        self.until_read()
+        self.change("a.csv", "name,mac\nnewer,525400000001\n")
         self.assertEqual(self.found(self.watched, WS1), "newer")
