@@ -15,6 +15,8 @@ from tests.integration.case import ClientsCase
 LOAD = Path(__file__).parents[2] / "benchmarks" / "load"
 #: The flood lasts until both machines are served, and no less than the first figure.
 SECONDS, LONGEST, RATE = 10, 90, 50_000
+#: So often a known machine boots meanwhile.
+BOOTS = 4
 #: What the server may remember of strangers, in MiB: its memories are full at about 100.
 BOUND = 150
 INI = """
@@ -77,9 +79,14 @@ class FloodTests(FloodCase):
         memory = self.memory()
         begun, flood = time.monotonic(), self.flood()
         self.server.wait_for("more messages than can be answered", 20)
-        known, lessee = self.client("known"), self.client("lessee")
-        address = known.wait_for(LEASE, LONGEST)[1]
+        lessee, asked = self.client("lessee"), 0
+        for _ in range(BOOTS):
+            known = self.client("known")
+            address = known.wait_for(LEASE, LONGEST)[1]
+            asked += known.text.count("broadcasting discover")
         again = lessee.wait_for(LEASE, LONGEST)[1]
+        # Among all others it would have to ask some five times for each.
+        self.assertLessEqual(asked, 3 * BOOTS, "known machines do not come first")
         self.assertTrue(flood.running, "the flood was over too early to show anything")
         time.sleep(max(0.0, begun + SECONDS - time.monotonic()))
         os.kill(flood.pid, signal.SIGTERM)
